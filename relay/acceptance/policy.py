@@ -69,6 +69,7 @@ def decide(
         traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
         suppressed=suppressed(message.recipients),
         features=tuple(sorted(capabilities.required(message))),
+        optional=capabilities.optional(message),
         has_own_expiry=draft.expires_in_seconds is not None,
     )
     router = routing.Router(settings)

@@ -138,6 +138,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
     of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
     `group` is what the caller may stop it by (`relay.delivery.send_groups`). `has_own_expiry`: the request asked for it.
+    `optional` names the options that routes of other providers than theirs ignore (`sendgrid.tracking_settings.open_tracking`).
     `client` is the name of its client at acceptance, `client_id` that client's id, which no later client of that name has.
     """
 
@@ -156,6 +157,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     group: str | None = None
     has_own_expiry: bool = False
     body_size: int = 0
+    optional: tuple[str, ...] = ()
 
     @property
     def is_bare(self) -> bool:

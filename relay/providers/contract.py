@@ -105,8 +105,8 @@ class ProviderModule(Protocol):
     A module whose vendor limits the rate also exports `default_paces(settings) -> tuple[relay.core.settings.Pace, ...]`, for
     routes without paces of their own. One whose vendor raises limits for single customers also exports
     `SETTABLE_LIMITS: Mapping[str, int]`: the fields of `Capabilities` that a route's settings may replace, with the maximum.
-    One whose vendor has options for a message also exports `check_options` and `demands`, for `option_problems` and
-    `demanded_options` in the registry.
+    One whose vendor has options for a message also exports `check_options`, `demands` and `optional`, for `option_problems`,
+    `demanded_options` and `optional_options` in the registry.
     """
 
     CAPABILITIES: Capabilities

@@ -37,3 +37,9 @@ def demanded_options(provider: str, options: Any) -> Sequence[str]:
     """
     demands: Callable[[Any], Sequence[str]] = getattr(provider_module(provider), "demands", list)
     return demands(options)
+
+
+def optional_options(provider: str, options: Any) -> Sequence[str]:
+    """Name the options in a message's `options.<provider>` that routes of other providers ignore."""
+    optional: Callable[[Any], Sequence[str]] = getattr(provider_module(provider), "optional", lambda _: ())
+    return optional(options)

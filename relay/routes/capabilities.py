@@ -8,7 +8,7 @@ from relay.core.model import Message, Submission
 from relay.core.settings import Route
 from relay.mime.writing import transfer
 from relay.providers.contract import FEATURES, Capabilities
-from relay.providers.registry import demanded_options, provider_module
+from relay.providers.registry import demanded_options, optional_options, provider_module
 
 _OPTIONS = "options."
 """How the name of an option begins among the features: `options.sendgrid.asm`."""
@@ -38,6 +38,16 @@ def required(message: Message) -> frozenset[str]:
     Only the providers that the message has options for are loaded; each names the options that it alone can carry.
     """
     return frozenset({*_required_features(message), *_required_options(message)})
+
+
+def optional(message: Message) -> tuple[str, ...]:
+    """Return the options that a route of another provider ignores, each after its provider's name."""
+    return tuple(
+        f"{provider}.{name}"
+        for provider, options in message.options.items()
+        if options
+        for name in optional_options(provider, options)
+    )
 
 
 def _capabilities(route: Route) -> Capabilities:

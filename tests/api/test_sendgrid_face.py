@@ -195,7 +195,7 @@ async def test_what_old_and_other_libraries_send_is_accepted(relay: Harness) -> 
         **{"Message-ID": "<own.1@example.com>", "Date": "Thu, 01 Jan 2026 00:00:00 +0000", "X-Own": "1"},
         **{"Sender": "x@example.com", "Return-Path": "<x@example.com>"},
     }
-    await sent(
+    accepted = await sent(
         relay,
         personalizations=[{"to": [{"email": "ada@example.org"}], "headers": headers}],
         attachments=[
@@ -217,6 +217,11 @@ async def test_what_old_and_other_libraries_send_is_accepted(relay: Harness) -> 
     assert (written["Message-ID"], written["X-Own"]) == ("<own.1@example.com>", "1")
     assert not {"Sender", "Return-Path"} & written.keys()
     assert written["Date"] != "Thu, 01 Jan 2026 00:00:00 +0000"
+    [attempt] = (await relay.call("GET", f"/v1/messages/{accepted}")).json["attempts"]
+    assert attempt["ignored"] == [
+        "sendgrid.tracking_settings.click_tracking",
+        "sendgrid.tracking_settings.open_tracking",
+    ]
 
 
 INVITATION = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"

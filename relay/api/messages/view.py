@@ -85,7 +85,7 @@ def message_view(
         next_attempt_at=next_attempt_at(status),
         size=submission.size,
         recipients=list(_recipients(submission, message, status, events)),
-        attempts=[_attempt(part, attempt) for part in status.parts for attempt in part.attempts],
+        attempts=[_attempt(part, attempt, submission.optional) for part in status.parts for attempt in part.attempts],
         events=[_event(event) for event in events],
     )
     if message is None:
@@ -148,7 +148,8 @@ def _moved(row: RecipientView, part: Part, ended: RecipientState | None) -> Reci
     )
 
 
-def _attempt(part: Part, attempt: Attempt) -> AttemptView:
+def _attempt(part: Part, attempt: Attempt, optional: Sequence[str]) -> AttemptView:
+    ignored = [name for name in optional if not name.startswith(f"{attempt.provider}.")]
     return AttemptView(
         number=attempt.number,
         route=attempt.route,
@@ -159,6 +160,7 @@ def _attempt(part: Part, attempt: Attempt) -> AttemptView:
         reply=given(attempt.reply or None),
         provider_id=given(attempt.provider_id),
         seconds=attempt.seconds,
+        ignored=given(ignored or None),
         recipients=given(part.recipients),
     )
 

@@ -99,6 +99,10 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     reply: Annotated[str, says("The provider's reply, shortened to 1,000 characters.")] | UnsetType = UNSET
     provider_id: Annotated[str, says("The provider's id of the message.")] | UnsetType = UNSET
     seconds: Annotated[float, says("How long the attempt took, in seconds.")]
+    ignored: (
+        Annotated[Sequence[str], says("Options of another provider that this one ignored, such as tracking.")]
+        | UnsetType
+    ) = UNSET
     recipients: (
         Annotated[
             Sequence[int], says("Positions in recipients, counted from 0. Absent when the attempt was for all of them.")

@@ -177,6 +177,12 @@ def bypasses(options: Mapping[str, Any]) -> list[str]:
     return [f"mail_settings.{name}" for name, own in settings.items() if name.startswith("bypass_") and _is_on(own)]
 
 
+def optional(options: Mapping[str, Any]) -> list[str]:
+    """Name the options that are on and that routes of other providers ignore."""
+    own = options.get("tracking_settings", {})
+    return [f"tracking_settings.{setting}" for setting in own if setting in _OPTIONAL and _is_on(own[setting])]
+
+
 def _is_on(setting: Mapping[str, Any]) -> bool:
     return any(value is True for value in setting.values())
 

@@ -43,6 +43,11 @@ def demands(options: RouteSettings) -> Sequence[str]:
     return known_options.demands(options)
 
 
+def optional(options: RouteSettings) -> Sequence[str]:
+    """Name the options of a message that routes of other providers ignore."""
+    return known_options.optional(options)
+
+
 def can_verify(settings: RouteSettings) -> bool:
     """Whether a lost response can be verified: with the Email Activity feed, if the account has it."""
     return bool(settings.get("activity_feed", False))
@@ -200,4 +205,4 @@ def _asks_for_sandbox(options: Mapping[str, Any]) -> bool:
     return sandbox.get("enable") is True
 
 
-__all__ = ("CAPABILITIES", "SendGrid", "can_verify", "check_options", "check_settings", "create", "demands")
+__all__ = ("CAPABILITIES", "SendGrid", "can_verify", "check_options", "check_settings", "create", "demands", "optional")

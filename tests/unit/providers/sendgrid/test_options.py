@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.providers.sendgrid import provider
-from relay.providers.sendgrid.options import demands, options_problems
+from relay.providers.sendgrid.options import demands, optional, options_problems
 
 GOOD = {
     "template_id": "d-1",
@@ -85,6 +85,13 @@ def test_demands_omit_empty_and_disabled_options() -> None:
 def test_demands_omit_tracking_which_other_routes_ignore() -> None:
     on = {name: {"enable": True} for name in ("click_tracking", "open_tracking", "ganalytics")}
     assert demands({"tracking_settings": on}) == []
+    assert optional({"tracking_settings": on}) == [f"tracking_settings.{name}" for name in on]
+    assert (
+        optional(
+            {"tracking_settings": {"click_tracking": {"enable": False}, "subscription_tracking": {"enable": True}}}
+        )
+        == []
+    )
     assert options_problems({"tracking_settings": on}, "o") == []
 
 
