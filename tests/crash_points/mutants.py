@@ -12,13 +12,14 @@ import tempfile
 from pathlib import Path
 
 import msgspec
+import pytest
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("relay", "tests/crash_points", "tests/traces.py", "pyproject.toml")
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
-    """A replacement in a module of relay/, and what it breaks. `only`: the tests to run (pytest's -k); by default all."""
+    """A replacement in a module of relay/, and what it breaks. `only`: words in the names of the tests to run; by default all."""
 
     module: str
     old: str
@@ -296,7 +297,7 @@ MUTANTS = (
         new="        case RouteFault():\n            return end(recorded, State.FAILED, outcome.code)\n"
         "            return _after_route_fault(",
         breaks="a wrong configuration loses messages",
-        only="hold and release",
+        only="hold release",
     ),
     Mutant(
         module="clients/idempotency.py",
@@ -323,7 +324,7 @@ MUTANTS = (
 
 
 def killed_by(mutant: Mutant, folder: Path) -> str:
-    """Return the first test that fails on a mutated copy, or "". Raises `LookupError` when the text is gone."""
+    """Return the first test that fails on a mutated copy, or "". Raises `LookupError` when the text or the tests are gone."""
     for name in NEEDED:
         source, target = ROOT / name, folder / name
         if source.is_dir():
@@ -354,6 +355,8 @@ def killed_by(mutant: Mutant, folder: Path) -> str:
         text=True,
         check=False,
     )
+    if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise LookupError(f"no test ran for {mutant.only!r}: {done.stdout[-500:]}")
     failed = [line.partition(" ")[2] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return failed[0].partition("::")[2] if failed else ""
 
