@@ -23,6 +23,7 @@ class TrackedSubmission(msgspec.Struct, kw_only=True):
     has_key: bool
     requests: int = 0
     ids: list[str] = []
+    cancelled: bool = False
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +79,7 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
     def _lost(self) -> list[str]:
         by_id = {line.id for line in self.lines}
         labels = Counter(line.label for line in self.lines)
+        copies = {line.id: line.copies for line in self.lines}
         found = [
             f"{each.label} got 202 as {name}, but the message does not exist"
             for each in self.submissions
@@ -88,6 +90,8 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
             limit = 1 if each.has_key else each.requests
             if labels[each.label] > limit:
                 found.append(f"{each.label}: {labels[each.label]} messages of {limit} submissions")
+            if each.cancelled and copies[each.ids[0]]:
+                found.append(f"{each.label} was cancelled for certain, and a provider took it")
             if each.has_key and len(set(each.ids)) != 1:
                 found.append(f"{each.label}: {len(set(each.ids))} ids for one key")
         return found
