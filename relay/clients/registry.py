@@ -242,9 +242,9 @@ class Clients:
         return await self.change(name, remove)
 
     async def delete(self, name: str) -> DeletedClient:
-        """Remove a client with its keys, and list it as deleted. Raises `NotFound`."""
+        """Remove a client with its keys, and list it as deleted. Raises `NotFound`, and `UnreadableEntry`."""
         known = await self._tables.get(TABLE, _PARTITION, name)
-        client = _client(known)
+        client = decode(TABLE, known, _client)
         key_ids = tuple(key.id for key in client.keys)
         gone = DeletedClient(id=client.id, name=name, key_ids=key_ids, at=self._clock())
         # Listed first: if the process dies in between, the client lives on, and `deleted` leaves it out.

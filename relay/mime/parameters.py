@@ -24,6 +24,7 @@ _BOUNDARY = re.compile(
 )
 """RFC 2046 section 5.1.1, also without the quotes that it needs for some characters."""
 _NAMES = ("filename", "name")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class Parameterized(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +59,17 @@ def file_names(text: str) -> set[str]:
         names |= {value for name, value in reading.parameters.items() if name in _NAMES}
         names |= {value for name, value in reading.raw if name.partition("*")[0] in _NAMES}
     names |= {name.partition(" ")[0] for name in names} | set(map(encoded_words.decode, names))
-    return names - {""}
+    # Some programs end a name at a control character, others drop it.
+    names |= {_CONTROL.split(name, maxsplit=1)[0] for name in names} | {_CONTROL.sub("", name) for name in names}
+    # Some take single quotes for quotes.
+    return (names | {name.strip("'") for name in names}) - {""}
+
+
+def has_readable_names(text: str) -> bool:
+    """Whether the charset of every name of a file in a field is known (RFC 2231 section 4)."""
+    encoded = [value for name, value in read(text).raw if name.partition("*")[0] in _NAMES and name.endswith("*")]
+    labels = [value.partition("'")[0] for value in encoded if value.count("'") >= 2]
+    return all(not label or charsets.codec_of(label) for label in labels)
 
 
 def _split(text: str) -> list[str]:

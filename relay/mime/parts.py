@@ -36,6 +36,7 @@ _CONTENT_FIELD = re.compile(rb"(?im)^[ \t]*content-(?:type|disposition|transfer-
 _UNFOLD = re.compile(r"[\r\n]+")
 _FORWARDED = ("message/rfc822", "message/global", "message/news")
 _IDENTITY = frozenset(("", "7bit", "8bit", "binary"))
+_OF_MESSAGES = _IDENTITY | {"base64", "quoted-printable"}
 _UUENCODE = frozenset(("x-uuencode", "uuencode", "uue", "x-uue"))
 
 
@@ -95,17 +96,22 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail: its outermost part, and the bounds that it exceeds."""
+    """A mail: its outermost part, and the bounds that it exceeds.
+
+    `similar` are the fields after lines that only begin with a boundary. Some programs begin a part there: RFC 2046 section
+    5.1.1 compares the boundary with the beginning of a line.
+    """
 
     root: Part
     exceeded: frozenset[Overflow]
+    similar: tuple[Field, ...] = ()
 
 
 def parse(raw: bytes) -> Mail:
     """Split a mail into its parts."""
     parser = _Parser(raw)
     root = parser.part(0, len(raw), depth=0, default="text/plain")
-    return Mail(root=root, exceeded=frozenset(parser.exceeded))
+    return Mail(root=root, exceeded=frozenset(parser.exceeded), similar=tuple(parser.similar))
 
 
 def read_fields(raw: bytes) -> tuple[Field, ...]:
@@ -147,6 +153,7 @@ class _Parser:
         self._raw = raw
         self._counts = counts or self
         self.exceeded: set[Overflow] = set() if counts is None else counts.exceeded
+        self.similar: list[Field] = []
         self.size = len(raw)
         self.parts = self.lines = self.candidates = self.searched = 0
 
@@ -229,8 +236,11 @@ class _Parser:
             line = _LINE.match(raw, found, end)
             line_end = end if line is None else line.end()
             rest = raw[found + len(delimiter) : line_end].rstrip(b" \t\r\n")
-            if (found == start or raw[found - 1] in b"\r\n") and rest in (b"", b"--"):
-                yield found, line_end, rest == b"--"
+            if found == start or raw[found - 1] in b"\r\n":
+                if rest in (b"", b"--"):
+                    yield found, line_end, rest == b"--"
+                else:
+                    self._counts.similar += self.head(line_end, end)[0]
             at = max(line_end, found + 1)
 
     def _before_line_end(self, at: int, start: int) -> int:
@@ -288,8 +298,18 @@ def _problems(
     if not parameters.read(named.get("content-disposition", "attachment")).is_exact:
         text = "has a Content-Disposition that mail programs read differently"
         problems.append(Problem(text=text, field="Content-Disposition"))
-    encoding = named.get("content-transfer-encoding", "").strip().lower()
-    if media_type.startswith("multipart/") and encoding not in _IDENTITY:
-        text = "is a multipart with a transfer encoding (RFC 2045 section 6.4)"
-        problems.append(Problem(text=text, field="Content-Transfer-Encoding"))
+    encodings = {
+        field_text(field).lower().partition(";")[0].strip()
+        for field in fields
+        if field.name == "content-transfer-encoding"
+    }
+    problems += [Problem(text=text, field="Content-Transfer-Encoding") for text in _encoding(media_type, encodings)]
     return tuple(problems)
+
+
+def _encoding(media_type: str, encodings: set[str]) -> Iterator[str]:
+    """Yield why programs may decode a part differently. Only what contains parts is judged by its encoding."""
+    if media_type.startswith("multipart/") and not encodings <= _IDENTITY:
+        yield "is a multipart with a transfer encoding (RFC 2045 section 6.4)"
+    if media_type in _FORWARDED and not encodings <= _OF_MESSAGES:
+        yield "is an attached message with a transfer encoding that mail programs read differently"

@@ -10,6 +10,7 @@ from relay.core.errors import Unavailable
 from relay.events.webhooks import subscriptions
 from relay.operations.deleted_clients import LISTED
 from relay.platform.resources import EVENTS_QUEUE, WEBHOOKS_QUEUE
+from relay.platform.storage.ports import Entity
 from tests.api.harness import Harness, message
 from tests.unit.events.webhooks.hook import hook
 
@@ -197,3 +198,13 @@ async def test_webhooks_of_clients_are_for_operators(relay: Harness, method: str
     refused = await relay.call(method, f"/v1/clients/boss/webhooks{path}")
     assert (refused.status, refused.error["code"]) == (403, "operators_only")
     assert (await relay.call(method, f"/v1/clients/ghost/webhooks{path}", client="boss")).status == 404
+
+
+async def test_client_that_cannot_be_read_is_not_deleted() -> None:
+    relay = await Harness().start()
+    damaged = Entity(partition="client", row="app", properties={"client": b"{}"})
+    await relay.memory.tables.upsert(registry.TABLE, damaged)
+    response = await relay.call("DELETE", "/v1/clients/app", client="boss")
+    assert response.status == 503
+    assert response.error["code"] == "unreadable"
+    assert (await relay.memory.tables.get(registry.TABLE, "client", "app")).properties == damaged.properties

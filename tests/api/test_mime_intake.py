@@ -1,5 +1,6 @@
 """POST /v1/messages with message/rfc822: the envelope, the header, and the refusal of ambiguous messages."""
 
+import base64
 import json
 from typing import Any
 from urllib.parse import urlencode
@@ -410,6 +411,16 @@ async def test_policy_applies_to_from_and_recipients(relay: Harness) -> None:
         "Content-Disposition: attachment; filename==?utf-8?q?tool=2Eexe?=",
         "Content-Disposition: attachment;\n filename*=utf-8''tool.exe; filename=fine.txt",
         "Content-Disposition: attachment; filename=tül.exe",
+        'Content-Disposition: attachment; filename="tool.exe\0.txt"',
+        "Content-Disposition: attachment; filename*=utf-8''tool.exe%00.txt",
+        "Content-Disposition: attachment; filename*=utf-8''tool.exe%0A",
+        'Content-Disposition: attachment; filename="tool.\n\texe"',
+        "Content-Disposition: attachment; filename='tool.exe'",
+        "\0Content-Disposition: attachment; filename=tool.exe",
+        "Content-Disposition\0: attachment; filename=tool.exe",
+        "X-Text: a\n\n--b\0\nContent-Disposition: attachment; filename=tool.exe",
+        "X-Text: a\n\n--\0b\nContent-Disposition: attachment; filename=tool.exe",
+        "X-Text: a\n\n--bc\nContent-Disposition: attachment; filename=tool.exe",
     ],
 )
 async def test_policy_applies_to_attached_files(relay: Harness, fields: str) -> None:
@@ -425,6 +436,37 @@ async def test_ambiguous_file_name_is_refused(relay: Harness) -> None:
     response = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
     assert response.status == 400
     assert response.problems == [("duplicate_header", "body"), ("invalid_file_name", "body")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ("Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64", "duplicate_header"),
+        ("Content-Transfer-Encoding: (c) base64", "ambiguous_part"),
+        ('Content-Transfer-Encoding: "base64"', "ambiguous_part"),
+    ],
+)
+async def test_attached_message_that_programs_decode_differently_is_refused(
+    relay: Harness, fields: str, problem: str
+) -> None:
+    hidden = base64.b64encode(b"Content-Disposition: attachment; filename=tool.exe\n\nMZ").decode()
+    inner = f"--b\nContent-Type: message/rfc822\n{fields}\n\n{hidden}\n--b--\n"
+    response = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
+    assert response.status == 400
+    assert response.problems == [(problem, "body")]
+
+
+async def test_file_name_in_an_unknown_charset_of_a_parameter_is_refused(relay: Harness) -> None:
+    field = "Content-Disposition: attachment; filename*=ebcdic-us''%85%A5%89%93%4B%85%A7%85"
+    inner = f"--b\n{field}\n\nMZ\n--b--\n"
+    response = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
+    assert response.problems == [("invalid_file_name", "body")]
+
+
+async def test_boundary_that_begins_with_another_is_accepted(relay: Harness) -> None:
+    inner = "--b\nContent-Type: multipart/mixed; boundary=bc\n\n--bc\n\nHi\n--bc--\n\n--b--\n"
+    response = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
+    assert response.status == 202
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,17 @@ type they read differently is refused.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from relay.api.problems import Problems, member
 from relay.mime import encoded_words, parameters, parts
 from relay.mime.parts import Mail, Overflow, Part, field_text
+from relay.mime.raw import Field
 
 MAX_FIELD, MAX_FIELDS = parameters.MAX_VALUE, 262_144
 """Characters of one Content-Type or Content-Disposition, and of all."""
 _FIELDS = ("content-disposition", "content-type")
+_ONCE = (*_FIELDS, "content-transfer-encoding")
 _UUENCODED = re.compile(rb"(?m)^begin [0-7]{3,4} ([^\r\n]{1,255})")
 """A file in a text, which Outlook and other programs show as an attachment (POSIX uuencode)."""
 _EXCEEDED = {
@@ -25,17 +27,30 @@ _EXCEEDED = {
 
 def read_file_names(raw: bytes, problems: Problems) -> tuple[str, ...]:
     """Return every file name of every part; note parts and names that are ambiguous or cannot be read, and too many of them."""
+    names = _read(raw, problems)
+    if b"\0" in raw and not problems.found:
+        # RFC 5322 has no NUL, and some servers drop it. Then other lines may be fields and boundaries.
+        names |= _read(raw.replace(b"\0", b""), problems)
+    return tuple(names)
+
+
+def _read(raw: bytes, problems: Problems) -> dict[str, None]:
     mail = parts.parse(raw)
     if _exceeds(mail, problems):
-        return ()
-    names: dict[str, None] = {}
+        return {}
+    names = dict.fromkeys(_names_in(mail.similar))
     for part in mail.root.walk():
         _note_problems(part, problems)
         found = dict.fromkeys(_names(part))
-        if not all(map(encoded_words.is_readable, found)):
+        if not _are_readable(part, found):
             problems.add("invalid_file_name", "body", f"Part {part.number} has a file name in an unknown charset.")
         names |= found
-    return tuple(names)
+    return names
+
+
+def _are_readable(part: Part, names: Iterable[str]) -> bool:
+    own = (field_text(field) for field in part.fields if field.name in _FIELDS)
+    return all(map(encoded_words.is_readable, names)) and all(map(parameters.has_readable_names, own))
 
 
 def _exceeds(mail: Mail, problems: Problems) -> bool:
@@ -61,7 +76,7 @@ def _note_problems(part: Part, problems: Problems) -> None:
             member("headers", problem.field) if is_in_header else "body",
             f"{'The message' if part.number == 1 else f'Part {part.number}'} {problem.text}.",
         )
-    for name in _FIELDS:
+    for name in _ONCE:
         if (
             part.number > 1 and sum(field.name == name for field in part.fields) > 1
         ):  # the message's own: see its header
@@ -70,9 +85,13 @@ def _note_problems(part: Part, problems: Problems) -> None:
 
 
 def _names(part: Part) -> Iterator[str]:
-    for field in part.fields:
-        if field.name in _FIELDS:
-            yield from sorted(parameters.file_names(field_text(field)))
+    yield from _names_in(part.fields)
     if part.type.startswith("text/"):
         for found in _UUENCODED.finditer(part.content):
             yield found[1].decode("utf-8", "replace").strip()
+
+
+def _names_in(fields: Iterable[Field]) -> Iterator[str]:
+    for field in fields:
+        if field.name in _FIELDS:
+            yield from sorted(parameters.file_names(field_text(field)))
