@@ -60,7 +60,7 @@ async def test_entry_that_no_storage_takes_stays_on_its_poison_queue(place: Plac
     body = revive(entry_of())
     await place.memory.queues.put(POISON, body)
     place.tables.fail("insert", *(Unavailable("away") for _ in range(POISON_TRIES)))
-    place.queues.fail("put", Unavailable("away"))
+    place.queues.failing = frozenset({"put"})
     with pytest.raises(Unavailable):
         await place.poison_queues.drain()
     assert list(place.memory.queues.bodies(POISON)) == [body]
