@@ -27,6 +27,14 @@ class RefusalKind(Enum):
 _RECIPIENT_FIELDS = ("query.to", "X-Relay-Rcpt-To", "headers.To", "headers.Cc", "headers.Bcc", "to")
 
 
+def fits(sender: str | None, recipients: Sequence[str]) -> bool:
+    """Return whether one call can carry this envelope."""
+    addresses = ",".join(recipients)
+    if addresses.isascii() and len(addresses) <= MAX_RECIPIENTS_BYTES:
+        return True
+    return len(addresses) <= MAX_QUERY and len(quote(f"{sender or ''}{addresses}")) <= MAX_QUERY
+
+
 def post(remote: Remote, mail: bytes, *, sender: str | None, recipients: Sequence[str], key: str) -> Any:
     """Post a message with this envelope. Without `recipients` they are taken from its header.
 

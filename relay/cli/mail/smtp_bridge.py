@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from relay.cli.mail.header import complete, qualify
-from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES, RefusalKind, post, refusal_kind
+from relay.cli.mail.raw_mail import RefusalKind, fits, post, refusal_kind
 from relay.cli.output import remote_of, reports_errors
 from relay.cli.remote import Remote, RemoteError
 from relay.mime import raw
@@ -71,7 +71,7 @@ class Bridge:
     ) -> str:
         """Accept as many RCPT TO as fit in one call; the client sends the others in another transaction."""
         address = qualify(address, self._domain)
-        if sum(len(each.encode()) + 1 for each in [*envelope.rcpt_tos, address]) > MAX_RECIPIENTS_BYTES:
+        if not fits(envelope.mail_from if self._passes_sender else None, [*envelope.rcpt_tos, address]):
             return "452 4.5.3 Too many recipients"
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(rcpt_options)

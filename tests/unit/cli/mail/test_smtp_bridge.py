@@ -208,6 +208,19 @@ async def test_recipients_beyond_the_limit_get_452() -> None:
     assert "to" not in wire.requests[0].url.params
 
 
+@pytest.mark.parametrize("index", [0, 200])
+async def test_recipients_beyond_the_limit_of_other_alphabets_get_452(index: int) -> None:
+    """Addresses outside ASCII fit only into the query, which is shorter."""
+    wire, envelope = Wire([ACCEPTED]), Envelope()
+    relay = bridge(wire)
+    people = [f"customer{number:04}@example.org" for number in range(400)]
+    people.insert(index, "jörg@example.org")
+    replies = [await relay.handle_RCPT(None, None, envelope, address, []) for address in people]
+    assert {reply[:3] for reply in replies} == {"250", "452"}
+    assert replies[0].startswith("250")
+    assert await send(relay, b"From: a@example.com\r\n\r\n", *envelope.rcpt_tos) == "250 2.0.0 Accepted as msg_1"
+
+
 async def test_internal_error_of_the_bridge_gets_451() -> None:
     assert (await bridge(Wire([ACCEPTED])).handle_exception(RuntimeError("x"))).startswith("451")
 
