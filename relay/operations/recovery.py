@@ -108,7 +108,10 @@ class Recovery:
             await self._pending.repair(listed, None)
             return False
         except UnreadableEntry:
-            # Its entry waits for an upgrade too, or is enqueued from this row after it.
+            # Its entry waits for an upgrade too, or is enqueued from this row after it. The mark lets the next runs skip the row:
+            # thousands of them must not use up the time of the rows after them.
+            if not listed.damaged_row:
+                await self._pending.mark_requeued(due, now)
             return False
         current = rows_of(record.batch, record.lane, enumerate(record.statuses)).get(listed.row)
         if listed.damaged_row:
