@@ -21,7 +21,7 @@ from tests.crash_points.world import Plan
 PAIRS = int(os.environ.get("RELAY_PROOF_PAIRS", "4"))
 """The number of fault pairs per scenario; the long run tries more."""
 
-OUTAGES = int(os.environ.get("RELAY_PROOF_OUTAGES", "3"))
+OUTAGES = int(os.environ.get("RELAY_PROOF_OUTAGES", "1"))
 """The number of outages per scenario; the long run tries more."""
 OUTAGE_SECONDS = 180.0
 """How long storage refuses: shorter than a lease, and than the callers' patience."""
