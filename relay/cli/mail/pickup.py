@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from relay.cli.mail.pickup_folder import PickupFolder, idempotency_key
-from relay.cli.mail.raw_mail import RefusalKind, post, refusal_kind
+from relay.cli.mail.raw_mail import RefusalKind, calls, post, refusal_kind
 from relay.cli.output import remote_of, reports_errors
 from relay.cli.remote import UNAVAILABLE, Remote, RemoteError
 from relay.mime.fields import clean
@@ -113,15 +113,21 @@ class Pickup:
         found = read_pickup(content)
         sender = found.sender if self._passes_sender else None
         key = idempotency_key(path, content)
-        try:
-            accepted = post(self._remote, found.mail, sender=sender, recipients=found.recipients, key=key)
-        except RemoteError as error:
-            kind = refusal_kind(error)
-            if kind in (RefusalKind.RETRY, RefusalKind.NO_ACCESS):
-                self._report(f"{_shown(path.name)} waits: {kind.value}")
-                return Result.WAITING
-            return self._refuse(path, str(error))
-        self._report(f"{_shown(path.name)} accepted as {accepted['id']}")
+        posted = 0
+        for people in calls(sender, found.recipients):
+            # A file that is tried again repeats the calls that were accepted, with their keys.
+            part_key = f"{key}-{posted}" if posted else key
+            try:
+                accepted = post(self._remote, found.mail, sender=sender, recipients=people, key=part_key)
+            except RemoteError as error:
+                kind = refusal_kind(error)
+                if kind in (RefusalKind.RETRY, RefusalKind.NO_ACCESS):
+                    self._report(f"{_shown(path.name)} waits: {kind.value}")
+                    return Result.WAITING
+                before = f"Accepted for the first {posted} recipients, refused for the others.\n" if posted else ""
+                return self._refuse(path, f"{before}{error}")
+            self._report(f"{_shown(path.name)} accepted as {accepted['id']}")
+            posted += len(people)
         return Result.ACCEPTED
 
     def _refuse(self, path: Path, reason: str) -> Result:

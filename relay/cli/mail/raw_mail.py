@@ -9,6 +9,8 @@ from relay.cli.remote import Remote, RemoteError
 
 MAX_QUERY = 3_000
 """Length of the envelope in the query string; the Functions host accepts 4,096 characters in all."""
+MAX_RECIPIENTS = 1_000
+"""Recipients of a message, as the relay limits them."""
 MAX_RECIPIENTS_BYTES = 24_000
 """Length of the envelope in headers, with its commas; a web server accepts 32 KiB of headers."""
 
@@ -29,10 +31,22 @@ _RECIPIENT_FIELDS = ("query.to", "X-Relay-Rcpt-To", "headers.To", "headers.Cc", 
 
 def fits(sender: str | None, recipients: Sequence[str]) -> bool:
     """Return whether one call can carry this envelope."""
+    if len(recipients) > MAX_RECIPIENTS:
+        return False
     addresses = ",".join(recipients)
     if addresses.isascii() and len(addresses) <= MAX_RECIPIENTS_BYTES:
         return True
     return len(addresses) <= MAX_QUERY and len(quote(f"{sender or ''}{addresses}")) <= MAX_QUERY
+
+
+def calls(sender: str | None, recipients: Sequence[str]) -> list[list[str]]:
+    """Split recipients into the calls that can carry them: one if they are in the header."""
+    found: list[list[str]] = [[]]
+    for recipient in recipients:
+        if found[-1] and not fits(sender, [*found[-1], recipient]):
+            found.append([])
+        found[-1].append(recipient)
+    return found
 
 
 def post(remote: Remote, mail: bytes, *, sender: str | None, recipients: Sequence[str], key: str) -> Any:

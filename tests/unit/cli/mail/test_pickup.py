@@ -172,6 +172,26 @@ async def test_refused_mail_goes_to_badmail_with_the_reason(place: Place) -> Non
     assert stat.S_IMODE(reason.parent.stat().st_mode) == 0o700
 
 
+async def test_more_recipients_than_a_message_may_have_become_several_messages(place: Place) -> None:
+    people = [f"a{number}@example.org" for number in range(1001)]
+    envelope = "".join(f"X-Receiver: {each}\r\n" for each in people)
+    (place.folder / "a.eml").write_bytes(envelope.encode() + MAIL)
+    place.steps, place.kill_at = 0, 4  # the second call was accepted, and its response is lost
+    with pytest.raises(Killed):
+        await place.run()
+    place.start()
+    await place.run()
+    assert sorted(map(len, await place.recipients())) == [1, 1000]
+
+
+async def test_reason_names_the_recipients_that_were_accepted(place: Place) -> None:
+    people = [*(f"a{number}@example.org" for number in range(1000)), "nobody"]
+    (place.folder / "a.eml").write_bytes("".join(f"X-Receiver: {each}\r\n" for each in people).encode() + MAIL)
+    assert await place.run() == [Result.REFUSED]
+    [reason] = (place.folder / "Badmail").glob("*.txt")
+    assert reason.read_text(encoding="utf-8").startswith("Accepted for the first 1000 recipients")
+
+
 async def test_too_large_file_is_refused_unread(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.start(max_bytes=20)
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read"))

@@ -199,13 +199,19 @@ async def test_mail_from_is_passed_on_or_ignored(address: str | None) -> None:
 async def test_recipients_beyond_the_limit_get_452() -> None:
     wire, envelope = Wire([ACCEPTED]), Envelope()
     relay = bridge(wire)
-    people = [f"customer{number:04}@example.org" for number in range(1000)]
+    people = [f"customer{number:04}@example.org" for number in range(1100)]
     replies = [await relay.handle_RCPT(None, None, envelope, address, []) for address in people]
     assert {reply[:3] for reply in replies} == {"250", "452"}
     assert len(",".join(envelope.rcpt_tos)) < MAX_RECIPIENTS_BYTES
     await send(relay, b"From: a@example.com\r\n\r\n", *envelope.rcpt_tos)
     assert wire.requests[0].headers["x-relay-rcpt-to"] == ",".join(envelope.rcpt_tos)
     assert "to" not in wire.requests[0].url.params
+
+
+async def test_more_recipients_than_a_message_may_have_get_452() -> None:
+    relay, envelope = bridge(Wire([ACCEPTED])), Envelope()
+    replies = [await relay.handle_RCPT(None, None, envelope, f"a{number}@example.org", []) for number in range(1001)]
+    assert [reply[:3] for reply in replies] == ["250"] * 1000 + ["452"]
 
 
 @pytest.mark.parametrize("index", [0, 200])
