@@ -148,7 +148,8 @@ class Pending:
         for shard in range(SHARDS):
             query = Query(partition=f"due-{shard}", equals={"kind": str(State.SENDING)})
             async for entity in every_row(self._tables, TABLE, query):
-                yield _listed(entity)
+                for listed in readable(TABLE, (entity,), _listed):
+                    yield listed
 
     async def held(self, scope: str) -> AsyncIterator[Listed]:
         """All rows of messages that a hold keeps back. Scans the table: for a release, not for a hot path."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import ids, part_turns
-from relay.core.errors import NotFound
+from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.outcomes import reply_text
 from relay.core.settings import Settings
 from relay.journal.pending import Pending
@@ -130,7 +130,8 @@ class Pause:
         older = {listed.due.batch async for listed in self._pending.sending()}
         for batch in older:
             if batch < ids.batch_floor(since):
-                with suppress(NotFound):
+                # The records that cannot be read are left out, as the recent ones are.
+                with suppress(NotFound, UnreadableEntry):
                     count += _running(await self._journal.read(batch), now)
         return count
 
