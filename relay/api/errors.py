@@ -105,6 +105,8 @@ CODES = {
     "client_exists": "A client with this name already exists.",
     "too_many_keys": "The client already has two active keys; remove one before you add another.",
     "own_client": "A client cannot delete itself.",
+    # timers
+    "step_running": "An operator runs a step of a timer already; the message says which.",
     # limits
     "too_many_requests": "The client exceeded the rate limit of its policy; retry after Retry-After.",
     "quota_exhausted": "The client's daily quota of recipients is exhausted; it resets at midnight UTC.",

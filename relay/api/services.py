@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from relay.operations.pause import Pause
     from relay.operations.recovery import Recovery
     from relay.operations.resend_lost import ResendLost
+    from relay.operations.timers.run_now import RunNow
     from relay.platform.secrets import Secrets
     from relay.platform.storage.ports import Storage
     from relay.platform.telemetry import Telemetry
@@ -103,6 +104,8 @@ class Services(Protocol):
     def message_changes(self) -> "MessageChanges": ...
     @property
     def resend_lost(self) -> "ResendLost": ...
+    @property
+    def run_now(self) -> "RunNow": ...
     @property
     def deleted_clients(self) -> "DeletedClients": ...
     @property

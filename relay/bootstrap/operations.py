@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from relay.operations.resend_lost import ResendLost
     from relay.operations.sent_checks import SentChecks
     from relay.operations.timers.late_timer import LateTimer
+    from relay.operations.timers.run_now import RunNow
     from relay.operations.timers.schedule import EveryMinute, Nightly
+    from relay.operations.timers.steps import StepReports
 
 
 class Operations(UseCases):
@@ -175,6 +177,7 @@ class Operations(UseCases):
             orphan_entries=self.orphan_entries,
             health_log=self.health_log,
             late_timer=self.late_timer,
+            reports=self.step_reports,
             clock=self.clock,
         )
 
@@ -189,5 +192,29 @@ class Operations(UseCases):
             purge=self.purge,
             suppressions=self.suppressions,
             webhooks=self.webhooks,
+            reports=self.step_reports,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def step_reports(self) -> "StepReports":
+        """The last report of each step of a timer."""
+        from relay.operations.timers.steps import StepReports
+
+        return StepReports(self.storage.tables)
+
+    @cached_property
+    def run_now(self) -> "RunNow":
+        """Runs a step of a timer at an operator's request."""
+        from relay.operations.timers.run_now import RunNow
+        from relay.operations.timers.steps import Step
+
+        # The first step of the minute timer only notes that the timer itself runs.
+        minutely, nightly = self.every_minute.steps[1:], self.nightly.steps
+        probes = Step(name="probes", run=self.probes.run_all, until_seconds=0.0)
+        return RunNow(
+            steps=(*minutely, probes, *nightly),
+            reports=self.step_reports,
+            tables=self.storage.tables,
             clock=self.clock,
         )

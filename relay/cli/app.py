@@ -20,6 +20,7 @@ from relay.cli.commands import (
     routes,
     suppressions,
     tail,
+    timers,
 )
 from relay.cli.mail import pickup, sendmail, smtp_bridge
 from relay.cli.output import Key, Url
@@ -32,6 +33,7 @@ app.command()(messages.status)
 app.command()(messages.messages)
 app.add_typer(dead_letters.app, name="deadletters")
 app.add_typer(routes.app, name="routes")
+app.add_typer(timers.app, name="timers")
 app.add_typer(clients.app, name="clients")
 app.add_typer(suppressions.app, name="suppressions")
 app.command()(pause.pause)

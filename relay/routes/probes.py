@@ -40,6 +40,11 @@ class Probes:
         probe = partial(self._probe_one, seconds=PROBE_SECONDS)
         return await process(self._due(fresh=True), probe, limit=PROBES_AT_ONCE, deadline=deadline)
 
+    async def run_all(self, deadline: Deadline = NEVER) -> Progress:
+        """Probe every held route that Relay probes, due or not. A route that an operator holds or paused is not probed."""
+        probe = partial(self._probe_one, seconds=PROBE_SECONDS)
+        return await process(self._probed(), probe, limit=PROBES_AT_ONCE, deadline=deadline)
+
     async def run_early(self) -> None:
         """Make the early probes that are due. Costs nothing while there are none: deliveries read the holds anyway."""
         async for hold in self._due(fresh=False):
@@ -57,8 +62,13 @@ class Probes:
 
     async def _due(self, *, fresh: bool) -> AsyncIterator[Hold]:
         now = self._clock()
+        async for hold in self._probed(fresh=fresh):
+            if hold.next_probe_at is not None and hold.next_probe_at <= now:
+                yield hold
+
+    async def _probed(self, *, fresh: bool = True) -> AsyncIterator[Hold]:
         for hold in list((await self._holds.all(fresh=fresh)).values()):
-            if hold.state is RouteState.HELD and hold.next_probe_at is not None and hold.next_probe_at <= now:
+            if hold.state is RouteState.HELD and hold.next_probe_at is not None:
                 yield hold
 
     async def _probe_one(self, hold: Hold, *, seconds: float) -> bool:

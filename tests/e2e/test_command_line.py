@@ -141,6 +141,16 @@ async def test_route_is_held_probed_and_released(relay: RunningRelay) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_step_of_a_timer_is_run_and_listed(relay: RunningRelay) -> None:
+    ran = await run(relay, "timers", "run", "recovery")
+    assert (ran.code, ran.output) == (0, "recovery: 0 done, complete.\n")
+    listed = await run(relay, "timers", "--json")
+    assert {step["name"]: step["last_run"] is None for step in listed.json}["recovery"] is False
+    assert "recovery" in (await run(relay, "timers")).output
+    unknown = await run(relay, "timers", "run", "everything")
+    assert (unknown.code, "Use one of: recovery" in unknown.errors) == (1, True)
+
+
 async def test_delivery_is_paused_and_resumed(relay: RunningRelay) -> None:
     paused = await run(relay, "pause", "--reason", "upgrade", "--wait", "60", "--json")
     assert (paused.code, paused.json["is_quiet"], paused.json["reason"]) == (0, True, "upgrade")

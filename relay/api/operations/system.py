@@ -18,6 +18,15 @@ TAG = Tag(
             description="Checks settings, storage, providers and DNS, and explains each problem and its fix. Takes "
                 "seconds; returns 200 also when it finds problems.",
             responses={200: "shapes.operator:DoctorView"}),
+        Operation(name="ListTimers", endpoint="GET /v1/timers", handler="operator.timers:index", role=Role.OPERATOR,
+            summary="List the timers' steps",
+            description="Returns every step with its last run: when it was, what it did, and whether it left work.",
+            responses={200: "shapes.operator:TimerListView"}),
+        Operation(name="RunTimer", endpoint="POST /v1/timers/{name}/run", handler="operator.timers:run", role=Role.OPERATOR,
+            summary="Run a timer's step now",
+            description="Works for at most 25 seconds and returns what was done. Repeat the request while `is_complete` is "
+                "false. One step runs at once: while another does, the response is 409.",
+            parameters=(given.STEP_NAME,), responses={200: "shapes.operator:TimerRunView"}, errors=(404, 409)),
         Operation(name="ShowCaller", endpoint="GET /v1/me", handler="operator.clients:me",
             summary="Get the calling client", description="Shows the name and role that the key belongs to.",
             responses={200: "shapes.operator:CallerView"}),

@@ -126,6 +126,29 @@ class PauseView(Struct, frozen=True, kw_only=True):
     reason: Annotated[str, says("The reason that the operator gave; else empty.")]
 
 
+class TimerRunView(Struct, frozen=True, kw_only=True):
+    """A run of a timer's step."""
+
+    at: Annotated[Time, says("When the run began.")]
+    seconds: Annotated[float, says("How long the run took.")]
+    done: Annotated[int, says("The number of items that the run handled, such as batches, probes or rows.")]
+    is_complete: Annotated[bool, says("Whether the run left no work for the next one.")]
+    error: Annotated[str, says("The type of the exception that ended the run; the log has the rest. Else empty.")]
+
+
+class TimerView(Struct, frozen=True, kw_only=True):
+    """A step of a timer."""
+
+    name: Annotated[str, says("The step's name.")]
+    last_run: Annotated[TimerRunView | None, says("The last run, by the timer or an operator; null before the first.")]
+
+
+class TimerListView(Struct, frozen=True, kw_only=True):
+    """All steps of the timers."""
+
+    value: Annotated[Sequence[TimerView], says("The steps.")]
+
+
 class ResumedView(Struct, frozen=True, kw_only=True):
     """The result of resuming delivery."""
 

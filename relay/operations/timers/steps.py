@@ -1,0 +1,95 @@
+"""A step of a timer, the report that a run of it leaves, and where the reports are stored."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from relay.core.errors import StorageError, UnreadableEntry
+from relay.platform import resources
+from relay.platform.concurrency import Deadline, Progress
+from relay.platform.log import log_event, log_failure
+from relay.platform.storage.ports import Entity, Query, Tables, every_row
+from relay.platform.storage.readable import decode
+from relay.platform.storage.rows import RowChange, change_row
+
+TABLE = resources.TIMERS_TABLE
+_PARTITION, _ROW = "report", "steps"
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of a timer. `until_seconds` counts from the start of the timer's run."""
+
+    name: str
+    run: Callable[[Deadline], Awaitable[Progress]]
+    until_seconds: float
+
+
+class StepReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of a step did, and whether it left work. `error` is the type of the exception that ended it, or empty."""
+
+    at: datetime
+    seconds: float
+    done: int = 0
+    is_complete: bool = True
+    error: str = ""
+
+
+class StepRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A report and, of a failed run, its exception."""
+
+    report: StepReport
+    failure: Exception | None = None
+
+
+class StepReports:
+    """The last report of each step, all in one row: a property for each step."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def store(self, reports: Mapping[str, StepReport]) -> None:
+        """Replace the reports of these steps. They are for display: storage that is away is logged and fails no run."""
+        properties = {name: msgspec.json.encode(report).decode() for name, report in reports.items()}
+        try:
+            await change_row(
+                self._tables, TABLE, _PARTITION, _ROW, lambda _: RowChange(result=None, properties=properties)
+            )
+        except StorageError as error:
+            log_event("timer_reports_lost", level=logging.WARNING, error=type(error).__name__)
+
+    async def last(self) -> Mapping[str, StepReport]:
+        """Return the last report of every step that has one. A report that cannot be read is logged and left out."""
+        reports: dict[str, StepReport] = {}
+        async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION)):
+            for name in row.properties:
+                try:
+                    reports[name] = decode(TABLE, row, lambda row, name=name: _report(row, name))  # type: ignore[misc]
+                except UnreadableEntry:
+                    continue
+        return reports
+
+
+async def run_step(step: Step, deadline: Deadline, clock: Callable[[], datetime]) -> StepRun:
+    """Run a step and report. A failure is logged and returned, so that the caller decides what it stops."""
+    at = clock()
+    try:
+        progress = await step.run(deadline)
+    except Exception as error:
+        log_failure("timer_step_failed", step=step.name)
+        report = StepReport(at=at, seconds=_since(at, clock), is_complete=False, error=type(error).__name__)
+        return StepRun(report=report, failure=error)
+    if not progress.is_complete:
+        log_event("timer_unfinished", level=logging.WARNING, step=step.name, done=progress.done)
+    return StepRun(
+        report=StepReport(at=at, seconds=_since(at, clock), done=progress.done, is_complete=progress.is_complete)
+    )
+
+
+def _since(at: datetime, clock: Callable[[], datetime]) -> float:
+    return round((clock() - at).total_seconds(), 1)
+
+
+def _report(row: Entity, name: str) -> StepReport:
+    return msgspec.json.decode(str(row.properties[name]), type=StepReport)
