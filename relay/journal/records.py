@@ -210,13 +210,13 @@ class Journal:
         limit: int = 1000,
         cursor: str | None = None,
         with_content: bool = True,
-    ) -> tuple[Sequence[Record], str | None]:
-        """One page of the readable records of all shards in a time range, shard by shard, and the next cursor.
+    ) -> tuple[Sequence[Record | UnreadableRecord], str | None]:
+        """One page of the records of all shards in a time range, shard by shard, and the next cursor.
 
         Raises `ValueError` for a cursor that is none of ours.
         """
         shard, token = _place(cursor)
-        found, token = await self.records(
+        records, token = await self.records(
             since=since,
             before=before,
             shard=shard,
@@ -225,7 +225,6 @@ class Journal:
             cursor=token,
             with_content=with_content,
         )
-        records = [record for record in found if isinstance(record, Record)]
         if token is None:
             following = ids.SHARDS[ids.SHARDS.index(shard) + 1 :]
             return records, f"{following[0]}|" if following else None
@@ -263,14 +262,15 @@ async def every_record(
     is_sending: bool | None = None,
     with_content: bool = True,
 ) -> AsyncIterator[Record]:
-    """All records of a time range, shard by shard."""
+    """All readable records of a time range, shard by shard."""
     cursor: str | None = None
     while True:
         records, cursor = await journal.page(
             since=since, before=before, is_sending=is_sending, cursor=cursor, with_content=with_content
         )
         for record in records:
-            yield record
+            if isinstance(record, Record):
+                yield record
         if cursor is None:
             return
 

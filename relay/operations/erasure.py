@@ -105,33 +105,39 @@ class Erasure:
     async def _process(self, recipient: str, record: Record, *, is_dry: bool) -> ErasureStep:
         """Erase the messages of one record. An unreadable record must not stop the others."""
         try:
-            named = await self._addressed(recipient, record)
+            named, unreadable = await self._addressed(recipient, record)
             if is_dry:
-                return _dry_counts(record, named)
+                return _dry_counts(record, named).plus(unreadable)
             if named or record.remains():
-                return await self._erase(record, named)
+                return (await self._erase(record, named)).plus(unreadable)
             recently = _recently_erased(record, self._clock())
             if recently:
                 await self._journal.forget_events(record.batch, recently)
         except UnreadableEntry as error:
             log_event("record_unreadable", level=logging.WARNING, batch=record.batch, error=str(error))
+            return ErasureStep(unreadable=sum(not record.is_erased(index) for index in range(len(record.statuses))))
         except NotFound:
             log_event("record_purged", batch=record.batch)
-        return ErasureStep()
+            return ErasureStep()
+        return unreadable
 
-    async def _addressed(self, recipient: str, record: Record) -> Mapping[int, _Named]:
-        """Find the messages to this recipient, by index."""
+    async def _addressed(self, recipient: str, record: Record) -> tuple[Mapping[int, _Named], ErasureStep]:
+        """Find the messages to this recipient, by index, and count those whose recipients cannot be read."""
         named: dict[int, _Named] = {}
+        unreadable = 0
         for index, submission in enumerate(record.entry().messages):
             message = submission.message or await self._stored(submission)
-            if message is None or all(address.email.casefold() != recipient for address in message.recipients):
+            if message is None:
+                unreadable += not record.is_erased(index)
+                continue
+            if all(address.email.casefold() != recipient for address in message.recipients):
                 continue
             if submission.message is not None:
                 # Only the blob of a claim check contains the attachments.
                 message = await self._stored(submission) or message
             files = sum(attachment.blob is not None for attachment in message.attachments)
             named[index] = _Named(recipients=len(message.recipients), shared_files=files)
-        return named
+        return named, ErasureStep(unreadable=unreadable)
 
     async def _stored(self, submission: Submission) -> Message | None:
         if submission.blob is None:

@@ -84,8 +84,11 @@ class ResendLost:
         try:
             # The scan reads no content, and the record may have changed since.
             record, events = await self._journal.history(scanned.batch)
-        except (NotFound, UnreadableEntry):
+        except NotFound:
             return ResendStep()
+        except UnreadableEntry:
+            matching = (any(map(query.matches, status.parts)) for status in scanned.statuses)
+            return ResendStep(unreadable=sum(matching))
         entry, done, wanted = record.entry(), ResendStep(), dict[int, Resend]()
         for index, status in enumerate(record.statuses):
             if not any(query.matches(part) for part in status.parts):

@@ -9,6 +9,7 @@ import msgspec
 
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
+from relay.journal.unreadable import UnreadableRecord
 from relay.platform import concurrency
 
 PAGE = 200
@@ -22,8 +23,12 @@ _CONCURRENCY = 8
 
 
 class ScanStep(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of what a step counted, in messages. `cursor` is where the next step continues; None: the scan is complete."""
+    """The base of what a step counted, in messages. `cursor` is where the next step continues; None: the scan is complete.
 
+    `unreadable` messages could not be searched: the scan does not know whether they match.
+    """
+
+    unreadable: int = 0
     cursor: str | None = None
 
     def plus(self, other: Self) -> Self:
@@ -55,9 +60,17 @@ async def scan_step[Step: ScanStep](
         records, cursor = await journal.page(
             since=_EPOCH, before=before, limit=PAGE, cursor=cursor, with_content=with_content
         )
-        calls = (partial(process, record) for record in records)
+        done = done.plus(type(empty)(unreadable=sum(map(_unreadable, records))))
+        calls = (partial(process, record) for record in records if isinstance(record, Record))
         for step in await concurrency.gather_limited(calls, limit=_CONCURRENCY):
             done = done.plus(step)
         if cursor is None or done.matches >= ENOUGH_MESSAGES:
             break
     return msgspec.structs.replace(done, cursor=cursor)
+
+
+def _unreadable(record: Record | UnreadableRecord) -> int:
+    """Count the messages of an unreadable record, without those that are known to be erased."""
+    if isinstance(record, Record):
+        return 0
+    return sum(status is None or status.erased is None for status in record.statuses)

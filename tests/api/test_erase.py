@@ -8,7 +8,8 @@ from tests.api.harness import BASE, Harness, file
 from tests.traces import traces
 
 ADA = "ada@example.org"
-NOTHING = {"erased": 0, "cancelled": 0, "in_progress": 0, "shared_files": 0, "dry_run": False, "is_more": False}
+COUNTS = ("erased", "cancelled", "in_progress", "shared_files", "unreadable")
+NOTHING = {**dict.fromkeys(COUNTS, 0), "dry_run": False, "is_more": False}
 GONE = (410, "message_erased")
 
 

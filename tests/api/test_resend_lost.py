@@ -28,7 +28,7 @@ async def test_lost_mail_is_resent_by_another_route() -> None:
             assert response.status == 200, response.body
             return response.json
 
-        nothing = {"found": 0, "redriven": 0, "skipped": 0, "dry_run": False, "is_more": False}
+        nothing = {"found": 0, "redriven": 0, "skipped": 0, "unreadable": 0, "dry_run": False, "is_more": False}
         assert await redrive(dry_run=True) == {**nothing, "found": 3, "dry_run": True}
         assert await redrive() == {**nothing, "found": 3, "redriven": 3}
         assert await redrive() == nothing

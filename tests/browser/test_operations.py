@@ -102,6 +102,13 @@ async def test_delivery_can_be_paused_and_resumed(screen: Screen) -> None:
     await screen.page.get_by_role("button", name="Pause delivery").wait_for()
 
 
+async def test_step_of_a_timer_is_run_from_the_doctors_page(screen: Screen) -> None:
+    await screen.go("/console#/doctor", "Doctor")
+    await screen.press("Run purge now")
+    await screen.toast("purge: 0 done. Complete.")
+    await screen.row("purge", "Complete").wait_for()
+
+
 async def test_client_can_be_created_disabled_enabled_and_deleted(screen: Screen) -> None:
     await screen.go("/console#/clients", "Clients")
     await screen.row("staging", "redirected").wait_for()

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.async_api import Route
 
 from tests.browser.screen import Screen
 
@@ -28,6 +29,20 @@ async def test_overview_shows_totals_and_problems(screen: Screen) -> None:
     assert await bar.get_by_role("link", name="Routes").inner_text() == "Routes\n1"
     await attention.get_by_role("link", name="Dead letters").click()
     await screen.heading("Dead letters").wait_for()
+
+
+async def test_unreadable_messages_need_attention_and_are_linked(screen: Screen) -> None:
+    async def damaged(route: Route) -> None:
+        response = await route.fetch()
+        await route.fulfill(response=response, json={**await response.json(), "unreadable": 2})
+
+    await screen.page.route("**/v1/overview*", damaged)
+    await screen.go("/console", "Overview")
+    attention = screen.page.get_by_role("list", name="Needs attention")
+    await attention.get_by_text("2 messages cannot be read").wait_for()
+    await attention.get_by_role("link", name="Messages").click()
+    await screen.heading("Messages").wait_for()
+    assert screen.page.url.endswith("#/messages?age=3600")
 
 
 async def test_chart_can_be_read_with_arrow_keys_and_as_a_table(screen: Screen) -> None:

@@ -241,7 +241,12 @@ async def test_mail_of_a_recipient_is_erased(relay: RunningRelay) -> None:
 async def test_redrive_dry_run_counts_lost_mail(relay: RunningRelay) -> None:
     days = ("--sent-between", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "--json")
     command = ("redrive", "--route", "vendor", *days)
-    assert (await run(relay, *command, "--without-delivered")).json == {"found": 0, "redriven": 0, "skipped": 0}
+    assert (await run(relay, *command, "--without-delivered")).json == {
+        "found": 0,
+        "redriven": 0,
+        "skipped": 0,
+        "unreadable": 0,
+    }
     refused = await run(relay, *command)
     assert (refused.code, refused.json["error"]["target"]) == (1, "without_delivered")
     refused = await run(relay, "redrive", "--route", "capture", *days, "--without-delivered")

@@ -28,6 +28,7 @@ async def recipient(call: Call) -> Response:
         cancelled=step.cancelled,
         in_progress=step.in_progress,
         shared_files=step.shared_files,
+        unreadable=step.unreadable,
         dry_run=is_dry,
         is_more=step.cursor is not None,
         cursor=given(step.cursor),

@@ -25,6 +25,7 @@ async def resend_lost(call: Call) -> Response:
         found=step.found,
         redriven=step.redriven,
         skipped=step.skipped,
+        unreadable=step.unreadable,
         dry_run=wanted.is_dry,
         is_more=step.cursor is not None,
         cursor=given(step.cursor),

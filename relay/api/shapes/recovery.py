@@ -62,6 +62,9 @@ class LostResentView(Struct, frozen=True, kw_only=True):
     found: Annotated[int, says("The number of lost messages that were found.")]
     redriven: Annotated[int, says("The number of messages that were put back.")]
     skipped: Annotated[int, says("The number of messages that may not be sent twice.")]
+    unreadable: Annotated[
+        int, says("The number of messages that cannot be read, whoever they are to: they were not searched.")
+    ]
     dry_run: Annotated[bool, says("Whether messages were only counted.")]
     is_more: Annotated[bool, says("Whether there are more: repeat the request with `cursor`.")]
     cursor: Annotated[str, says("Where the next step continues.")] | UnsetType = UNSET
@@ -74,6 +77,9 @@ class ErasedView(Struct, frozen=True, kw_only=True):
     cancelled: Annotated[int, says("The number of them that were cancelled first.")]
     in_progress: Annotated[int, says("The number of messages that are being sent: repeat later.")]
     shared_files: Annotated[int, says("The number of files that other messages still use.")]
+    unreadable: Annotated[
+        int, says("The number of messages that cannot be read, whoever they are to: they were not searched.")
+    ]
     dry_run: Annotated[bool, says("Whether messages were only counted.")]
     is_more: Annotated[bool, says("Whether there are more: repeat the request with `cursor`.")]
     cursor: Annotated[str, says("Where the next step continues.")] | UnsetType = UNSET

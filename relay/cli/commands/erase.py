@@ -20,7 +20,7 @@ def erase(
     """Erase all messages to an address, and cancel those that wait.
 
     Messages to several recipients are erased for all of them. Messages that are being sent right now are left, and the
-    command exits 4: repeat it a few minutes later.
+    command exits 4: repeat it a few minutes later. It also exits 4 if stored messages cannot be read.
 
     Examples:
 
@@ -34,13 +34,17 @@ def erase(
         )
     request: dict[str, Any] = {"recipient": recipient, "dry_run": dry_run}
     total = call_until_done(
-        context, "/v1/erase", request, ("erased", "cancelled", "in_progress", "shared_files"), is_quiet=as_json
+        context,
+        "/v1/erase",
+        request,
+        ("erased", "cancelled", "in_progress", "shared_files", "unreadable"),
+        is_quiet=as_json,
     )
     if as_json:
         print_json(total)
     else:
         _print(total, is_dry=dry_run)
-    if total["in_progress"] and not dry_run:
+    if (total["in_progress"] or total["unreadable"]) and not dry_run:
         raise typer.Exit(ENDED_BADLY)
 
 
@@ -51,3 +55,8 @@ def _print(total: dict[str, int], *, is_dry: bool) -> None:
         console.print(f"{total['in_progress']} in progress: repeat the command in a few minutes.")
     if total["shared_files"]:
         console.print(f"{total['shared_files']} uploaded files kept: other messages may refer to them.")
+    if total["unreadable"]:
+        console.print(
+            f"{total['unreadable']} messages cannot be read: they may be to the recipient, and were not erased. "
+            "See docs/how-to/data-protection.md."
+        )

@@ -35,7 +35,9 @@ def redrive(
         "dry_run": dry_run,
         **({"to_route": to_route} if to_route else {}),
     }
-    total = call_until_done(context, "/v1/redrive", request, ("found", "redriven", "skipped"), is_quiet=as_json)
+    total = call_until_done(
+        context, "/v1/redrive", request, ("found", "redriven", "skipped", "unreadable"), is_quiet=as_json
+    )
     if as_json:
         print_json(total)
     else:

@@ -55,7 +55,7 @@ async def erase(place: Place, recipient: str = ADA, *, is_dry: bool = False) -> 
     total, cursor = ErasureStep(), None
     while True:
         step = await place.erasure.step(recipient, cursor, is_dry=is_dry)
-        names = ("erased", "cancelled", "in_progress", "shared_files")
+        names = ("erased", "cancelled", "in_progress", "shared_files", "unreadable")
         total = ErasureStep(**{name: getattr(total, name) + getattr(step, name) for name in names})
         cursor = step.cursor
         if cursor is None:
@@ -405,8 +405,18 @@ async def test_unreadable_record_does_not_stop_the_scan(place: Place) -> None:
     whole = await place.send(to_ada())
     row = Entity(partition=partition(damaged), row="batch", properties={"content": b'{"relay":1,"ref":1}'})
     await place.memory.tables.merge(TABLE, row)
-    assert await erase(place) == ErasureStep(erased=1)
+    assert await erase(place, is_dry=True) == ErasureStep(erased=1, unreadable=1)
+    assert await erase(place) == ErasureStep(erased=1, unreadable=1)
     assert (await status(place, whole)).erased is not None
+
+
+async def test_messages_of_a_record_without_a_readable_row_are_counted_until_they_are_gone(place: Place) -> None:
+    damaged = await place.send(to_ada())
+    row = Entity(partition=partition(damaged), row="batch", properties={"m00": b"{"})
+    await place.memory.tables.merge(TABLE, row)
+    assert await erase(place) == ErasureStep(unreadable=1)
+    await place.memory.tables.delete(TABLE, partition(damaged), "batch")
+    assert await erase(place) == ErasureStep()
 
 
 async def test_unreadable_content_is_deleted(place: Place) -> None:

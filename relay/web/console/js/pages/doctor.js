@@ -1,5 +1,5 @@
 /**
- * Results of the doctor: each problem, why it matters, and how to fix it.
+ * Results of the doctor: each problem, why it matters, and how to fix it. Below them the steps of the timers.
  */
 
 import { get } from "../api.js";
@@ -7,6 +7,7 @@ import { card, errorState, heading, loading, withCode } from "../components.js";
 import { h, redraw } from "../dom.js";
 import { badge, count, moment } from "../format.js";
 import { runAction } from "../toasts.js";
+import { timers } from "./timers.js";
 
 const ORDER = ["fault", "warning", "ok"];
 const SUMMARIES = { ok: "All checks passed.", warning: "Mail is sent, but some checks need attention.", fault: "A problem prevents sending or could lose mail." };
@@ -14,7 +15,7 @@ const SUMMARIES = { ok: "All checks passed.", warning: "Mail is sent, but some c
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", { class: "stack", "aria-live": "polite" }, loading("Running all checks"));
   const rerun = h("button", { type: "button", data: { key: "rerun" }, on: { click: () => runAction(rerun, run) } }, "Run again");
-  main.append(...heading("Doctor", { actions: [rerun], text: "Checks settings, storage, keys, routes, and the DNS records of your sender domains. Sends no mail." }).filter(Boolean), place);
+  main.append(...heading("Doctor", { actions: [rerun], text: "Checks settings, storage, keys, routes, and the DNS records of your sender domains. Sends no mail." }).filter(Boolean), place, timers(signal));
   focusTitle();
   await run();
 

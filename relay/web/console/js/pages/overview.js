@@ -11,6 +11,8 @@ import { poll } from "../poll.js";
 import { setCount } from "../shell.js";
 
 const HOLD_STATES = { held: "held", trial: "on trial" };
+/** The period of the list of messages that covers a span. */
+const AGES = { hour: "3600", day: "", week: "604800" };
 const SPANS = [["hour", "Hour"], ["day", "Day"], ["week", "Week"]];
 
 export async function show({ main, query, signal, focusTitle }) {
@@ -69,12 +71,13 @@ function body(overview, chosen, choose) {
 }
 
 /** List what needs attention. */
-function problems({ routes, dead_letters: dead, lanes }) {
+function problems({ routes, dead_letters: dead, lanes, unreadable, span }) {
   const found = [];
   const poisoned = lanes.reduce((sum, lane) => sum + lane.poisoned, 0);
   for (const { name, holds } of routes) for (const hold of holds) found.push([`Route ${name} is ${HOLD_STATES[hold.state]}${hold.sender ? ` for ${hold.sender}` : ""}: ${humanize(hold.code)}. Its mail waits; none is lost.`, "#/routes", "Routes", "held"]);
   if (dead.count) found.push([`${count(dead.count, "message")}${dead.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Dead letters", "bad"]);
   if (poisoned) found.push([`${count(poisoned, "queue entry", "queue entries")} on a poison queue; each becomes a dead letter soon.`, "#/deadletters", "Dead letters", "bad"]);
+  if (unreadable) found.push([`${count(unreadable, "message")} cannot be read: the record is damaged, or a newer version of Relay wrote it.`, `#/messages?age=${AGES[span]}`, "Messages", "bad"]);
   if (!found.length) return h("p", { class: "attention calm" }, "Nothing needs attention.");
   return h("ul", { class: "attention card", "aria-label": "Needs attention" }, found.map(([text, href, link, tone], index) => h("li", { class: tone }, h("span", {}, text), h("a", { href, data: { key: `problem-${index}` } }, link))));
 }

@@ -16,6 +16,7 @@ export async function resendLost(done) {
   const before = field({ name: "sent_before", label: "To", type: "datetime-local", step: "any", value: local(Date.now() - HOUR_MS), hint: "Local time. Recent messages may still be reported as delivered." });
   const other = field({ name: "to_route", label: "Resend by route", options: [["", "Use the routing rules"], ...routes] });
   let found = null;
+  let unreadable = 0;
   let criteria = null;
   const isCounted = await openDialog({
     title: "Resend lost mail",
@@ -24,13 +25,13 @@ export async function resendLost(done) {
     fields: [route, since, before, other],
     run: async () => {
       criteria = { route: route.read(), sent_since: iso(since), sent_before: iso(before), without_delivered: true, ...(other.read() && { to_route: other.read() }) };
-      found = (await repeatCall({ ...criteria, dry_run: true })).found;
+      ({ found, unreadable } = await repeatCall({ ...criteria, dry_run: true }));
     },
   });
   if (!isCounted) return;
   await openDialog({
     title: found ? `Resend ${count(found, "message")}?` : "No lost mail",
-    text: found ? "A message that did arrive will arrive twice." : "No messages in this period, or all of them were reported.",
+    text: `${found ? "A message that did arrive will arrive twice." : "No messages in this period, or all of them were reported."}${unreadable ? ` ${count(unreadable, "message")} cannot be read and may be lost too.` : ""}`,
     action: found ? "Resend" : "Close",
     run: async () => {
       if (!found) return null;
@@ -43,11 +44,12 @@ export async function resendLost(done) {
 
 /** Repeat the call until there are no more messages; returns the sums of its counts. */
 async function repeatCall(criteria) {
-  const sums = { found: 0, redriven: 0 };
+  const sums = { found: 0, redriven: 0, unreadable: 0 };
   for (let cursor = null, isMore = true; isMore; ) {
     const result = await call("POST", "/v1/redrive", { body: cursor === null ? criteria : { ...criteria, cursor } });
     sums.found += result.found;
     sums.redriven += result.redriven;
+    sums.unreadable += result.unreadable;
     cursor = result.cursor ?? null;
     isMore = result.is_more;
   }
