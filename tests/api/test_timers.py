@@ -21,8 +21,9 @@ async def test_step_is_run_and_listed_with_its_report(relay: Harness) -> None:
 
 
 async def test_second_run_gets_409_with_the_running_step(relay: Harness) -> None:
-    lease = {"name": "purge", "token": "another", "until": relay.clock() + LEASE - timedelta(seconds=20)}
-    await relay.memory.tables.upsert(TABLE, Entity(partition="manual", row="lease", properties=lease))
+    until = relay.clock() + LEASE - timedelta(seconds=20)
+    lease = Entity(partition="manual", row="lease", properties={"name": "purge", "token": "another", "until": until})
+    await relay.memory.tables.upsert(TABLE, lease)
     refused = await relay.call("POST", "/v1/timers/recovery/run", client="boss")
     assert (refused.status, refused.error["code"]) == (409, "step_running")
     assert "purge" in refused.error["message"]

@@ -151,6 +151,7 @@ async def test_step_of_a_timer_is_run_and_listed(relay: RunningRelay) -> None:
     assert (unknown.code, "Use one of: recovery" in unknown.errors) == (1, True)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_delivery_is_paused_and_resumed(relay: RunningRelay) -> None:
     paused = await run(relay, "pause", "--reason", "upgrade", "--wait", "60", "--json")
     assert (paused.code, paused.json["is_quiet"], paused.json["reason"]) == (0, True, "upgrade")
@@ -226,7 +227,7 @@ async def test_exported_suppressions_can_be_imported(relay: RunningRelay, tmp_pa
 async def test_mail_of_a_recipient_is_erased(relay: RunningRelay) -> None:
     hers = "delivered+ada@relay.test"
     sent = (await run(relay, *sending("--follow", "--json", to=hers))).json["id"]
-    counts = {"erased": 1, "cancelled": 0, "in_progress": 0, "shared_files": 0}
+    counts = {"erased": 1, "cancelled": 0, "in_progress": 0, "shared_files": 0, "unreadable": 0}
     assert (await run(relay, "erase", hers, "--dry-run", "--json")).json == counts
     assert (await run(relay, "erase", hers, text="n\n")).code == 1
     assert "1 erased, 0 cancelled." in (await run(relay, "erase", hers, "--yes")).output
