@@ -102,7 +102,7 @@ class RunNow:
 
 
 def _take(lease: Entity | None, name: str, token: str, now: datetime) -> RowChange[Running | None]:
-    """Take the lease unless another run holds it. After a lost answer the row already holds this token."""
+    """Take the lease unless another run holds it. If the response to the write was lost, the row already holds this token."""
     known = lease.properties if lease is not None else {}
     until = known.get("until")
     if known.get("token") == token:
