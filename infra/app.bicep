@@ -8,6 +8,7 @@ param httpConcurrency int
 param alwaysReadyHttp int
 param alwaysReadyDelivery int
 param identityId string
+param deploymentIdentityId string
 param packageContainerUrl string
 @description('Empty: no virtual network.')
 param subnetId string
@@ -86,7 +87,7 @@ module site 'br/public:avm/res/web/site:0.24.0' = {
     tags: union(tags, { 'azd-service-name': 'relay' })
     kind: 'functionapp,linux'
     serverFarmResourceId: plan.outputs.resourceId
-    managedIdentities: { userAssignedResourceIds: [identityId] }
+    managedIdentities: { userAssignedResourceIds: [identityId, deploymentIdentityId] }
     keyVaultAccessIdentityResourceId: identityId
     httpsOnly: true
     virtualNetworkSubnetResourceId: empty(subnetId) ? null : subnetId
@@ -101,7 +102,7 @@ module site 'br/public:avm/res/web/site:0.24.0' = {
           value: packageContainerUrl
           authentication: {
             type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: identityId
+            userAssignedIdentityResourceId: deploymentIdentityId
           }
         }
       }

@@ -179,6 +179,18 @@ module identity 'br/public:avm/res/managed-identity/user-assigned-identity:0.6.0
   }
 }
 
+// The platform stores and reads the deployment package with this identity. It has a role on the package's account alone.
+module deploymentIdentity 'br/public:avm/res/managed-identity/user-assigned-identity:0.6.0' = {
+  name: 'deployment-identity'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    name: 'id-deployment-${token}'
+    location: location
+    tags: tags
+  }
+}
+
 module network 'network.bicep' = if (vnetEnabled) {
   name: 'network'
   scope: resourceGroup('rg-${environmentName}')
@@ -221,6 +233,20 @@ module storage 'storage.bicep' = {
     adminPrincipalType: principalType
     adminIpAddress: adminIpAddress
     endpoints: vnetEnabled ? network!.outputs.storageEndpoints : []
+  }
+}
+
+module package 'package.bicep' = {
+  name: 'package'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    token: token
+    location: location
+    tags: tags
+    sku: storageSku
+    deploymentPrincipalId: deploymentIdentity.outputs.principalId
+    endpoints: vnetEnabled ? network!.outputs.packageEndpoints : []
   }
 }
 
@@ -268,7 +294,8 @@ module app 'app.bicep' = {
     alwaysReadyHttp: alwaysReadyHttp
     alwaysReadyDelivery: alwaysReadyDelivery
     identityId: identity.outputs.resourceId
-    packageContainerUrl: storage.outputs.packageContainerUrl
+    deploymentIdentityId: deploymentIdentity.outputs.resourceId
+    packageContainerUrl: package.outputs.containerUrl
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     entraClientId: entraClientId
     storageSettings: {

@@ -66,6 +66,16 @@ output storageEndpoints array = [
     }
   }
 ]
+output packageEndpoints array = [
+  {
+    name: 'pe-package-${token}'
+    service: 'blob'
+    subnetResourceId: network.outputs.subnetResourceIds[1]
+    privateDnsZoneGroup: {
+      privateDnsZoneGroupConfigs: [{ privateDnsZoneResourceId: storageZones[0].outputs.resourceId }]
+    }
+  }
+]
 output vaultEndpoints array = [
   {
     name: 'pe-vault-${token}'

@@ -50,7 +50,6 @@ var containers = [
   'inbox'
   'unreadable'
 ]
-var packageContainer = 'app-package'
 
 // Custom lanes: relay-<lane>, relay-<lane>-2 and so on (relay/core/settings.py, Lane.queues).
 var laneShards = flatten(map(items(lanes), lane => map(range(1, lane.value.?shards ?? 1), shard => { lane: lane.key, shard: shard })))
@@ -106,7 +105,7 @@ module account 'br/public:avm/res/storage/storage-account:0.33.0' = {
       deleteRetentionPolicyDays: 7
       containerDeleteRetentionPolicyEnabled: true
       containerDeleteRetentionPolicyDays: 7
-      containers: map(concat(containers, [packageContainer]), container => { name: container, publicAccess: 'None' })
+      containers: map(containers, container => { name: container, publicAccess: 'None' })
     }
     // Relay's purge deletes earlier and more precisely; these rules catch blobs that it never sees.
     managementPolicyRules: [
@@ -138,4 +137,3 @@ output name string = account.outputs.name
 output blobUrl string = 'https://${account.outputs.name}.blob.${environment().suffixes.storage}'
 output queueUrl string = 'https://${account.outputs.name}.queue.${environment().suffixes.storage}'
 output tableUrl string = 'https://${account.outputs.name}.table.${environment().suffixes.storage}'
-output packageContainerUrl string = 'https://${account.outputs.name}.blob.${environment().suffixes.storage}/${packageContainer}'

@@ -221,10 +221,20 @@ def test_app_has_only_the_roles_it_needs(file: str, given: list[str]) -> None:
     assert source.count("principalId: appPrincipalId") == 1
 
 
+def test_app_identity_has_no_role_on_the_account_of_its_package() -> None:
+    package, app, main = bicep("package.bicep"), bicep("app.bicep"), bicep("main.bicep")
+    assert re.findall(r"principalId: (\w+)", package) == ["deploymentPrincipalId"]
+    assert "deploymentPrincipalId: deploymentIdentity.outputs.principalId" in main
+    assert "userAssignedIdentityResourceId: deploymentIdentityId" in app
+    assert "packageContainerUrl: package.outputs.containerUrl" in main
+    assert "app-package" not in STORAGE
+
+
 @pytest.mark.parametrize(
     ("file", "pattern"),
     [
         ("storage.bicep", r"strelay\$\{token\}"),
+        ("package.bicep", r"stpackage\$\{token\}"),
         ("vault.bicep", r"kv-relay-\$\{token\}"),
         ("app.bicep", r"func-relay-\$\{token\}"),
     ],
@@ -233,7 +243,7 @@ def test_generated_names_fit_azure_limits(file: str, pattern: str) -> None:
     [name] = [text for text in texts(bicep(file)) if re.fullmatch(pattern, text)]
     made = name.replace("${token}", TOKEN)
     assert len(made) <= 24
-    assert re.fullmatch(r"[a-z0-9]+" if file == "storage.bicep" else r"[a-z][a-z0-9-]+[a-z0-9]", made)
+    assert re.fullmatch(r"[a-z0-9]+" if file in ("storage.bicep", "package.bicep") else r"[a-z][a-z0-9-]+[a-z0-9]", made)
 
 
 def test_modules_are_pinned_to_one_version() -> None:
