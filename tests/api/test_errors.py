@@ -21,7 +21,8 @@ from relay.core.events import RecordedEvent
 from relay.core.outcomes import CAUSES
 from relay.journal.record_rows import partition
 from relay.journal.records import TABLE
-from relay.platform.resources import IDEMPOTENCY_TABLE
+from relay.operations.timers.run_now import LEASE
+from relay.platform.resources import IDEMPOTENCY_TABLE, TIMERS_TABLE
 from relay.platform.storage.ports import Entity
 from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
@@ -107,6 +108,12 @@ async def damaged_key(relay: Harness) -> ApiResponse:
     [row] = relay.memory.tables.rows(IDEMPOTENCY_TABLE)
     await relay.memory.tables.merge(IDEMPOTENCY_TABLE, replace(row, properties={"chunks": "many"}))
     return await keyed(message())(relay)
+
+
+async def step_running(relay: Harness) -> ApiResponse:
+    lease = {"name": "purge", "token": "another", "until": relay.clock() + LEASE}
+    await relay.memory.tables.upsert(TIMERS_TABLE, Entity(partition="manual", row="lease", properties=lease))
+    return await relay.call("POST", "/v1/timers/recovery/run", client="boss")
 
 
 async def damaged_record(relay: Harness) -> ApiResponse:
@@ -359,6 +366,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "idempotency_key_reused": (422, keyed(message(), message(subject="other"))),
     "idempotency_key_in_use": (409, key_in_use),
     "idempotency_key_unreadable": (409, damaged_key),
+    "step_running": (409, step_running),
     "client_exists": (409, request("POST", "/v1/clients", json={"name": "app"}, client="boss")),
     "too_many_keys": (409, three_keys),
     "own_client": (409, request("DELETE", "/v1/clients/boss", client="boss")),

@@ -76,6 +76,7 @@ class Served:
             "/v1/suppressions/": {"email": "a@example.com"},
             "/v1/routes/": {"name": route},
             "/v1/clients/": {"name": "app", "id": "none"},
+            "/v1/timers/": {"name": "health_log"},
             "/v3/": {"batch_id": group.json["batch_id"]},
         }
 
