@@ -243,7 +243,9 @@ def test_generated_names_fit_azure_limits(file: str, pattern: str) -> None:
     [name] = [text for text in texts(bicep(file)) if re.fullmatch(pattern, text)]
     made = name.replace("${token}", TOKEN)
     assert len(made) <= 24
-    assert re.fullmatch(r"[a-z0-9]+" if file in ("storage.bicep", "package.bicep") else r"[a-z][a-z0-9-]+[a-z0-9]", made)
+    assert re.fullmatch(
+        r"[a-z0-9]+" if file in ("storage.bicep", "package.bicep") else r"[a-z][a-z0-9-]+[a-z0-9]", made
+    )
 
 
 def test_modules_are_pinned_to_one_version() -> None:
