@@ -23,7 +23,7 @@ from relay.journal.record_rows import partition
 from relay.journal.records import TABLE
 from relay.operations.timers.run_now import LEASE
 from relay.platform.resources import IDEMPOTENCY_TABLE, TIMERS_TABLE
-from relay.platform.storage.ports import Entity
+from relay.platform.storage.ports import Entity, Value
 from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
 ROOT = Path(__file__).parent.parent.parent
@@ -111,7 +111,7 @@ async def damaged_key(relay: Harness) -> ApiResponse:
 
 
 async def step_running(relay: Harness) -> ApiResponse:
-    lease = {"name": "purge", "token": "another", "until": relay.clock() + LEASE}
+    lease: dict[str, Value] = {"name": "purge", "token": "another", "until": relay.clock() + LEASE}
     await relay.memory.tables.upsert(TIMERS_TABLE, Entity(partition="manual", row="lease", properties=lease))
     return await relay.call("POST", "/v1/timers/recovery/run", client="boss")
 
