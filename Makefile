@@ -11,9 +11,9 @@ NODE_STAMP := node_modules/.installed
 # Compiled modules are kept: without them each of the many processes that the tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Two workers more than there are cores, because many tests wait, and at most six. Tests that share processes stay on one worker
+# One worker more than there are cores, because some tests wait, and at most five. Tests that share processes stay on one worker
 # (tests/conftest.py).
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 2 : 6)))
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 5)))
 TARGET ?= relay.zip
 PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10
 

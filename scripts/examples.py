@@ -28,6 +28,7 @@ VARIABLES = {
     "clients": "CLIENT_NAME",
     "templates": "TEMPLATE_NAME",
     "routes": "ROUTE_NAME",
+    "timers": "STEP_NAME",
     "suppressions": "EMAIL",
 }
 """Shell variable for the first variable segment of a path, by the segment before it."""

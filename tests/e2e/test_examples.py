@@ -87,6 +87,7 @@ async def _environment(relay: RunningRelay) -> dict[str, str]:
         "CLIENT_NAME": "examples",
         "TEMPLATE_NAME": "examples",
         "ROUTE_NAME": "capture",
+        "STEP_NAME": "health_log",
         "EMAIL": "ada@example.org",
         "WEBHOOK_ID": hook["id"],
         "UPLOAD_ID": "att_none",
