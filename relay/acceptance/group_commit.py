@@ -5,25 +5,22 @@ entry). No timer, no waiting when idle. Every caller waits for its own put; if t
 nothing is confirmed. See docs/decisions/0004-group-commit.md.
 """
 
-import asyncio
-import copy
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import StorageError
+from relay.platform.concurrency import Joined
 from relay.platform.storage.ports import Queues
 
 
-class _Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class _Submitted(msgspec.Struct, frozen=True, kw_only=True):
     encoded: bytes
     weight: int
     mac_key: bytes
-    named: asyncio.Future[str]
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,22 +41,17 @@ class GroupCommit:
         self._lane = lane
         self._names = itertools.cycle(names)
         self._new_batch = new_batch
-        self._waiting: deque[_Waiting] = deque()
-        self._putting: asyncio.Task[None] | None = None
+        # Those who wait need the same storage: if it is away they fail at once, instead of one timeout later.
+        self._joined = Joined(
+            self._put_one, fitting=lambda waiting: _fitting(each.weight for each in waiting), fails_all=StorageError
+        )
 
     async def put(self, encoded: bytes, mac_key: bytes) -> str:
         """Store an encoded submission. Returns its message id. Raises `StorageError`: then nothing is confirmed.
 
         A caller that is cancelled before its put begins has submitted nothing.
         """
-        weight = wire.weight(encoded)
-        waiting = _Waiting(
-            encoded=encoded, weight=weight, mac_key=mac_key, named=asyncio.get_running_loop().create_future()
-        )
-        self._waiting.append(waiting)
-        if self._putting is None:
-            self._putting = asyncio.create_task(self._put_all())
-        return await waiting.named
+        return await self._joined.call(_Submitted(encoded=encoded, weight=wire.weight(encoded), mac_key=mac_key))
 
     def pack(self, batch: str, encoded: Sequence[bytes], mac_key: bytes) -> Packed:
         """Pack submissions into entries, with batch ids derived from `batch`."""
@@ -77,72 +69,30 @@ class GroupCommit:
         """Put an entry on the lane's next queue. Raises `StorageError`."""
         await self._queues.put(next(self._names), entry)
 
-    async def _put_all(self) -> None:
-        try:
-            while self._waiting:
-                # Let all arrivals of this turn of the event loop share the entry.
-                await asyncio.sleep(0)
-                taken = self._take()
-                if taken:
-                    await self._put_shared(taken)
-        finally:
-            self._putting = None
-
-    async def _put_shared(self, taken: Sequence[_Waiting]) -> None:
-        """Put one entry, and give each of its callers the result."""
-        try:
-            names = await self._put_one(taken)
-        except StorageError as error:
-            # Waiting submissions need the same storage: fail them at once instead of one timeout later.
-            _refuse([*taken, *self._waiting], error)
-            self._waiting.clear()
-        except Exception as error:
-            # A bug: its callers must not wait forever.
-            _refuse(taken, error)
-        else:
-            for waiting, name in zip(taken, names, strict=True):
-                if not waiting.named.done():
-                    waiting.named.set_result(name)
-
-    def _take(self) -> list[_Waiting]:
-        taken: list[_Waiting] = []
-        room = wire.MAX_ENTRY_BYTES - wire.entry_overhead(0)
-        while self._waiting and len(taken) < wire.MAX_BATCH_MESSAGES:
-            if self._waiting[0].named.cancelled():
-                self._waiting.popleft()
-                continue
-            room -= self._waiting[0].weight + wire.entry_overhead(1) - wire.entry_overhead(0)
-            if taken and room < 0:
-                break
-            taken.append(self._waiting.popleft())
-        return taken
-
-    async def _put_one(self, taken: Sequence[_Waiting]) -> list[str]:
+    async def _put_one(self, taken: Sequence[_Submitted]) -> list[str]:
         batch = self._new_batch()
-        macs = [ids.mac(waiting.mac_key, batch, index) for index, waiting in enumerate(taken)]
-        body = wire.join_batch(batch, self._lane, macs, [waiting.encoded for waiting in taken])
+        macs = [ids.mac(submitted.mac_key, batch, index) for index, submitted in enumerate(taken)]
+        body = wire.join_batch(batch, self._lane, macs, [submitted.encoded for submitted in taken])
         await self._queues.put(next(self._names), body)
         return [str(ids.MessageId(batch=batch, index=index, mac=mac)) for index, mac in enumerate(macs)]
 
 
-def _refuse(refused: Sequence[_Waiting], error: Exception) -> None:
-    for waiting in refused:
-        if not waiting.named.done():
-            # A copy each: an exception raised in several tasks collects the tracebacks of all.
-            waiting.named.set_exception(copy.copy(error))
+def _fitting(weights: Iterable[int]) -> int:
+    """Return how many of the first submissions fit an entry, by their weights: at least one, if there are any."""
+    fitting, room = 0, wire.MAX_ENTRY_BYTES - wire.entry_overhead(0)
+    for weight in weights:
+        room -= weight + wire.entry_overhead(1) - wire.entry_overhead(0)
+        if fitting and (room < 0 or fitting == wire.MAX_BATCH_MESSAGES):
+            break
+        fitting += 1
+    return fitting
 
 
-def _groups(encoded: Sequence[bytes]) -> Iterator[list[bytes]]:
+def _groups(encoded: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """Split submissions into groups that fit an entry each."""
-    group: list[bytes] = []
-    used = 0
-    for submission in encoded:
-        weight = wire.weight(submission)
-        full = wire.entry_overhead(len(group) + 1) + used + weight > wire.MAX_ENTRY_BYTES
-        if group and (full or len(group) >= wire.MAX_BATCH_MESSAGES):
-            yield group
-            group, used = [], 0
-        group.append(submission)
-        used += weight
-    if group:
-        yield group
+    weights = [wire.weight(submission) for submission in encoded]
+    start = 0
+    while start < len(encoded):
+        end = start + _fitting(itertools.islice(weights, start, None))
+        yield encoded[start:end]
+        start = end

@@ -1,6 +1,8 @@
 """Run many calls, a limited number of them at once, and stop in time. Run work on large content off the event loop."""
 
 import asyncio
+import copy
+from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,15 +35,28 @@ async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, limi
     return results
 
 
+def _all[Item](items: Iterable[Item]) -> int:
+    return sum(1 for _ in items)
+
+
 class Joined[Item, Result]:
     """Serves concurrent calls together: while one group is served, the next collects.
 
-    `serve` gets the items of a group and returns a result for each, in order. What it raises, each caller of the group gets.
+    `serve` gets the items of a group and returns a result for each, in order; `fitting` returns how many of the first items make
+    a group. What `serve` raises, each caller of the group gets; an error of `fails_all` goes to all who wait too.
     """
 
-    def __init__(self, serve: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+    def __init__(
+        self,
+        serve: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        fitting: Callable[[Iterable[Item]], int] = _all,
+        fails_all: type[Exception] | tuple[()] = (),
+    ) -> None:
         self._serve = serve
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._fitting = fitting
+        self._fails_all = fails_all
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._serving: asyncio.Task[None] | None = None
 
     async def call(self, item: Item) -> Result:
@@ -57,20 +72,32 @@ class Joined[Item, Result]:
             while self._waiting:
                 # Let all callers of this turn of the event loop share the group.
                 await asyncio.sleep(0)
-                group = [(item, result) for item, result in self._waiting if not result.cancelled()]
-                self._waiting.clear()
+                group = self._take()
                 if group:
                     await self._serve_group(group)
         finally:
             self._serving = None
 
-    async def _serve_group(self, group: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        wanted = self._fitting(item for item, result in self._waiting if not result.cancelled())
+        group: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._waiting and (len(group) < wanted or self._waiting[0][1].cancelled()):
+            item, result = self._waiting.popleft()
+            if not result.cancelled():
+                group.append((item, result))
+        return group
+
+    async def _serve_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._serve([item for item, _ in group])
         except Exception as error:
+            if isinstance(error, self._fails_all):
+                group += self._waiting
+                self._waiting.clear()
             for _, future in group:
                 if not future.done():
-                    future.set_exception(error)
+                    # A copy each: an exception raised in several tasks collects the tracebacks of all.
+                    future.set_exception(copy.copy(error))
         else:
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():

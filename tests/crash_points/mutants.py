@@ -32,7 +32,8 @@ MUTANTS = (
     Mutant(
         module="acceptance/group_commit.py",
         old="        await self._queues.put(next(self._names), body)\n        return [str(",
-        new="        asyncio.get_running_loop().create_task(self._queues.put(next(self._names), body))\n        return [str(",
+        new="        import asyncio\n"
+        "        asyncio.get_running_loop().create_task(self._queues.put(next(self._names), body))\n        return [str(",
         breaks="202 is returned before the message is durable",
     ),
     Mutant(
