@@ -76,9 +76,7 @@ class RouteWatch:
         other = None
         if message is not None:
             closed = await self._closed(part, attempted.sender, now) if is_at_fault else frozenset()
-            other = self._router.alternative(part, submission, message, entry.lane, without=closed)
-        if other is not None:
-            log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=fault.code)
+            other = self._alternative(part, submission, message, entry.lane, closed=closed, code=fault.code)
         return RouteHold(scope=hold.scope, until=hold.next_probe_at, other_route=other, is_message_at_fault=is_at_fault)
 
     async def spare_route(
@@ -99,9 +97,15 @@ class RouteWatch:
             closed = await self._closed(part, message.sender.email.lower(), now)
         except StorageError:
             return None
-        other = self._router.alternative(part, submission, message, entry.lane, without=closed)
+        return self._alternative(part, submission, message, entry.lane, closed=closed, code=answer.code)
+
+    def _alternative(
+        self, part: Part, submission: Submission, message: Message, lane: str, *, closed: Set[str], code: str
+    ) -> str | None:
+        """Return another route that the part may take, and log the failover."""
+        other = self._router.alternative(part, submission, message, lane, without=closed)
         if other is not None:
-            log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=answer.code)
+            log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=code)
         return other
 
     async def _closed(self, part: Part, sender: str, now: datetime) -> Set[str]:
