@@ -3,15 +3,16 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
-from relay.core.errors import StorageError, UnreadableEntry
+from relay.core.errors import StorageError
 from relay.platform import resources
 from relay.platform.concurrency import Deadline, Progress
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
-from relay.platform.storage.readable import decode
+from relay.platform.storage.readable import readable
 from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.TIMERS_TABLE
@@ -64,10 +65,8 @@ class StepReports:
         reports: dict[str, StepReport] = {}
         async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION)):
             for name in row.properties:
-                try:
-                    reports[name] = decode(TABLE, row, lambda row, name=name: _report(row, name))  # type: ignore[misc]
-                except UnreadableEntry:
-                    continue
+                for report in readable(TABLE, (row,), partial(_report, name)):
+                    reports[name] = report
         return reports
 
 
@@ -91,5 +90,5 @@ def _since(at: datetime, clock: Callable[[], datetime]) -> float:
     return round((clock() - at).total_seconds(), 1)
 
 
-def _report(row: Entity, name: str) -> StepReport:
+def _report(name: str, row: Entity) -> StepReport:
     return msgspec.json.decode(str(row.properties[name]), type=StepReport)
