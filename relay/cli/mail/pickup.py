@@ -1,7 +1,6 @@
 """`relay pickup`: send the files of a folder, as IIS SMTP's pickup folder does, by posting each one to a relay."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -14,6 +13,7 @@ import typer
 
 from relay.cli.mail.pickup_folder import PickupFolder, idempotency_key
 from relay.cli.mail.raw_mail import RefusalKind, calls, post, refusal_kind
+from relay.cli.mail.stopping import stopped_by_signals
 from relay.cli.output import remote_of, reports_errors
 from relay.cli.remote import UNAVAILABLE, Remote, RemoteError
 from relay.mime.fields import clean
@@ -180,12 +180,7 @@ def pickup(
 
 
 async def _run(worker: Pickup, files: PickupFolder, *, once: bool, settle_seconds: float) -> int:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        except NotImplementedError:  # Windows: Ctrl+C arrives as KeyboardInterrupt
-            break
+    stopping = stopped_by_signals()
     if not once:
         typer.echo("Watching the folder")
         await worker.run(stopping)

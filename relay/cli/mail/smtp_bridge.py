@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import ipaddress
 import re
-import signal
 import uuid
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ import typer
 
 from relay.cli.mail.header import complete, qualify
 from relay.cli.mail.raw_mail import RefusalKind, fits, post, refusal_kind
+from relay.cli.mail.stopping import stopped_by_signals
 from relay.cli.output import remote_of, reports_errors
 from relay.cli.remote import Remote, RemoteError
 from relay.mime import raw
@@ -201,12 +201,7 @@ def is_loopback(host: str) -> bool:
 async def serve(bridge: Bridge, host: str, port: int, max_bytes: int) -> None:
     """Listen until SIGTERM or SIGINT, then close the port and finish running calls. Raises `OSError`."""
     server = await listen(bridge, host, port, max_bytes)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        except NotImplementedError:  # Windows: Ctrl+C arrives as KeyboardInterrupt
-            break
+    stopping = stopped_by_signals()
     at = server.sockets[0].getsockname()
     typer.echo(f"Listening on {at[0]}:{at[1]}")
     await stopping.wait()
