@@ -9,22 +9,12 @@ import pytest
 from relay.core import ids
 from relay.core.model import MessageStatus, Part, State
 from relay.journal.listing import Listing, MessageFilter
-from relay.journal.records import TABLE, Journal
-from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
+from relay.journal.records import Journal
+from tests.doubles import START, Watched, batch_of, entry_of, submission_of
 
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT),))
 NAME = ids.batch_floor(START)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def tables() -> Watched:
-    return await watched_tables(TABLE)
-
-
-@pytest.fixture
-def journal(tables: Watched, clock: Clock) -> Journal:
-    return Journal(tables, clock)
 
 
 async def fill(journal: Journal, times: Sequence[datetime], *, messages: int = 1, client: str = "shop") -> list[str]:

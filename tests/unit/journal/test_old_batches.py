@@ -24,11 +24,6 @@ async def tables() -> Watched:
     return await watched_tables(TABLE, rows_looked_at=4)
 
 
-@pytest.fixture
-def journal(tables: Watched, clock: Clock) -> Journal:
-    return Journal(tables, clock)
-
-
 async def opened(journal: Journal, *statuses: MessageStatus, blob: str | None = None) -> Record:
     body = entry_of(*(submission_of(blob=blob) for _ in statuses))
     return await journal.open(batch_of(body), body, statuses)

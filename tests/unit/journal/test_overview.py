@@ -8,18 +8,8 @@ import pytest
 from relay.core import ids
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.journal.overview import Figures, Overview, Point, Span
-from relay.journal.records import TABLE, Journal
-from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
-
-
-@pytest.fixture
-async def tables() -> Watched:
-    return await watched_tables(TABLE)
-
-
-@pytest.fixture
-def journal(tables: Watched, clock: Clock) -> Journal:
-    return Journal(tables, clock)
+from relay.journal.records import Journal
+from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of
 
 
 def in_state(state: State, *, after: float | None = None) -> MessageStatus:

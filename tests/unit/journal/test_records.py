@@ -10,7 +10,7 @@ from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Part, State
 from relay.journal.record_rows import Record
 from relay.journal.records import TABLE, Journal, every_record
-from tests.doubles import MAC_KEY, START, Clock, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
+from tests.doubles import MAC_KEY, START, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
 
 QUEUED = Part(route="", state=State.QUEUED)
 SENDING = MessageStatus(parts=(part_states.begin(QUEUED, "main", START),))
@@ -22,11 +22,6 @@ DAY = 86_400.0
 @pytest.fixture
 async def tables() -> Watched:
     return await watched_tables(TABLE, rows_looked_at=4)
-
-
-@pytest.fixture
-def journal(tables: Watched, clock: Clock) -> Journal:
-    return Journal(tables, clock)
 
 
 async def opened(journal: Journal, *statuses: MessageStatus, batch: str = "", blob: str | None = None) -> Record:
