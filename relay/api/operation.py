@@ -90,7 +90,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     def path_problem(self, values: Mapping[str, str]) -> Refusal | None:
         """Return the refusal (404) for a path value that cannot name anything. None where a signature is checked instead."""
-        for parameter in self.parameters if self.role is not None else ():
+        for parameter in self.parameters if values and self.role is not None else ():
             if parameter.not_found and not re.fullmatch(parameter.schema["pattern"], values[parameter.name]):
                 from relay.api.errors import CODES
 

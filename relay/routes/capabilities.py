@@ -66,16 +66,15 @@ def _has(feature: str, provider: str, capabilities: Capabilities) -> bool:
 
 def _required_features(message: Message) -> set[str]:
     found: set[str] = set()
-    # Every route sends a Message-ID.
-    names = [name.lower() for name in message.headers if name.lower() != "message-id"]
-    if any(name.startswith("x-") for name in names):
-        found.add("x_headers")
-    if any(not name.startswith("x-") for name in names):
-        found.add("headers")
-    if any(attachment.disposition == "inline" for attachment in message.attachments):
-        found.add("inline_images")
-    if any(not attachment.content and not attachment.size for attachment in message.attachments):
-        found.add("empty_files")
+    for name in map(str.lower, message.headers):
+        # Every route sends a Message-ID.
+        if name != "message-id":
+            found.add("x_headers" if name.startswith("x-") else "headers")
+    for attachment in message.attachments:
+        if attachment.disposition == "inline":
+            found.add("inline_images")
+        if not attachment.content and not attachment.size:
+            found.add("empty_files")
     if message.calendar is not None:
         found.add("calendar")
     if message.raw is not None:

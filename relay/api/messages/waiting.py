@@ -31,6 +31,7 @@ class WaitGoal(StrEnum):
     """Every recipient's server accepted the mail, as far as the provider reports."""
 
 
+_GOALS = frozenset(WaitGoal)
 LASTS: Mapping[WaitGoal, timedelta] = {WaitGoal.SENT: timedelta(hours=1), WaitGoal.DELIVERED: timedelta(days=3)}
 """How long a URL outlives the message's expiry. Providers try to deliver for three days at most
 (docs.sendgrid.com: 72 hours; Exchange Online: one day)."""
@@ -50,11 +51,12 @@ def wish_of(request: Request) -> WaitRequest | None:
     """
     goal = request.query.get("wait")
     if goal is not None:
-        if goal not in set(WaitGoal):
+        if goal not in _GOALS:
             raise Refusal(400, "invalid_request", "`wait` must be `sent` or `delivered`.", target="wait")
         return WaitRequest(goal=WaitGoal(goal), is_preference=False)
-    preferred = _preference(request.headers.get("prefer", ""))
-    return WaitRequest(goal=WaitGoal(preferred), is_preference=True) if preferred in set(WaitGoal) else None
+    header = request.headers.get("prefer")
+    preferred = _preference(header) if header else ""
+    return WaitRequest(goal=WaitGoal(preferred), is_preference=True) if preferred in _GOALS else None
 
 
 def offered(call: Call, name: str, expires_at: datetime) -> Mapping[str, str]:

@@ -65,6 +65,8 @@ def read_mailboxes(
     value: Any, target: str, problems: Problems, limits: Limits, *, limit: int, code: str = "too_many"
 ) -> list[Located]:
     """Read all mailboxes of a field that may have several. More than `limit` are one problem (`code`) and are not read."""
+    if value is None:
+        return []
     if isinstance(value, list):
         items = [(item, f"{target}[{number}]", f"{target}[{number}]") for number, item in enumerate(value[: limit + 1])]
     elif isinstance(value, str):

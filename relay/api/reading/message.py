@@ -20,6 +20,7 @@ from relay.mime.writing.calendar import calendar_problem
 from relay.providers.registry import MODULES, option_problems
 
 _NO_ADDRESS = Address(email="")
+_GUARANTEES: Mapping[str, DeliveryGuarantee] = {each.value: each for each in DeliveryGuarantee}
 
 
 def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limits) -> Draft:
@@ -81,7 +82,7 @@ def read_message(
         size=size,
         lane=fields.read_choice_name(value.get("lane"), "lane", problems, limits),
         expires_in_seconds=fields.read_expiry(value.get("expires_in_seconds"), problems, limits),
-        delivery=DeliveryGuarantee(delivery) if delivery in list(DeliveryGuarantee) else None,
+        delivery=_GUARANTEES.get(delivery) if isinstance(delivery, str) else None,
         send_at=fields.read_moment(value.get("send_at"), now, problems, limits),
         route=fields.read_choice_name(value.get("route"), "route", problems, limits),
         dry_run=value.get("dry_run") is True,
