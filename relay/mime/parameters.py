@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -41,6 +42,12 @@ class Parameterized(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(text: str) -> Parameterized:
     """Read a field as far as possible."""
+    return _read(text[: MAX_VALUE + 1])
+
+
+# A message's fields are read for its parts, its file names and their charsets: six times each.
+@lru_cache(maxsize=32)
+def _read(text: str) -> Parameterized:
     pieces = _split(text[:MAX_VALUE])
     raw = tuple(_parameter(piece) for piece in pieces[1:] if piece.strip())
     value = _VALUE.fullmatch(_without_comments(pieces[0]))
@@ -55,7 +62,7 @@ def read(text: str) -> Parameterized:
 def file_names(text: str) -> set[str]:
     """Return every name of a file that a program may read from a field."""
     names: set[str] = set()
-    for reading in (read(text), read(_without_comments(text))):
+    for reading in map(read, {text, _without_comments(text)}):
         names |= {value for name, value in reading.parameters.items() if name in _NAMES}
         names |= {value for name, value in reading.raw if name.partition("*")[0] in _NAMES}
     names |= {name.partition(" ")[0] for name in names} | set(map(encoded_words.decode, names))

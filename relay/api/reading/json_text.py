@@ -62,7 +62,9 @@ def read_json(body: bytes, limit: int, problems: Problems) -> Any:
     text = _text(body)
     try:
         value = _decode(text, problems)
-        return _without_surrogates(value, problems) if _SURROGATE_ESCAPE.search(body) else value
+        # A body without any escape, such as base64, is searched 40 times as fast: a seventh of the CPU of 2 MB.
+        may_have_surrogates = b"\\" in body and _SURROGATE_ESCAPE.search(body)
+        return _without_surrogates(value, problems) if may_have_surrogates else value
     except RecursionError as error:
         raise _refusal("too_deep", "The JSON is nested too deeply.") from error
 

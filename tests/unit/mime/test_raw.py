@@ -1,6 +1,10 @@
 """Prepare raw messages: which fields are added and removed, and that nothing else changes."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.core.model import Address
 from relay.core.send_request import SendRequest
@@ -48,3 +52,10 @@ def test_malformed_raw_message_still_gets_a_header(raw: bytes) -> None:
     content = build.build(raw_request(raw, "ann@example.com"))
     assert fields(content)[:3] == ["Date", "Message-ID", "X-Relay-Id"]
     assert read(content)["X-Relay-Id"] == RELAY_ID
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\r\n", b"a", b""]), max_size=12))
+def test_every_line_end_of_a_raw_message_becomes_crlf(pieces: list[bytes]) -> None:
+    raw = b"X: y\n\n" + b"".join(pieces)
+    _, body = mime_raw.split(raw)
+    assert body == re.sub(rb"\r{1,2}\n|\r|\n", b"\r\n", raw).partition(b"\r\n\r\n")[2]
