@@ -113,6 +113,9 @@ param relayAttemptSeconds int = 480
 @description('RELAY_RETENTION_DAYS')
 param relayRetentionDays int = 14
 
+@description('RELAY_AUDIT_DAYS')
+param relayAuditDays int = 400
+
 @description('RELAY_MAX_MESSAGE_BYTES')
 param relayMaxMessageBytes int = 31457280
 
@@ -321,6 +324,7 @@ module app 'app.bicep' = {
       RELAY_EXPIRES_IN_SECONDS: string(relayExpiresInSeconds)
       RELAY_ATTEMPT_SECONDS: string(relayAttemptSeconds)
       RELAY_RETENTION_DAYS: string(relayRetentionDays)
+      RELAY_AUDIT_DAYS: string(relayAuditDays)
       RELAY_INSTANCE_MEMORY_MB: string(instanceMemoryMB)
       RELAY_MAX_MESSAGE_BYTES: string(relayMaxMessageBytes)
       RELAY_MAX_WAITING_MESSAGES: string(relayMaxWaitingMessages)

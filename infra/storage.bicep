@@ -27,6 +27,7 @@ var queues = [
   'webhooks-poison'
 ]
 var tables = [
+  'audit'
   'quotas'
   'attachments'
   'clients'

@@ -1,22 +1,16 @@
 """Respond to requests: find the operation and the caller, call the handler, and turn every failure into a refusal."""
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from relay.api.authentication import demand
 from relay.api.body_budget import BodyBudget
 from relay.api.http import Request, Response, json_response
-from relay.api.operation import Operation, Operations, loaded
+from relay.api.operation import Audit, Operation, Operations, loaded
 from relay.api.router import Found, unknown_path
-from relay.clients.registry import Client
-from relay.core.errors import NewerVersion, NotFound, Refusal, StorageError, Unavailable, UnreadableEntry
+from relay.api.services import Call, Services
+from relay.core.errors import Refusal
 from relay.platform.log import log_failure
-
-if TYPE_CHECKING:
-    from relay.api.services import Services
 
 MAX_ID = 128
 SECURITY_HEADERS = {
@@ -29,33 +23,10 @@ HTTPS_ONLY = "max-age=31536000"
 """A year of `Strict-Transport-Security`; RFC 6797 section 7.2 has it over https alone."""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of a handler. `values` are those of the path; `caller` is None for an operation that needs no key."""
-
-    services: "Services"
-    request: Request
-    values: Mapping[str, str]
-    request_id: str
-    operations: Operations
-    caller: Client | None = None
-
-    @property
-    def client(self) -> Client:
-        """The caller of an operation that has one."""
-        if self.caller is None:
-            raise TypeError("this operation has no caller")
-        return self.caller
-
-    @property
-    def base_url(self) -> str:
-        """The address callers use, without a last slash."""
-        return self.services.settings.public_url or _origin(self.request)
-
-
 class Api:
     """Responds to requests. Never raises."""
 
-    def __init__(self, services: "Services", operations: Operations) -> None:
+    def __init__(self, services: Services, operations: Operations) -> None:
         self._services = services
         self._operations = operations
         self._bodies = BodyBudget(services.settings.memory)
@@ -87,20 +58,8 @@ class Api:
         try:
             with self._bodies.hold(len(request.body)):
                 response = await self._answer(request, request_id)
-        except Refusal as refusal:
-            response = self._refused(request, refusal, request_id)
-        except StorageError as error:
-            response = self._refused(request, _storage_refusal(error), request_id)
-        except NewerVersion:
-            response = self._refused(request, _newer_version(), request_id)
-        except UnreadableEntry:
-            response = self._refused(request, _unreadable(), request_id)
-        except Exception:
-            log_failure("request_failed", request=request_id)
-            failure = Refusal(
-                500, "internal_error", "Relay failed on this request. The log has the reason under `request_id`."
-            )
-            response = self._refused(request, failure, request_id)
+        except Exception as error:
+            response = self._refused(request, _refusal(error, request_id), request_id)
         return _finished(request, response, request_id)
 
     def _refused(self, request: Request, refusal: Refusal, request_id: str) -> Response:
@@ -117,12 +76,6 @@ class Api:
         if operation.role is not None:
             caller = await self._services.authentication.client_of(request)
             self._services.quotas.requests.take(caller, operation.cost, len(request.body))
-            demand(caller, operation.role)
-        problem = operation.path_problem(found.values)
-        if problem is not None:
-            if operation.is_idempotent_delete:
-                return Response(status=204)
-            raise problem
         call = Call(
             services=self._services,
             request=request,
@@ -131,9 +84,18 @@ class Api:
             operations=self._operations,
             caller=caller,
         )
-        response = await operation.load()(call)
+        response = await self._perform(operation, call)
         limits = self._services.quotas.headers(caller) if caller is not None else {}
         return msgspec.structs.replace(response, headers={**limits, **response.headers}) if limits else response
+
+    async def _perform(self, operation: Operation, call: Call) -> Response:
+        """Call the handler, unless the caller may not, or the path names nothing. An audited call leaves its record."""
+        if isinstance(operation.audit, Audit):
+            from relay.api.auditing.calls import audited
+
+            return await audited(operation, operation.audit, call)
+        early = operation.early_response(call.caller, call.values)
+        return early if early is not None else await operation.load()(call)
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:
@@ -144,32 +106,16 @@ def refused(refusal: Refusal, request_id: str) -> Response:
     return json_response(error_view(refusal, request_id), refusal.status, headers)
 
 
-def _storage_refusal(error: StorageError) -> Refusal:
-    if isinstance(error, NotFound):
-        return Refusal(404, "not_found", "Nothing exists at this address, or it was purged.")
-    seconds = error.retry_after_seconds if isinstance(error, Unavailable) else None
-    return Refusal(
-        503,
-        "storage_unavailable",
-        "Storage did not answer. Repeat the request after Retry-After.",
-        headers={"Retry-After": str(max(1, round(seconds or 5)))},
-    )
+def _refusal(error: Exception, request_id: str) -> Refusal:
+    """Return the refusal of a request that failed. A bug is logged."""
+    if isinstance(error, Refusal):
+        return error
+    from relay.api.errors import refusal_of
 
-
-def _newer_version() -> Refusal:
-    text = (
-        "A newer version of Relay wrote this message's record, and the one that answers cannot read it. "
-        "Nothing is lost: install the newer version again, and repeat the request."
-    )
-    return Refusal(503, "newer_version", text, headers={"Retry-After": "60"})
-
-
-def _unreadable() -> Refusal:
-    text = (
-        "What Relay has stored about this cannot be read: it is damaged, or a newer version of Relay wrote it. "
-        "Nothing was changed; the log line `row_unreadable` names the row."
-    )
-    return Refusal(503, "unreadable", text, headers={"Retry-After": "300"})
+    refusal = refusal_of(error)
+    if refusal.code == "internal_error":
+        log_failure("request_failed", request=request_id)
+    return refusal
 
 
 def _finished(request: Request, response: Response, request_id: str) -> Response:
@@ -194,8 +140,3 @@ def _request_id(request: Request) -> str:
     if len(parts) == 4 and len(parts[1]) == 32 and set(parts[1]) <= set("0123456789abcdef"):
         return parts[1]
     return os.urandom(16).hex()
-
-
-def _origin(request: Request) -> str:
-    scheme, _, rest = request.url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}"

@@ -10,7 +10,7 @@ import msgspec
 from relay.acceptance.policy import may_call_from
 from relay.api.http import Request
 from relay.api.login_throttle import LoginThrottle
-from relay.clients.registry import Client, Clients, Role, key_id_of
+from relay.clients.registry import Client, Clients, key_id_of
 from relay.core.errors import Refusal
 
 _OBJECT_CLAIMS = frozenset({"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"})
@@ -75,11 +75,13 @@ class Authentication:
             raise Refusal(403, "address_not_allowed", "This client may not call from this address (policy: ip_ranges).")
         return client
 
-
-def demand(client: Client, role: Role) -> None:
-    """Refuse with 403 a client that has not the role; an operator may do what a client may."""
-    if role is Role.OPERATOR and client.role is not Role.OPERATOR:
-        raise Refusal(403, "operators_only", "Only operators may call this operation.")
+    def credential_of(self, request: Request, client: Client) -> str:
+        """Return what this client signed in with, for the audit log: the id of its key, or its Entra principal."""
+        key = _key_in(request.headers)
+        if key:
+            return f"key:{key_id_of(key)}"
+        named = {text.lower() for text in _principals_in(request.headers, self._tenants)}
+        return next((f"entra:{text}" for text in client.principals if text.lower() in named), "")
 
 
 def _refuse_other_sites(request: Request) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from relay.core.errors import Refusal
+from relay.core.errors import NewerVersion, NotFound, Refusal, StorageError, Unavailable, UnreadableEntry
 
 HELP = "docs/errors.md#"
 """The address of an explanation; the code is appended."""
@@ -115,10 +115,39 @@ CODES = {
     "busy": "This instance has reached its limit of waiting submissions; retry after Retry-After.",
     "provider_unavailable": "The call to the provider failed; retry after Retry-After, and check the route.",
     "storage_unavailable": "Storage did not confirm the write, so it may not have happened; retry after Retry-After.",
+    "audit_unavailable": "The audit log could not be written, so nothing was changed; retry after Retry-After.",
     "newer_version": "A newer version of Relay wrote the message's record, which this version cannot read: upgrade again.",
     "internal_error": "Relay failed on this request because of a bug. The log has the stack trace under `request_id`.",
 }
 """Every code that an error response or one of its details can have, with its meaning."""
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Return the refusal that a failure of a request becomes."""
+    match error:
+        case Refusal():
+            return error
+        case NotFound():
+            return Refusal(404, "not_found", CODES["not_found"])
+        case StorageError():
+            seconds = error.retry_after_seconds if isinstance(error, Unavailable) else None
+            text = "Storage did not answer. Repeat the request after Retry-After."
+            return Refusal(503, "storage_unavailable", text, headers={"Retry-After": str(max(1, round(seconds or 5)))})
+        case NewerVersion():
+            text = (
+                "A newer version of Relay wrote this message's record, and the one that answers cannot read it. "
+                "Nothing is lost: install the newer version again, and repeat the request."
+            )
+            return Refusal(503, "newer_version", text, headers={"Retry-After": "60"})
+        case UnreadableEntry():
+            text = (
+                "What Relay has stored about this cannot be read: it is damaged, or a newer version of Relay wrote it. "
+                "Nothing was changed; the log line `row_unreadable` names the row."
+            )
+            return Refusal(503, "unreadable", text, headers={"Retry-After": "300"})
+        case _:
+            text = "Relay failed on this request. The log has the reason under `request_id`."
+            return Refusal(500, "internal_error", text)
 
 
 class ErrorDetailView(Struct, frozen=True, kw_only=True):

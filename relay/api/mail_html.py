@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlencode
 
 import msgspec
 
-from relay.api.app import Call
 from relay.api.http import Response
+from relay.api.services import Call
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client
 from relay.core.errors import Refusal

@@ -6,6 +6,7 @@ the operation that is called.
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from importlib import import_module
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ import msgspec
 
 from relay.api.http import Response
 from relay.api.router import Router, segments
-from relay.clients.registry import Role
+from relay.clients.registry import Client, Role
 from relay.core.errors import Refusal
 
 JSON = "application/json"
@@ -51,10 +52,29 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     other_example: str = ""
 
 
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation whose calls the audit log records. A record names the values of the path, and these members of the body.
+
+    `resource` names the function that reads what the call changes, for the digests before and after.
+    """
+
+    members: tuple[str, ...] = ()
+    resource: str = ""
+
+
+class Unaudited(StrEnum):
+    """Why the audit log does not record the calls of an operation."""
+
+    READS = "It changes nothing."
+    SUBMITS = "The journal records what was submitted."
+    REPORTS = "Providers and mail systems report events, which the journal records."
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One thing the API does, at an `endpoint` such as `GET /v1/messages/{id}`. `role` None: no key is needed.
 
     `cost` is the number of requests that it counts for in the client's rate (`relay.clients.request_rate`).
+    `audit` says whether the audit log records its calls; every operation that is not a GET has it.
     `responses` have by status a struct (`[]` after it: a list of it), a media type, or "" for no body. `errors` are the
     refusals that are the operation's own.
     """
@@ -64,6 +84,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     handler: str | Handler
     role: Role | None = Role.CLIENT
     cost: int = 1
+    audit: Audit | Unaudited | None = None
     summary: str = ""
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
@@ -88,7 +109,26 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """Whether deleting a thing that does not exist succeeds."""
         return self.method == "DELETE" and 404 not in self.errors
 
-    def path_problem(self, values: Mapping[str, str]) -> Refusal | None:
+    def early_response(self, caller: Client | None, values: Mapping[str, str]) -> Response | None:
+        """Return the response of a call that needs no handler, or None. Raises `Refusal` for a caller or path that has none.
+
+        An operator may do what a client may.
+        """
+        if self.role is Role.OPERATOR and (caller is None or caller.role is not Role.OPERATOR):
+            raise Refusal(403, "operators_only", "Only operators may call this operation.")
+        problem = self._path_problem(values)
+        if problem is None:
+            return None
+        if self.is_idempotent_delete:
+            return Response(status=204)
+        raise problem
+
+    def fits_path(self, values: Mapping[str, str]) -> bool:
+        """Whether every value of the path has the form that the document states."""
+        given = (parameter for parameter in self.parameters if parameter.place == "path")
+        return all(re.fullmatch(each.schema["pattern"], values[each.name]) for each in given)
+
+    def _path_problem(self, values: Mapping[str, str]) -> Refusal | None:
         """Return the refusal (404) for a path value that cannot name anything. None where a signature is checked instead."""
         for parameter in self.parameters if values and self.role is not None else ():
             if parameter.not_found and not re.fullmatch(parameter.schema["pattern"], values[parameter.name]):

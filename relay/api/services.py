@@ -1,8 +1,14 @@
-"""State what the API's handlers need of the application."""
+"""State what the API's handlers get: a call, and what they need of the application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from relay.api.http import Request
+from relay.api.operation import Operations
+from relay.clients.registry import Client
 
 if TYPE_CHECKING:
     from relay.acceptance.acceptance import Acceptance
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from relay.journal.message_status import StatusReader
     from relay.journal.overview import Overview
     from relay.journal.records import Journal
+    from relay.operations.audit.log import AuditLog
     from relay.operations.deleted_clients import DeletedClients
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
@@ -107,6 +114,8 @@ class Services(Protocol):
     @property
     def run_now(self) -> "RunNow": ...
     @property
+    def audit_log(self) -> "AuditLog": ...
+    @property
     def deleted_clients(self) -> "DeletedClients": ...
     @property
     def erasure(self) -> "Erasure": ...
@@ -119,3 +128,31 @@ class Services(Protocol):
 
     def provider(self, route: str) -> "Provider":
         """Return the provider of a route. Raises `KeyError` for a route that is not configured."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of a handler. `values` are those of the path; `caller` is None for an operation that needs no key."""
+
+    services: Services
+    request: Request
+    values: Mapping[str, str]
+    request_id: str
+    operations: Operations
+    caller: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """The caller of an operation that has one."""
+        if self.caller is None:
+            raise TypeError("this operation has no caller")
+        return self.caller
+
+    @property
+    def base_url(self) -> str:
+        """The address callers use, without a last slash."""
+        return self.services.settings.public_url or _origin(self.request)
+
+
+def _origin(request: Request) -> str:
+    scheme, _, rest = request.url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from relay.bootstrap.use_cases import UseCases
 
 if TYPE_CHECKING:
+    from relay.operations.audit.log import AuditLog
     from relay.operations.deleted_clients import DeletedClients
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
@@ -112,6 +113,13 @@ class Operations(UseCases):
         )
 
     @cached_property
+    def audit_log(self) -> "AuditLog":
+        """Who changed what."""
+        from relay.operations.audit.log import AuditLog
+
+        return AuditLog(self.storage.tables, days=self.settings.audit_days, clock=self.clock)
+
+    @cached_property
     def deleted_clients(self) -> "DeletedClients":
         """Deletes clients with what belongs to them."""
         from relay.operations.deleted_clients import DeletedClients
@@ -189,6 +197,7 @@ class Operations(UseCases):
         return Nightly(
             poison_queues=self.poison_queues,
             deleted_clients=self.deleted_clients,
+            audit_log=self.audit_log,
             purge=self.purge,
             suppressions=self.suppressions,
             webhooks=self.webhooks,

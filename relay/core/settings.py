@@ -33,6 +33,7 @@ SETTINGS = (
     Setting(name="RELAY_ATTEMPT_SECONDS", default="480",
         meaning="Maximum seconds of an attempt including its record; then it counts as interrupted. The host leases 600."),
     Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="Retention of records and content in days."),
+    Setting(name="RELAY_AUDIT_DAYS", default="400", meaning="Retention of the audit log in days."),
     Setting(name="RELAY_INSTANCE_MEMORY_MB", default="2048",
         meaning="Memory of an instance in MB. It limits the bytes accepted and delivered at once. Azure: set by the deployment."),
     Setting(name="RELAY_MAX_MESSAGE_BYTES", default="31457280",
@@ -165,6 +166,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str
     key_vault_url: str
     attempt_seconds: int = 480
+    audit_days: int = 400
     instance_memory_mb: int = 2048
     sendgrid_event_keys: tuple[str, ...] = ()
     event_grid_secret: str = ""

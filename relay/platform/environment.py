@@ -68,6 +68,7 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
         expires_in_seconds=_number(environment, "RELAY_EXPIRES_IN_SECONDS", 60, 2_592_000, problems),
         attempt_seconds=_number(environment, "RELAY_ATTEMPT_SECONDS", 10, 540, problems),
         retention_days=_number(environment, "RELAY_RETENTION_DAYS", 1, 365, problems),
+        audit_days=_number(environment, "RELAY_AUDIT_DAYS", 1, 3650, problems),
         instance_memory_mb=memory_mb,
         max_message_bytes=min(max_message_bytes, memory_limits(memory_mb).body_bytes),
         max_waiting_messages=_number(environment, "RELAY_MAX_WAITING_MESSAGES", 32, 100_000, problems),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from relay.core.settings import Lane
 
+AUDIT_TABLE = "audit"
 CLIENTS_TABLE = "clients"
 DEAD_LETTERS_TABLE = "deadletters"
 IDEMPOTENCY_TABLE = "idempotency"
@@ -22,6 +23,7 @@ WEBHOOKS_TABLE = "webhooks"
 WEBHOOK_LOG_TABLE = "webhooklog"
 
 TABLES = (
+    AUDIT_TABLE,
     CLIENTS_TABLE,
     DEAD_LETTERS_TABLE,
     IDEMPOTENCY_TABLE,

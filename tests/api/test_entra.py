@@ -131,3 +131,10 @@ async def test_right_key_works_from_a_throttled_address(relay: Harness) -> None:
     statuses = [(await relay.call("GET", "/v1/me", headers=wrong, client=None)).status for _ in range(25)]
     assert (statuses[0], statuses[-1]) == (401, 429)
     assert (await relay.call("GET", "/v1/me", headers=headers)).status == 200
+
+
+async def test_audit_log_names_the_principal(behind: Harness) -> None:
+    made = await behind.call("POST", "/v1/resume", headers=signed_in(), client=None)
+    assert made.status == 200
+    [record] = (await behind.call("GET", "/v1/audit", headers=signed_in(), client=None)).json["value"]
+    assert (record["client"], record["credential"]) == ("ada", f"entra:{ADA}")

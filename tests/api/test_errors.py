@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from relay.api.app import Api, Call
+from relay.api.app import Api
 from relay.api.errors import CODES
 from relay.api.http import Request, Response
 from relay.api.operation import Operation, Operations, Tag
+from relay.api.services import Call
 from relay.clients.registry import Policy
 from relay.core import ids
+from relay.core.errors import Unavailable
 from relay.core.events import RecordedEvent
 from relay.core.outcomes import CAUSES
 from relay.journal.record_rows import partition
@@ -176,6 +178,12 @@ async def newer_version(relay: Harness) -> ApiResponse:
     row = Entity(partition=partition(ids.parse(name).batch), row="batch", properties={"content": b'{"relay":2}'})
     await relay.memory.tables.merge(TABLE, row)
     return await relay.call("GET", f"/v1/messages/{name}")
+
+
+async def audit_away(relay: Harness) -> ApiResponse:
+    """The audit log cannot be written."""
+    relay.tables.fail("insert", Unavailable("away"))
+    return await relay.call("POST", "/v1/resume", client="boss")
 
 
 def waited(local: str) -> Provoke:
@@ -376,6 +384,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "busy": (503, busy),
     "provider_unavailable": (503, lists_away),
     "storage_unavailable": (503, storage_unavailable),
+    "audit_unavailable": (503, audit_away),
     "newer_version": (503, newer_version),
     "unreadable": (503, damaged_record),
     "internal_error": (500, bug),

@@ -10,7 +10,6 @@ from msgspec.structs import asdict, replace
 from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Draft, Limits
 from relay.acceptance.policy import Verdict
-from relay.api.app import Call
 from relay.api.errors import error_view
 from relay.api.http import Response, json_response
 from relay.api.messages import idempotency as repetition
@@ -20,6 +19,7 @@ from relay.api.messages.idempotency import Repeatable
 from relay.api.messages.send import accepted_view, decide
 from relay.api.reading.batch import open_batch, too_large_together
 from relay.api.reading.body import check_body
+from relay.api.services import Call
 from relay.api.shapes.batch import BatchErrorView, BatchItemView, BatchResultView
 from relay.clients import idempotency
 from relay.core.errors import Refusal

@@ -3,12 +3,12 @@
 from datetime import datetime
 
 from relay.acceptance.draft import Limits
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.operator.dead_letters import read_redrive
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
 from relay.api.reading.fields import read_moment
+from relay.api.services import Call
 from relay.api.shapes.messages import MessageStateView
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest
 from relay.core.errors import NotFound, Refusal

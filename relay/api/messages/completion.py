@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from relay.acceptance.draft import Draft, Limits
-from relay.api.app import Call
 from relay.api.problems import WHOLE, Problems
+from relay.api.services import Call
 from relay.clients.template_work import WorkBudget
 from relay.core.model import Attachment, Submission
 from relay.mime.size import estimate_size

@@ -5,8 +5,8 @@ from functools import partial
 from urllib.parse import quote
 
 from relay.api import mail_html
-from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.services import Call
 from relay.api.shapes.content import ContentView, FileView, HeaderView, LinkView
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client

@@ -12,8 +12,8 @@ from datetime import datetime
 import msgspec
 
 from relay.acceptance.acceptance import Accepted, LaneGroup, Prepared
-from relay.api.app import Call
 from relay.api.http import Request
+from relay.api.services import Call
 from relay.clients import idempotency
 from relay.clients.idempotency import Plan, Replay, Reserved
 from relay.core.errors import Refusal, StorageError

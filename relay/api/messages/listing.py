@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from urllib.parse import urlencode
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
 from relay.api.messages.view import mailbox_view, next_attempt_at
-from relay.api.problems import Problems, printable
+from relay.api.problems import Problems
 from relay.api.reading.addresses import email_address, same_mailbox
+from relay.api.reading.query import check_names, read_choice, read_limit, read_time, time_text
+from relay.api.services import Call
 from relay.api.shapes.common import given
 from relay.api.shapes.messages import MessagePageView, MessageSummaryView, RecordState
 from relay.clients.registry import Role
@@ -26,8 +26,6 @@ MAX_PAGE = 100
 DEFAULT_SPAN = timedelta(hours=24)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 PARAMETERS = ("since", "before", "state", "tag", "recipient", "client", "limit", "cursor")
-_IGNORED = ("api-version", "code")
-"""Query parameters that Azure's own clients and the Functions host add."""
 
 
 async def index(call: Call) -> Response:
@@ -35,23 +33,23 @@ async def index(call: Call) -> Response:
     query = call.request.query
     problems = Problems(len(PARAMETERS) + len(query))
     wanted = _wanted(call, query, problems)
-    limit = _limit(query.get("limit"), problems)
+    limit = read_limit(query, problems, default=DEFAULT_PAGE, maximum=MAX_PAGE)
     problems.raise_any()
     found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), limit=limit))
     link = None
     if position is not None:
         # The link repeats both ends, so that all pages cover one range however late a caller reads them.
-        ends = {"since": _text(wanted.since), "before": _text(wanted.before)}
+        ends = {"since": time_text(wanted.since), "before": time_text(wanted.before)}
         again = {name: text for name, text in query.items() if name in PARAMETERS}
         link = f"{call.base_url}/v1/messages?" + urlencode({**again, **ends, "cursor": position})
     return json_response(MessagePageView(value=[_summary(each) for each in found], next_link=given(link)))
 
 
 def _wanted(call: Call, query: Mapping[str, str], problems: Problems) -> MessageFilter:
-    _check_names(query, problems)
+    check_names(query, PARAMETERS, problems)
     now = call.services.clock()
-    before = _moment(query, "before", now, problems)
-    since = _moment(query, "since", max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN, problems)
+    before = read_time(query, "before", problems) or now
+    since = read_time(query, "since", problems) or max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN
     if since > before:
         problems.add("out_of_range", "since", "This must not be later than `before` (by default now).")
     is_operator = call.client.role is Role.OPERATOR
@@ -63,43 +61,10 @@ def _wanted(call: Call, query: Mapping[str, str], problems: Problems) -> Message
         before=before,
         owner=None if is_operator else call.client,
         client=client,
-        state=_state(query.get("state"), problems),
+        state=read_choice(query, "state", State, problems),
         tag=query.get("tag"),
         recipient=_recipient(query.get("recipient"), problems),
     )
-
-
-def _check_names(query: Mapping[str, str], problems: Problems) -> None:
-    """Refuse unknown parameters: a misspelled filter would list everything."""
-    for name in query:
-        if name not in PARAMETERS and name.lower() not in _IGNORED:
-            close = get_close_matches(name[:64].lower(), PARAMETERS, n=1, cutoff=0.6)
-            hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(PARAMETERS)}."
-            problems.add("unknown_field", printable(name[:64]), f"Unknown parameter. {hint}")
-
-
-def _moment(query: Mapping[str, str], name: str, default: datetime, problems: Problems) -> datetime:
-    text = query.get(name)
-    if text is None:
-        return default
-    try:
-        # A plus sign that was not escaped arrives as a space.
-        found = datetime.fromisoformat(text.replace(" ", "+"))
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    problems.add("invalid_time", name, "Write ISO 8601 with an offset, such as 2030-01-31T08:00:00Z.")
-    return default
-
-
-def _state(text: str | None, problems: Problems) -> State | None:
-    if text is None:
-        return None
-    if text not in list(State):
-        problems.add("invalid_choice", "state", f"Unknown state. Use one of: {', '.join(State)}.")
-        return None
-    return State(text)
 
 
 def _recipient(text: str | None, problems: Problems) -> str | None:
@@ -110,15 +75,6 @@ def _recipient(text: str | None, problems: Problems) -> str | None:
     except ValueError as error:
         problems.add("invalid_address", "recipient", str(error))
         return None
-
-
-def _limit(text: str | None, problems: Problems) -> int:
-    if text is None:
-        return DEFAULT_PAGE
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_PAGE):
-        problems.add("out_of_range", "limit", f"`limit` must be a whole number from 1 to {MAX_PAGE}.")
-        return DEFAULT_PAGE
-    return int(text)
 
 
 def _summary(found: Found) -> MessageSummaryView:
@@ -154,7 +110,3 @@ def _summary(found: Found) -> MessageSummaryView:
         recipient_count=len(message.recipients),
         tags=message.tags,
     )
-
-
-def _text(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from relay.acceptance.draft import Draft, Limits
-from relay.api.app import Call
 from relay.api.problems import Problems, member
 from relay.api.reading import fields
+from relay.api.services import Call
 from relay.clients.templates import PARTS, Ready
 from relay.core.errors import NotFound, Problem, Refusal
 

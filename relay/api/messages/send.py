@@ -11,7 +11,6 @@ from relay.acceptance import policy
 from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Draft, Limits
 from relay.acceptance.policy import Verdict
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.messages import idempotency as repetition
 from relay.api.messages import waiting
@@ -19,6 +18,7 @@ from relay.api.messages.completion import Completion
 from relay.api.messages.idempotency import Repeatable
 from relay.api.reading.body import check_body
 from relay.api.reading.message import parse_message
+from relay.api.services import Call
 from relay.api.shapes.acceptance import AcceptedView, SuppressedView
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay

@@ -11,10 +11,10 @@ from datetime import datetime
 
 from msgspec import UNSET
 
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.messages.view import history_view
 from relay.api.messages.waiting import WaitGoal, link, signature
+from relay.api.services import Call
 from relay.api.shapes.messages import MessageView, RecipientStatus, RecipientView, RecordState
 from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client
 from relay.core import ids

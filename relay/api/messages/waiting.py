@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from relay.api.app import Call
 from relay.api.http import Request
+from relay.api.services import Call
 from relay.clients.registry import Client
 from relay.core.errors import Refusal
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from relay.api.app import Call
 from relay.api.http import Response
 from relay.api.operation import JSON, Body, Operation, Operations, Parameter, Tag, loaded
+from relay.api.services import Call
 from relay.api.shapes.json_schema import REFERENCE, name_of, schemas_of
 from relay.clients.registry import Role
 

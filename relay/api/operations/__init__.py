@@ -25,6 +25,7 @@ OPERATIONS = Operations(
         "/v3": "relay.api.operations.sendgrid",
         "/v1/overview": "relay.api.operations.system",
         "/v1/timers": "relay.api.operations.system",
+        "/v1/audit": "relay.api.operations.system",
         "/v1/doctor": "relay.api.operations.system",
         "/v1/me": "relay.api.operations.system",
         "/v1/health": "relay.api.operations.system",

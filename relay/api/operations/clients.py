@@ -1,6 +1,6 @@
 """Operations about clients and their keys."""
 
-from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
@@ -15,6 +15,7 @@ TAG = Tag(
             summary="List clients", description="Returns every client with its policy and the ids of its keys.",
             responses={200: "shapes.operator:ClientListView"}),
         Operation(name="CreateClient", endpoint="POST /v1/clients", handler="operator.clients:create", role=Role.OPERATOR,
+            audit=Audit(members=("name", "role")),
             summary="Create a client",
             description="Returns 201 with the client's first key, which is shown only here, and 409 when the name is "
                 "taken.",
@@ -25,11 +26,13 @@ TAG = Tag(
             parameters=(given.CLIENT_NAME,), responses={200: "shapes.operator:ClientView"}, errors=(404,)),
         Operation(name="ChangeClient", endpoint="PATCH /v1/clients/{name}",
             handler="operator.clients:change", role=Role.OPERATOR,
+            audit=Audit(members=("role", "is_disabled"), resource="auditing.resources:client"),
             summary="Change a client", description="Changes only the members that are present.",
             parameters=(given.CLIENT_NAME,), body=Body(shape="shapes.admin_requests:ClientChange", example=_POLICY),
             responses={200: "shapes.operator:ClientView"}, errors=(*OF_BODIES, 404)),
         Operation(name="DeleteClient", endpoint="DELETE /v1/clients/{name}",
             handler="operator.clients:delete", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:client"),
             summary="Delete a client",
             description="Deletes its webhooks, unused uploads and suppressions too. A later client of the same name finds "
                 "nothing of it. Its messages stay; only operators see them from then on. Returns 409 for the caller itself.",
@@ -41,17 +44,20 @@ TAG = Tag(
             parameters=(given.CLIENT_NAME,), responses={200: "shapes.resources:WebhookListView"}, errors=(404,)),
         Operation(name="DeleteClientWebhook", endpoint="DELETE /v1/clients/{name}/webhooks/{id}",
             handler="resources.webhooks:delete_of_client", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:webhook_of_client"),
             summary="Delete a client's webhook",
             description="Drops pending posts. Returns 204 also when the client has no such webhook.",
             parameters=(given.CLIENT_NAME, given.WEBHOOK_ID), responses={204: ""}, errors=(404,)),
         Operation(name="AddClientKey", endpoint="POST /v1/clients/{name}/keys",
             handler="operator.clients:add_key", role=Role.OPERATOR,
+            audit=Audit(members=("expires_in_seconds",), resource="auditing.resources:client"),
             summary="Add a key",
             description="Returns 201 with the key, which is shown only here, and 409 while two keys are active.",
             parameters=(given.CLIENT_NAME,), body=Body(shape="shapes.admin_requests:KeyRequest", is_required=False),
             responses={201: "shapes.operator:NewKeyView"}, errors=(*OF_BODIES, 404, 409)),
         Operation(name="RemoveClientKey", endpoint="DELETE /v1/clients/{name}/keys/{id}",
             handler="operator.clients:remove_key", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:client"),
             summary="Remove a key", description="Every process refuses the key within 30 seconds.",
             parameters=(given.CLIENT_NAME, given.KEY_ID), responses={204: ""}, errors=(404,)),
     ),

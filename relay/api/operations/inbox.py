@@ -1,6 +1,6 @@
 """Operations about the inbox."""
 
-from relay.api.operation import Operation, Tag
+from relay.api.operation import Audit, Operation, Tag
 from relay.api.operations import parameters as given
 
 # fmt: off
@@ -30,10 +30,12 @@ TAG = Tag(
                 "content are blocked.",
             parameters=(given.MAIL_NAME, *given.SIGNED), responses={200: "text/html"}, errors=(403, 404, 429)),
         Operation(name="EmptyInbox", endpoint="DELETE /v1/inbox", cost=10, handler="resources.inbox:empty",
+            audit=Audit(),
             summary="Delete mail from the inbox",
             description="Deletes the caller's mail that matches the filters; without filters all of it.",
             parameters=given.INBOX, responses={200: "shapes.content:InboxEmptiedView"}),
         Operation(name="DeleteInboxMail", endpoint="DELETE /v1/inbox/{name}", handler="resources.inbox:delete",
+            audit=Audit(),
             summary="Delete a mail from the inbox", description="Returns 204 also when there is no such mail.",
             parameters=(given.MAIL_NAME,), responses={204: ""}),
     ),

@@ -1,6 +1,6 @@
 """Operations about messages."""
 
-from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag, Unaudited
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
@@ -17,6 +17,7 @@ TAG = Tag(
     description="Send messages and follow what happens to them.",
     operations=(
         Operation(name="SendMessage", endpoint="POST /v1/messages", handler="messages.send:send",
+            audit=Unaudited.SUBMITS,
             summary="Send a message",
             description="Returns 202 once the message is stored durably; sending follows. With `dry_run`, returns 200 "
                 "with an explanation and sends nothing. The body is JSON, or a finished message (message/rfc822).",
@@ -29,6 +30,7 @@ TAG = Tag(
             description="Returns a page of messages, newest first. A page may be empty and still have a `next_link`.",
             parameters=given.LISTING, responses={200: "shapes.messages:MessagePageView"}, errors=(400,)),
         Operation(name="SendBatch", endpoint="POST /v1/messages/batch", handler="messages.batch:send",
+            audit=Unaudited.SUBMITS,
             summary="Send many messages in one call",
             description="Returns 202 when at least one message is stored durably, 200 when all were checked with "
                 "`dry_run`, and 400 when none was accepted. `value` has the result of each message.",
@@ -42,16 +44,19 @@ TAG = Tag(
                 "ask again while the message is in progress.",
             parameters=(given.MESSAGE_ID,), responses={200: "shapes.messages:MessageView"}, errors=(404,)),
         Operation(name="CancelMessage", endpoint="DELETE /v1/messages/{id}", handler="messages.changes:cancel",
+            audit=Audit(resource="auditing.resources:message"),
             summary="Cancel a message",
             description="Returns 200 when the message will certainly not be sent, and 409 when it is too late.",
             parameters=(given.MESSAGE_ID,), responses={200: "shapes.messages:MessageStateView"}, errors=(404, 409)),
         Operation(name="RescheduleMessage", endpoint="PATCH /v1/messages/{id}", handler="messages.changes:reschedule",
+            audit=Audit(members=("send_at",), resource="auditing.resources:message"),
             summary="Change the time of a scheduled message",
             description="Returns 409 when the message is not scheduled, or not any more.",
             parameters=(given.MESSAGE_ID,), body=Body(shape="shapes.requests:RescheduleRequest"),
             responses={200: "shapes.messages:MessageStateView"}, errors=(*OF_BODIES, 404, 409)),
         Operation(name="RedriveMessage", endpoint="POST /v1/messages/{id}/redrive",
             handler="messages.changes:redrive", role=Role.OPERATOR,
+            audit=Audit(members=("route", "sender"), resource="auditing.resources:message"),
             summary="Redrive a failed message",
             description="Puts a message that failed, expired or is unknown back on the queue. Returns 409 when it is "
                 "in another state, and 410 when it was erased.",

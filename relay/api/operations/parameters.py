@@ -7,6 +7,7 @@ from relay.api.messages.waiting import WaitGoal
 from relay.api.operation import Parameter
 from relay.clients.idempotency import MAX_KEY
 from relay.core.model import DeliveryGuarantee, State
+from relay.operations.audit.record import AuditOutcome
 
 type _Schema = Mapping[str, Any]
 
@@ -111,6 +112,16 @@ LISTING = (
     _query("recipient", "To this address."),
     CLIENT,
     LIMIT,
+    CURSOR,
+)
+AUDIT = (
+    _query("since", "Called at or after this time.", _TIME),
+    _query("before", "Called before this time.", _TIME),
+    _query("client", "By this client."),
+    _query("operation", "Calls of this operation, such as `HoldRoute`."),
+    _query("target", "About this target, such as a route or a client. An address is looked up by its digest."),
+    _query("outcome", "With this outcome.", _one_of(*AuditOutcome)),
+    _query("limit", "The number of records at most, by default 50.", _whole(1, 1000)),
     CURSOR,
 )
 INBOX = (

@@ -1,6 +1,6 @@
 """Operations about mail that failed or was lost, and about erasing messages."""
 
-from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
@@ -17,6 +17,7 @@ TAG = Tag(
             errors=(400,)),
         Operation(name="RedriveDeadLetters", endpoint="POST /v1/deadletters/redrive",
             handler="operator.dead_letters:redrive", role=Role.OPERATOR,
+            audit=Audit(members=("code", "ids", "route", "sender")),
             summary="Redrive dead letters",
             description="Puts dead letters back on the queue, chosen by message ids or by cause. Repeat the request "
                 "while `is_more` is true.",
@@ -24,6 +25,7 @@ TAG = Tag(
             responses={200: "shapes.recovery:RedrivenView"}, errors=(*OF_BODIES, 404)),
         Operation(name="DiscardDeadLetters", endpoint="POST /v1/deadletters/discard",
             handler="operator.dead_letters:discard", role=Role.OPERATOR,
+            audit=Audit(members=("code", "ids")),
             summary="Discard dead letters",
             description="Removes dead letters from the list; the messages' records stay until their retention ends. "
                 "Repeat the request while `is_more` is true.",
@@ -35,12 +37,14 @@ TAG = Tag(
             responses={200: "shapes.recovery:CauseListView"}),
         Operation(name="RedriveLostMail", endpoint="POST /v1/redrive",
             handler="operator.resend_lost:resend_lost", role=Role.OPERATOR,
+            audit=Audit(members=("route", "sent_since", "sent_before", "to_route", "dry_run")),
             summary="Resend mail that a provider lost",
             description="Scans some records and puts back mail that a route sent in a period and that was never "
                 "delivered. Repeat the request with `cursor` while `is_more` is true.",
             body=Body(shape="shapes.admin_requests:ResendLostRequest"),
             responses={200: "shapes.recovery:LostResentView"}, errors=OF_BODIES),
         Operation(name="EraseRecipient", endpoint="POST /v1/erase", handler="operator.erase:recipient", role=Role.OPERATOR,
+            audit=Audit(members=("recipient", "dry_run")),
             summary="Erase a recipient's messages",
             description="Scans some records and erases the content of messages to an address. Repeat the request with "
                 "`cursor` while `is_more` is true.",

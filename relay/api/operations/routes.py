@@ -1,6 +1,6 @@
 """Operations about routes."""
 
-from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
@@ -13,15 +13,18 @@ TAG = Tag(
             summary="List routes", description="Returns every configured route with its state and holds.",
             responses={200: "shapes.operator:RouteListView"}),
         Operation(name="HoldRoute", endpoint="POST /v1/routes/{name}/hold", handler="operator.routes:hold", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:route"),
             summary="Hold a route", description="No mail leaves by this route until it is released.",
             parameters=(given.ROUTE_NAME,), responses={200: "shapes.operator:HoldView"}, errors=(404,)),
         Operation(name="ReleaseRoute", endpoint="POST /v1/routes/{name}/release",
             handler="operator.routes:release", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:route"),
             summary="Release a route",
             description="Ends the hold of the route and of every sender on it, and sends what waits.",
             parameters=(given.ROUTE_NAME,), responses={200: "shapes.operator:RouteReleasedView"}, errors=(404,)),
         Operation(name="ProbeRoute", endpoint="POST /v1/routes/{name}/probe",
             handler="operator.routes:probe", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:route"),
             summary="Probe a route",
             description="Asks the provider now. If the route is held and healthy, releases one canary batch.",
             parameters=(given.ROUTE_NAME,), responses={200: "shapes.operator:ProbeView"}, errors=(404,)),
@@ -30,12 +33,14 @@ TAG = Tag(
             description="Returns the routes that the pause holds and the number of attempts that still run.",
             responses={200: "shapes.operator:PauseView"}),
         Operation(name="PauseDelivery", endpoint="POST /v1/pause", handler="operator.pause:pause", role=Role.OPERATOR,
+            audit=Audit(members=("reason",), resource="auditing.resources:routes"),
             summary="Pause delivery",
             description="Holds every route and waits until no attempt runs, or until `wait_seconds` are over. Relay "
                 "still accepts mail. Repeat the request while `is_quiet` is false, for example before a deployment.",
             body=Body(shape="shapes.admin_requests:PauseRequest", is_required=False, example={"reason": "deployment"}),
             responses={200: "shapes.operator:PauseView"}, errors=OF_BODIES),
         Operation(name="ResumeDelivery", endpoint="POST /v1/resume", handler="operator.pause:resume", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:routes"),
             summary="Resume delivery",
             description="Ends the holds that the pause made and sends what waits. Other holds stay; a route that was "
                 "at fault before the pause is probed at once.",

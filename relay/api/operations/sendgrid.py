@@ -1,6 +1,6 @@
 """Operations of SendGrid's API v3 that Relay offers too."""
 
-from relay.api.operation import Body, Operation, Tag
+from relay.api.operation import Audit, Body, Operation, Tag, Unaudited
 from relay.api.operations import parameters as given
 
 _MAIL = {
@@ -20,12 +20,14 @@ TAG = Tag(
     error="sendgrid.views:SendGridErrorsView",
     operations=(
         Operation(name="SendGridSendMail", endpoint="POST /v3/mail/send", handler="sendgrid.send:send",
+            audit=Unaudited.SUBMITS,
             summary="Send a mail in SendGrid's format",
             description="Returns 202 with `X-Message-Id` once every message is stored durably; all are accepted or "
                 "none. In sandbox mode, returns 200 and sends nothing.",
             parameters=(given.IDEMPOTENCY_KEY,), body=Body(shape="sendgrid.shape:SendGridMail", example=_MAIL),
             responses={202: "", 200: ""}, errors=(*_OF_BODIES, 409)),
         Operation(name="SendGridCreateBatch", endpoint="POST /v3/mail/batch", handler="sendgrid.scheduled_sends:create",
+            audit=Unaudited.READS,
             summary="Create a batch id",
             description="Mails that name the batch id can be cancelled or paused together.",
             responses={201: "sendgrid.views:SendGridBatchView"}),
@@ -39,6 +41,7 @@ TAG = Tag(
             responses={200: _STOPPED}),
         Operation(name="SendGridStopScheduledSend", endpoint="POST /v3/user/scheduled_sends",
             handler="sendgrid.scheduled_sends:stop",
+            audit=Audit(members=("batch_id", "status")),
             summary="Cancel or pause a batch",
             description="Stops messages that still wait. `already_sent` counts those for which it comes too late.",
             body=Body(shape="sendgrid.shape:SendGridStop"), responses={201: "sendgrid.views:SendGridStoppedView"},
@@ -50,11 +53,13 @@ TAG = Tag(
             parameters=(given.BATCH_ID,), responses={200: _STOPPED}, errors=(400,)),
         Operation(name="SendGridChangeScheduledSend", endpoint="PATCH /v3/user/scheduled_sends/{batch_id}",
             handler="sendgrid.scheduled_sends:change",
+            audit=Audit(members=("status",), resource="auditing.resources:scheduled_send"),
             summary="Change the status of a batch", description="Cancels a paused batch, or pauses a cancelled one.",
             parameters=(given.BATCH_ID,), body=Body(shape="sendgrid.shape:SendGridStatus", example={"status": "pause"}),
             responses={204: ""}, errors=(*_OF_BODIES, 404)),
         Operation(name="SendGridReleaseScheduledSend", endpoint="DELETE /v3/user/scheduled_sends/{batch_id}",
             handler="sendgrid.scheduled_sends:release",
+            audit=Audit(resource="auditing.resources:scheduled_send"),
             summary="Resume a batch", description="Messages that still wait are sent.",
             parameters=(given.BATCH_ID,), responses={204: ""}, errors=(400, 404)),
         Operation(name="SendGridListScopes", endpoint="GET /v3/scopes", handler="sendgrid.scheduled_sends:scopes",

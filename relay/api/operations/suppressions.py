@@ -1,6 +1,6 @@
 """Operations about suppressions."""
 
-from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
@@ -16,12 +16,14 @@ TAG = Tag(
             parameters=(given.CLIENT, given.CURSOR), responses={200: "shapes.resources:SuppressionPageView"},
             errors=(400, 404)),
         Operation(name="AddSuppression", endpoint="POST /v1/suppressions", handler="resources.suppressions:add",
+            audit=Audit(members=("email", "client", "for_all")),
             summary="Suppress an address",
             description="Replaces an earlier entry for the address. Operators suppress it for every client.",
             body=Body(shape="shapes.admin_requests:SuppressionRequest", example={"email": "ada@example.com"}),
             responses={201: "shapes.resources:SuppressionView"}, errors=(*OF_BODIES, 404)),
         Operation(name="ImportSuppressions", endpoint="POST /v1/suppressions/import", cost=10,
             handler="resources.suppressions:take_list",
+            audit=Audit(members=("client", "for_all")),
             summary="Import suppressions",
             description="Imports all rows or none. The body is JSON, or CSV with a header line.",
             parameters=(given.CLIENT,),
@@ -35,6 +37,7 @@ TAG = Tag(
             parameters=(given.CLIENT,), responses={200: "text/csv"}, errors=(404,)),
         Operation(name="SynchronizeSuppressions", endpoint="POST /v1/suppressions/sync", cost=10,
             handler="resources.suppressions:synchronize", role=Role.OPERATOR,
+            audit=Audit(members=("route",)),
             summary="Copy a provider's suppression lists",
             description="Adds the addresses that the provider of a route lists, and removes those that it no longer "
                 "lists. Returns 422 when the provider has no such lists.",
@@ -43,11 +46,12 @@ TAG = Tag(
         Operation(name="ShowSuppression", endpoint="GET /v1/suppressions/{email}", handler="resources.suppressions:show",
             summary="Look up an address",
             description="Returns the suppressions of one address, and 404 when it is not suppressed.",
-            parameters=(given.EMAIL,), responses={200: "shapes.resources:SuppressionListView"}, errors=(404,)),
+            parameters=(given.EMAIL, given.CLIENT), responses={200: "shapes.resources:SuppressionListView"}, errors=(404,)),
         Operation(name="RemoveSuppression", endpoint="DELETE /v1/suppressions/{email}", handler="resources.suppressions:remove",
+            audit=Audit(members=("client",), resource="auditing.resources:suppression"),
             summary="Remove a suppression",
             description="Returns 204 also when the address is not suppressed. Operators remove it for every client.",
-            parameters=(given.EMAIL,), responses={204: ""}),
+            parameters=(given.EMAIL, given.CLIENT), responses={204: ""}),
     ),
 )
 # fmt: on

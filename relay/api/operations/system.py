@@ -1,13 +1,13 @@
 """Operations about Relay itself."""
 
-from relay.api.operation import JSON, Operation, Tag
+from relay.api.operation import JSON, Audit, Operation, Tag
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
 # fmt: off
 TAG = Tag(
     name="System",
-    description="Check that Relay works, and how much mail it moves.",
+    description="Check that Relay works, how much mail it moves, and who changed what.",
     operations=(
         Operation(name="ShowOverview", endpoint="GET /v1/overview", handler="operator.overview:show", role=Role.OPERATOR,
             summary="Get an overview",
@@ -23,10 +23,27 @@ TAG = Tag(
             description="Returns every step with its last run: when it was, what it did, and whether it left work.",
             responses={200: "shapes.operator:TimerListView"}),
         Operation(name="RunTimer", endpoint="POST /v1/timers/{name}/run", handler="operator.timers:run", role=Role.OPERATOR,
+            audit=Audit(),
             summary="Run a timer's step now",
             description="Works for at most 25 seconds and returns what was done. Repeat the request while `is_complete` is "
                 "false. One step runs at once: while another does, the response is 409.",
             parameters=(given.STEP_NAME,), responses={200: "shapes.operator:TimerRunView"}, errors=(404, 409)),
+        Operation(name="ListAuditRecords", endpoint="GET /v1/audit", cost=5, handler="operator.audit:index", role=Role.OPERATOR,
+            summary="List the audit log",
+            description="Returns a page of the calls that changed something, or tried to, newest first. A page may be "
+                "empty and still have a `next_link`.",
+            parameters=given.AUDIT, responses={200: "shapes.operator:AuditPageView"}, errors=(400,)),
+        Operation(name="ExportAuditCsv", endpoint="GET /v1/audit/export.csv", cost=10, handler="operator.audit:export_csv",
+            role=Role.OPERATOR,
+            summary="Export the audit log as CSV",
+            description="Returns a page of records. `Link` with `rel=\"next\"` names the next page. A cell that a spreadsheet "
+                "would take for a formula begins with an apostrophe.",
+            parameters=given.AUDIT, responses={200: "text/csv"}, errors=(400,)),
+        Operation(name="ExportAuditJsonLines", endpoint="GET /v1/audit/export.jsonl", cost=10,
+            handler="operator.audit:export_json_lines", role=Role.OPERATOR,
+            summary="Export the audit log as JSON lines",
+            description="Returns a page of records, one in each line. `Link` with `rel=\"next\"` names the next page.",
+            parameters=given.AUDIT, responses={200: "application/jsonl"}, errors=(400,)),
         Operation(name="ShowCaller", endpoint="GET /v1/me", handler="operator.clients:me",
             summary="Get the calling client", description="Shows the name and role that the key belongs to.",
             responses={200: "shapes.operator:CallerView"}),

@@ -1,6 +1,6 @@
 """Operations about templates."""
 
-from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag, Unaudited
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
@@ -19,6 +19,7 @@ TAG = Tag(
             parameters=(given.TEMPLATE,), responses={200: "shapes.resources:TemplateView"}, errors=(404,)),
         Operation(name="PutTemplate", endpoint="PUT /v1/templates/{name}",
             handler="resources.templates:put", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:template"),
             summary="Create or update a template",
             description="Adds a version. Returns 201 for the first version and 200 for later ones.",
             parameters=(given.TEMPLATE_NAME,),
@@ -26,6 +27,7 @@ TAG = Tag(
             responses={201: "shapes.resources:TemplateView", 200: "shapes.resources:TemplateView"}, errors=OF_BODIES),
         Operation(name="DeleteTemplate", endpoint="DELETE /v1/templates/{name}",
             handler="resources.templates:delete", role=Role.OPERATOR,
+            audit=Audit(resource="auditing.resources:template"),
             summary="Delete a template",
             description="Deletes every version. Returns 204 also when there is no such template.",
             parameters=(given.TEMPLATE,), responses={204: ""}),
@@ -35,6 +37,7 @@ TAG = Tag(
             parameters=(given.TEMPLATE,), responses={200: "shapes.resources:TemplateVersionListView"}, errors=(404,)),
         Operation(name="PreviewTemplate", endpoint="POST /v1/templates/{name}/preview", cost=5,
             handler="resources.templates:preview",
+            audit=Unaudited.READS,
             summary="Preview a template",
             description="Renders the template with variables and sends nothing. Returns 422 when a variable is "
                 "missing.",

@@ -1,6 +1,6 @@
 """Operations about webhooks."""
 
-from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag
 from relay.api.operations import parameters as given
 
 _WEBHOOK = {"url": "https://example.com/mail", "events": ["bounced"]}
@@ -14,12 +14,14 @@ TAG = Tag(
             summary="List webhooks", description="Returns all webhooks of the caller.",
             responses={200: "shapes.resources:WebhookListView"}),
         Operation(name="CreateWebhook", endpoint="POST /v1/webhooks", handler="resources.webhooks:create",
+            audit=Audit(),
             summary="Create a webhook",
             description="Returns 201 with `Location` and the signing secret, which is shown only here. The same "
                 "`callbackUrl` again replaces its webhook.",
             body=Body(shape="shapes.admin_requests:WebhookRequest", example=_WEBHOOK),
             responses={201: "shapes.resources:WebhookView"}, errors=OF_BODIES),
         Operation(name="RemoveCallback", endpoint="DELETE /v1/webhooks", handler="resources.webhooks:remove_callback",
+            audit=Audit(),
             summary="Delete a webhook by its URL",
             description="Deletes the webhook of a `callbackUrl`, as Logic Apps does. Returns 204 also when there is "
                 "none.",
@@ -29,6 +31,7 @@ TAG = Tag(
             summary="Get a webhook", description="Shows whether posts succeed and, if it was disabled, why.",
             parameters=(given.WEBHOOK_ID,), responses={200: "shapes.resources:WebhookView"}, errors=(404,)),
         Operation(name="ChangeWebhook", endpoint="PATCH /v1/webhooks/{id}", handler="resources.webhooks:change",
+            audit=Audit(members=("is_enabled", "rotate_secret"), resource="auditing.resources:webhook"),
             summary="Change a webhook",
             description="Changes only the members that are present. `rotate_secret` makes a new signing secret and "
                 "shows it.",
@@ -36,10 +39,12 @@ TAG = Tag(
             body=Body(shape="shapes.admin_requests:WebhookChange", example={"events": ["bounced", "complained"]}),
             responses={200: "shapes.resources:WebhookView"}, errors=(*OF_BODIES, 404)),
         Operation(name="DeleteWebhook", endpoint="DELETE /v1/webhooks/{id}", handler="resources.webhooks:delete",
+            audit=Audit(resource="auditing.resources:webhook"),
             summary="Delete a webhook",
             description="Drops pending posts. Returns 204 also when there is no such webhook.",
             parameters=(given.WEBHOOK_ID,), responses={204: ""}),
         Operation(name="TestWebhook", endpoint="POST /v1/webhooks/{id}/test", cost=5, handler="resources.webhooks:test",
+            audit=Audit(resource="auditing.resources:webhook"),
             summary="Test a webhook", description="Posts a test event now and returns the receiver's response.",
             parameters=(given.WEBHOOK_ID,), responses={200: "shapes.resources:WebhookDeliveryView"}, errors=(404,)),
         Operation(name="ListWebhookDeliveries", endpoint="GET /v1/webhooks/{id}/deliveries",

@@ -8,11 +8,11 @@ from typing import Any, cast
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_request
+from relay.api.services import Call
 from relay.api.shapes.admin_requests import ClientChange, ClientRequest, KeyRequest, PolicyFields
 from relay.api.shapes.operator import (
     CallerView,

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from relay.acceptance.draft import Limits
-from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_request
+from relay.api.services import Call
 from relay.api.shapes.common import given
 from relay.api.shapes.recovery import (
     CauseListView,

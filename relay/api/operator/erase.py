@@ -1,11 +1,11 @@
 """Erase a recipient's messages."""
 
-from relay.api.app import Call
 from relay.api.cursors import step_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import email_address, same_mailbox
 from relay.api.reading.body import read_request
+from relay.api.services import Call
 from relay.api.shapes.admin_requests import EraseRequest
 from relay.api.shapes.common import given
 from relay.api.shapes.recovery import ErasedView

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.operator.routes import route_views
+from relay.api.services import Call
 from relay.api.shapes.operator import CountsView, DeadLetterTotalView, LaneView, OverviewView, PointView
 from relay.core.errors import Refusal
 from relay.journal.overview import Point, Span

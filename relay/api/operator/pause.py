@@ -2,9 +2,9 @@
 
 import msgspec
 
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
+from relay.api.services import Call
 from relay.api.shapes.admin_requests import PauseRequest
 from relay.api.shapes.operator import PauseView, ResumedView
 from relay.operations.pause import PauseState

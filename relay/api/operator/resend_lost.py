@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from relay.api.app import Call
 from relay.api.cursors import step_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
+from relay.api.services import Call
 from relay.api.shapes.admin_requests import ResendLostRequest
 from relay.api.shapes.common import given
 from relay.api.shapes.recovery import LostResentView

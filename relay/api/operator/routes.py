@@ -1,7 +1,7 @@
 """List, hold, release and probe routes."""
 
-from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.services import Call
 from relay.api.shapes.operator import HoldView, ProbeView, RouteListView, RouteReleasedView, RouteView
 from relay.core.errors import Refusal
 from relay.core.outcomes import Sent

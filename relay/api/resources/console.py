@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from relay.api.app import Call
 from relay.api.http import Request, Response, file_response
+from relay.api.services import Call
 from relay.core.errors import Refusal
 
 FOLDER = Path(__file__).parents[2] / "web" / "console"

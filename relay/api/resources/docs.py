@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from relay.api.app import Call
 from relay.api.http import Request, Response, file_response
+from relay.api.services import Call
 from relay.core.errors import Refusal
 
 FOLDER = Path(__file__).parents[2] / "web" / "docs_ui"

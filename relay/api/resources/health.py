@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import UNSET
 
-from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.services import Call
 from relay.api.shapes.system import Availability, LivenessView, ReadinessView
 from relay.clients.registry import Role
 from relay.core.errors import Refusal

@@ -14,12 +14,12 @@ from urllib.parse import quote
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api.app import Call
 from relay.api.cursors import page_of
-from relay.api.http import Response, json_response
+from relay.api.http import Response, csv_response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_request
+from relay.api.services import Call
 from relay.api.shapes.admin_requests import (
     Reason,
     SuppressionFields,
@@ -112,20 +112,12 @@ async def take_list(call: Call) -> Response:
 async def export(call: Call) -> Response:
     """Handle GET /v1/suppressions/export: CSV that `import` accepts."""
     scope = await _scope(call, call.request.query.get("client"), for_all=None)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\r\n")
-    writer.writeheader()
-    cursor: str | None = None
+    rows, cursor = list[list[Any]](), None
     while True:
         found, cursor = await call.services.suppressions.page(scope, cursor=cursor)
-        writer.writerows(_row(each) for each in found)
+        rows += [_row(each) for each in found]
         if cursor is None:
-            break
-    headers = {
-        "Content-Type": "text/csv; charset=utf-8",
-        "Content-Disposition": 'attachment; filename="suppressions.csv"',
-    }
-    return Response(headers=headers, body=text.getvalue().encode())
+            return csv_response("suppressions.csv", _COLUMNS, rows)
 
 
 async def synchronize(call: Call) -> Response:
@@ -229,15 +221,10 @@ def _rows(reader: "csv.DictReader[str]") -> Iterator[SuppressionFields]:
         raise Refusal(400, "invalid_request", "The list is not valid CSV.") from error
 
 
-def _safe(value: Any) -> Any:
-    """Quote a value that a spreadsheet would take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
-
-
-def _row(each: Suppression) -> dict[str, Any]:
+def _row(each: Suppression) -> list[Any]:
     """Return a row of the CSV."""
     values = msgspec.structs.asdict(_view(each))
-    return {name: "" if values[name] is msgspec.UNSET else _safe(values[name]) for name in _COLUMNS}
+    return ["" if values[name] is msgspec.UNSET else values[name] for name in _COLUMNS]
 
 
 def _view(each: Suppression) -> SuppressionView:

@@ -10,12 +10,12 @@ from msgspec import UNSET
 
 from relay.acceptance.draft import Limits
 from relay.api import mail_html
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.messages.rendering import fill_in, split_name
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading.body import read_request
 from relay.api.reading.fields import read_choice_name, read_open_object
+from relay.api.services import Call
 from relay.api.shapes.admin_requests import PreviewRequest, TemplateRequest, VariableFields
 from relay.api.shapes.common import given
 from relay.api.shapes.resources import (

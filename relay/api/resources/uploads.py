@@ -1,11 +1,11 @@
 """Upload files, whole or in parts, for messages to name."""
 
 from relay.acceptance.draft import Limits
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.problems import WHOLE, Problems
 from relay.api.reading.attachments import check_file_name, guess_type, read_media_type
 from relay.api.reading.body import check_body
+from relay.api.services import Call
 from relay.api.shapes.common import given
 from relay.api.shapes.resources import UploadView
 from relay.clients import uploads

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.services import Call
 from relay.api.shapes.system import EventsAcceptedView
 from relay.clients.registry import Role
 from relay.core.errors import Refusal, SettingsError

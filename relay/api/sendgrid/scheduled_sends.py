@@ -6,7 +6,6 @@ Sources: the vendor's OpenAPI files tsg_mail_v3 and tsg_scheduled_sends.
 from typing import Any
 
 from relay.acceptance.draft import Limits
-from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import MAX_SMALL_BYTES
@@ -18,6 +17,7 @@ from relay.api.sendgrid.views import (
     SendGridScopesView,
     SendGridStoppedView,
 )
+from relay.api.services import Call
 from relay.core.errors import Refusal
 from relay.delivery.send_groups import Stop, is_group, new_group
 from relay.providers.sendgrid.options import VendorShape

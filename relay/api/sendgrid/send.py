@@ -11,7 +11,6 @@ import msgspec
 from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Limits
 from relay.acceptance.policy import Verdict
-from relay.api.app import Call
 from relay.api.http import Response
 from relay.api.messages.idempotency import Repeatable, accept_once, earlier, repeatable
 from relay.api.messages.send import decide
@@ -19,6 +18,7 @@ from relay.api.problems import WHOLE, Problems
 from relay.api.sendgrid.body import body_size, read_body, unpacked
 from relay.api.sendgrid.mail import Mail, count_messages, read_mail
 from relay.api.sendgrid.personalizations import PersonalizedDraft
+from relay.api.services import Call
 from relay.clients import idempotency
 from relay.core.errors import Problem, Refusal
 from relay.delivery.send_groups import is_group

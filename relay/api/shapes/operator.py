@@ -1,15 +1,16 @@
 """Responses for operators: clients, routes, overview, doctor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from relay.api.shapes.base import says
-from relay.api.shapes.common import Time
+from relay.api.shapes.common import NextLink, Time
 from relay.clients.registry import Role
 from relay.core.model import DeliveryGuarantee
 from relay.journal.overview import Span
+from relay.operations.audit.record import AuditOutcome
 from relay.operations.doctor.findings import Health
 from relay.routes.holds import RouteState
 
@@ -218,6 +219,37 @@ class OverviewView(Struct, frozen=True, kw_only=True):
     lanes: Annotated[Sequence[LaneView], says("The lanes.")]
     routes: Annotated[Sequence[RouteView], says("The routes.")]
     dead_letters: Annotated[DeadLetterTotalView, says("The number of dead letters.")]
+
+
+class AuditRecordView(Struct, frozen=True, kw_only=True):
+    """One call that changed something, or tried to."""
+
+    id: Annotated[str, says("The record's id.")]
+    at: Annotated[Time, says("When the call came.")]
+    client: Annotated[str, says("The client that called.")]
+    credential: Annotated[
+        str, says("What it signed in with: `key:` and the key's id, or `entra:` and the principal's id.")
+    ]
+    operation: Annotated[str, says("The operation's name, as in this document.")]
+    target: Annotated[str, says("What the call is about; of an address only a digest.")]
+    details: Annotated[Mapping[str, str], says("Other values of the path and the body, without content.")]
+    reason: Annotated[str, says("The reason that the caller gave, in the body or in `X-Relay-Reason`; else empty.")]
+    address: Annotated[str, says("The IP address that called, as the platform's front end saw it.")]
+    request_id: Annotated[str, says("The request's id, which the log contains.")]
+    outcome: Annotated[AuditOutcome, says("What came of it. `unknown`: Relay stopped before it could record that.")]
+    status: Annotated[int, says("The response's HTTP status; 0 while the outcome is unknown.")]
+    code: Annotated[str, says("The error's code; else empty.")]
+    before: Annotated[str, says("The SHA-256 digest of what was stored before; empty where there is none.")]
+    after: Annotated[str, says("The same after the call. Equal digests: nothing was changed.")]
+
+
+class AuditPageView(Struct, frozen=True, kw_only=True):
+    """A page of the audit log, newest first."""
+
+    value: Annotated[
+        Sequence[AuditRecordView], says("The records. A page may be short, or empty, and still have a next one.")
+    ]
+    next_link: NextLink | UnsetType = UNSET
 
 
 class FindingView(Struct, frozen=True, kw_only=True):

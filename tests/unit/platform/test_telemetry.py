@@ -12,9 +12,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from relay.acceptance.acceptance import LaneGroup
-from relay.api.app import Api, Call
+from relay.api.app import Api
 from relay.api.http import Request, Response
 from relay.api.operation import Handler, Operation, Operations, Tag
+from relay.api.services import Call
 from relay.core.errors import Refusal, Unavailable
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
 from relay.platform.otel import FRESH_SECONDS, OpenTelemetry

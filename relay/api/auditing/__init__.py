@@ -1,0 +1,1 @@
+"""The API's part of the audit log: recording calls."""

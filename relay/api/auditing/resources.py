@@ -1,0 +1,75 @@
+"""Read what an audited call changes. The log keeps only a digest of it, so that a reader can see whether it changed.
+
+A function returns what is stored, or None. It may raise what the handler's own read raises.
+"""
+
+from typing import Any
+
+import msgspec
+
+from relay.api.services import Call
+from relay.clients.registry import Role
+from relay.clients.suppressions import ALL
+from relay.routes.holds import Hold
+
+
+async def client(call: Call) -> Any:
+    """Read a client with its policy and the digests of its keys."""
+    return await call.services.clients.get(call.values["name"])
+
+
+async def template(call: Call) -> Any:
+    """Read the newest version of a template."""
+    return await call.services.templates.get(call.values["name"].partition("@")[0])
+
+
+async def webhook(call: Call) -> Any:
+    """Read a webhook of the caller."""
+    return (await call.services.webhooks.subscriptions.get(call.client.id, call.values["id"])).definition
+
+
+async def webhook_of_client(call: Call) -> Any:
+    """Read a webhook of another client."""
+    owner = await call.services.clients.get(call.values["name"])
+    return (await call.services.webhooks.subscriptions.get(owner.id, call.values["id"])).definition
+
+
+async def suppression(call: Call) -> Any:
+    """Read the entry of the list that the call changes."""
+    scope, named = call.client.id, call.request.query.get("client")
+    if call.client.role is Role.OPERATOR:
+        scope = (await call.services.clients.get(named)).id if named else ALL
+    return await call.services.suppressions.get(scope, call.values["email"])
+
+
+async def route(call: Call) -> Any:
+    """Read the holds of a route."""
+    return [hold for hold in await _holds(call) if hold.route == call.values["name"]]
+
+
+async def routes(call: Call) -> Any:
+    """Read the holds of all routes."""
+    return await _holds(call)
+
+
+async def _holds(call: Call) -> list[Hold]:
+    """Read the holds, without the marks of their rows, which every write changes."""
+    holds = await call.services.holds.all(fresh=True)
+    return [msgspec.structs.replace(hold, etag="") for _, hold in sorted(holds.items())]
+
+
+async def message(call: Call) -> Any:
+    """Read the state of a message with its parts and attempts, without its content."""
+    history = await call.services.status_reader.history(call.client, call.values["id"])
+    history.check_readable()
+    return history.status
+
+
+async def upload(call: Call) -> Any:
+    """Read the row of an upload, without the file."""
+    return await call.services.uploads.get(call.client.id, call.values["id"])
+
+
+async def scheduled_send(call: Call) -> Any:
+    """Read the stop of a SendGrid batch."""
+    return await call.services.send_groups.stop_of(call.client.id, call.values["batch_id"])

@@ -1,0 +1,66 @@
+"""Read the query of a list: its filters, its range of time, and the size of a page."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from enum import StrEnum
+
+from relay.api.problems import Problems, printable
+
+_IGNORED = ("api-version", "code")
+"""Query parameters that Azure's own clients and the Functions host add."""
+
+
+def check_names(query: Mapping[str, str], known: Sequence[str], problems: Problems) -> None:
+    """Refuse unknown parameters: a misspelled filter would list everything."""
+    for name in query:
+        if name not in known and name.lower() not in _IGNORED:
+            close = get_close_matches(name[:64].lower(), known, n=1, cutoff=0.6)
+            hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(known)}."
+            problems.add("unknown_field", printable(name[:64]), f"Unknown parameter. {hint}")
+
+
+def read_time(query: Mapping[str, str], name: str, problems: Problems) -> datetime | None:
+    """Return a time of the query, None if it is absent or wrong."""
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        # A plus sign that was not escaped arrives as a space.
+        found = datetime.fromisoformat(text.replace(" ", "+"))
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    problems.add("invalid_time", name, "Write ISO 8601 with an offset, such as 2030-01-31T08:00:00Z.")
+    return None
+
+
+def read_choice[Choice: StrEnum](
+    query: Mapping[str, str], name: str, choices: type[Choice], problems: Problems
+) -> Choice | None:
+    """Return one of the choices, None if it is absent or wrong."""
+    text = query.get(name)
+    if text is None:
+        return None
+    known: Collection[str] = list(choices)
+    if text not in known:
+        problems.add("invalid_choice", name, f"Unknown {name}. Use one of: {', '.join(known)}.")
+        return None
+    return choices(text)
+
+
+def read_limit(query: Mapping[str, str], problems: Problems, *, default: int, maximum: int) -> int:
+    """Return the size of a page."""
+    text = query.get("limit")
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= maximum):
+        problems.add("out_of_range", "limit", f"`limit` must be a whole number from 1 to {maximum}.")
+        return default
+    return int(text)
+
+
+def time_text(at: datetime) -> str:
+    """Return a time as a query has it."""
+    return at.isoformat().replace("+00:00", "Z")
