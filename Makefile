@@ -21,7 +21,7 @@ PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --durat
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
 SUITES := unit contract standins devhost api repository crash_points e2e browser
 
-.PHONY: bench plots docs screenshots soak mutants help run test deep setup format format-check lint types requirements package clean $(SUITES)
+.PHONY: bench plots docs screenshots soak mutants help run test pytest deep setup format format-check lint types requirements package clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,8 @@ run: setup ## Start Relay on this machine, with storage and an inbox (PORT=7071)
 	@$(PYTHON) -m devhost.stack
 
 test: ## Run every check: format, lint, types and all tests
-	@$(MAKE) --no-print-directory --jobs 2 $(VENV_STAMP) $(NODE_STAMP) format-check lint types
-	@$(PYTEST)
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV_STAMP) $(NODE_STAMP) format-check lint
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going types pytest
 
 setup: ## Create the Python environment and install Azurite
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV_STAMP) $(NODE_STAMP)
@@ -67,6 +67,10 @@ lint: $(VENV_STAMP) ## Lint the code (ruff)
 types: $(VENV_STAMP) ## Check the types (mypy, strict)
 	@$(PYTHON) -m mypy $(CODE)
 
+# Beside the types, which keep one core busy while the tests begin.
+pytest: setup
+	@$(PYTEST)
+
 # Run one suite: make unit, make contract, make standins, make devhost, make api, make crash_points, make e2e
 $(SUITES): setup
 	@$(PYTEST) tests/$@
@@ -97,7 +101,7 @@ screenshots: setup ## Renew the screenshots in docs/images (needs chromium)
 	@RELAY_SCREENSHOTS=1 $(PYTHON) -m pytest tests/browser
 
 deep: setup ## Search longer for counterexamples: the property tests with many more and new inputs (many minutes)
-	@HYPOTHESIS_PROFILE=deep $(PYTEST) tests/unit tests/api
+	@HYPOTHESIS_PROFILE=deep $(PYTEST) tests/unit tests/api tests/crash_points/test_crash_points.py
 
 soak: setup ## Kill the host while the provider misbehaves, and account for every message (many minutes)
 	@$(PYTHON) -m tests.e2e.soak $(SOAK)

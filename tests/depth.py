@@ -13,6 +13,8 @@ DEEPER = 20
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 
+IS_DEEP = PROFILE == "deep"
+
 settings.register_profile("quick", derandomize=True, database=None, deadline=None)
 settings.register_profile(
     "deep",
@@ -26,4 +28,4 @@ settings.register_profile(
 
 def examples(quick: int) -> int:
     """The number of inputs to try, where the quick profile tries `quick`."""
-    return quick * DEEPER if PROFILE == "deep" else quick
+    return quick * DEEPER if IS_DEEP else quick
