@@ -17,7 +17,7 @@ from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown
 from relay.providers.vendor_words import own_words
 
 MAX_RESPONSE_BYTES = 262_144
-"""How much of a response is read. No vendor's error needs more."""
+"""How much of a response is read by default. No vendor's error needs more."""
 MAX_ERROR_DEPTH, MAX_ERROR_TEXTS = 5, 50
 """How deep an error body is searched, and how many of its texts are used."""
 CHUNKED_ABOVE_BYTES = 65_536
@@ -32,7 +32,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A vendor's response. `headers` ignore case. `body` has at most `MAX_RESPONSE_BYTES`."""
+    """A vendor's response. `headers` ignore case. `body` is cut at the limit of the exchange."""
 
     status: int
     headers: Mapping[str, str]
@@ -100,6 +100,7 @@ async def exchange(
     headers: Mapping[str, str],
     timeouts: Timeouts,
     body: bytes | None = None,
+    max_response_bytes: int = MAX_RESPONSE_BYTES,
 ) -> HttpResponse | LostResponse:
     """Send one request over the pooled session. Redirects are not followed, so that no other server gets the body."""
     import aiohttp
@@ -117,25 +118,27 @@ async def exchange(
             allow_redirects=False,
             upload_tracker=tracker,
         ) as response:
-            return HttpResponse(status=response.status, headers=response.headers, body=await _read(response))
+            return HttpResponse(
+                status=response.status, headers=response.headers, body=await _read(response, max_response_bytes)
+            )
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return LostResponse(is_certain=_is_certain(error, tracker), reason=type(error).__name__)
 
 
-async def _read(response: Any) -> bytes:
+async def _read(response: Any, limit: int) -> bytes:
     """Read the body up to the limit, or up to a lost connection: the status is known in any case."""
     import aiohttp
 
     read = bytearray()
     try:
-        while len(read) < MAX_RESPONSE_BYTES and (chunk := await response.content.readany()):
+        while len(read) < limit and (chunk := await response.content.readany()):
             read += chunk
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass
-    if len(read) >= MAX_RESPONSE_BYTES:
+    if len(read) >= limit:
         # Otherwise the connection could be reused only after reading the rest.
         response.close()
-    return bytes(read[:MAX_RESPONSE_BYTES])
+    return bytes(read[:limit])
 
 
 def _is_certain(error: Exception, tracker: Any) -> bool:

@@ -1,10 +1,10 @@
 """Stand-in for Microsoft Graph's Outlook mail API over TLS, with Entra's token endpoint on the same port.
 
 Covers sendMail (JSON and MIME), drafts, attachments, upload sessions, send, the searches that check for a sent
-message after a lost response, and delta queries of a folder (bounces arrive in the Inbox).
+message after a lost response, delta queries of a folder (bounces arrive in the Inbox), and the message trace.
 
 Script operations: `token`, `send` (`send.mail`, `send.draft`), `draft`, `attach`, `upload_session`,
-`upload`, `read` (lists, gets, delta, probes), `delete`.
+`upload`, `read` (lists, gets, delta, probes), `delete`, `trace`.
 """
 
 import base64
@@ -30,6 +30,8 @@ from standins.graph.mail import decode_json, mail_from_json, received_mail
 from standins.graph.mailbox import Mailbox, new_id
 from standins.graph.reads import Reads
 from standins.graph.submissions import Submissions
+from standins.graph.trace import PERMISSION as TRACE_PERMISSION
+from standins.graph.trace import Trace
 from standins.graph.uploads import Uploads
 from standins.http import Acceptance, Clock, StandIn, json_response, utc_now
 from standins.inbox import Mail
@@ -47,7 +49,8 @@ class GraphStandIn(StandIn):
     azure-identity. Clients must trust `authority` (`authority.client_context()`, `.pem`).
 
     `mailboxes` exist; None creates any on demand. `send_as` maps a mailbox to further From addresses it may use.
-    `permissions` of the app: remove `Mail.ReadWrite` to refuse drafts and reads. `scope`, if not None,
+    `permissions` of the app: remove `Mail.ReadWrite` to refuse drafts and reads, `ExchangeMessageTrace.Read.All` to refuse
+    `trace`. `scope`, if not None,
     has the only mailboxes the app may use (RBAC for Applications). Searches find a sent mail
     after `sent_items_lag`.
     """
@@ -71,7 +74,7 @@ class GraphStandIn(StandIn):
         self.authority = authority or Authority()
         super().__init__(clock=clock, port=port, tls=self.authority.server_context())
         self.issuer = issuer or TokenIssuer(clock=clock)
-        self.permissions = {"Mail.Send", "Mail.ReadWrite"}
+        self.permissions = {"Mail.Send", "Mail.ReadWrite", TRACE_PERMISSION}
         self.scope: set[str] | None = None
         self.send_as = {box.lower(): {a.lower() for a in more} for box, more in (send_as or {}).items()}
         self.max_message_bytes = max_message_bytes
@@ -82,6 +85,7 @@ class GraphStandIn(StandIn):
         self._uploads = Uploads(self)
         self._submissions = Submissions(self)
         self._reads = Reads(self)
+        self.trace = Trace(self)
 
     def routes(self) -> list[web.RouteDef]:
         message = "/v1.0/users/{user}/messages/{message}"
@@ -90,6 +94,7 @@ class GraphStandIn(StandIn):
             *self._writing_routes("/v1.0/users/{user}", message),
             *self._reading_routes("/v1.0/users/{user}", message),
             *self._uploads.routes(),
+            *self.trace.routes(self),
         ]
 
     def _writing_routes(self, user: str, message: str) -> list[web.RouteDef]:
@@ -177,12 +182,16 @@ class GraphStandIn(StandIn):
         after = str(self.retry_after_seconds)
         return self.refuse(request, GraphError(429, "ApplicationThrottled", text, Retry_After=after))
 
-    def _check_caller(self, request: web.Request, operation: str, permission: str, user: str) -> None:
+    def check_token(self, request: web.Request) -> None:
+        """Raise GraphError unless the request has a valid token."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise GraphError(401, "InvalidAuthenticationToken", "Access token is empty.")
         if not self.issuer.is_valid(token, AUDIENCE):
             raise GraphError(401, "InvalidAuthenticationToken", "Lifetime validation failed, the token is expired.")
+
+    def _check_caller(self, request: web.Request, operation: str, permission: str, user: str) -> None:
+        self.check_token(request)
         refusal = ACCOUNT_REFUSALS.get(self.account)
         if refusal and (self.account not in SEND_ONLY or operation.startswith("send")):
             raise GraphError(*refusal)

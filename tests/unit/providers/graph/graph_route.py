@@ -29,7 +29,7 @@ class Place:
         self.standin = standin
         self.keys = Secret(DEFAULT_SECRET)
         self.credentials = Credentials(http=lambda: session, secrets=self.keys)
-        self._session = session
+        self.session = session
 
     def route(self, **settings: Any) -> Provider:
         """Return a route to the stand-in, with its client secret."""
@@ -41,7 +41,7 @@ class Place:
             "base_url": self.standin.url,
         }
         context = ProviderContext(
-            http=lambda: self._session, blobs=None, secrets=self.keys, clock=lambda: NOW, credential=self.credentials
+            http=lambda: self.session, blobs=None, secrets=self.keys, clock=lambda: NOW, credential=self.credentials
         )
         return provider.create("mail", {**identity, **settings}, context)
 
