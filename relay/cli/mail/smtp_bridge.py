@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from relay.api.reading.addresses import email_address
 from relay.cli.mail.header import complete, qualify
 from relay.cli.mail.raw_mail import RefusalKind, fits, post, refusal_kind
 from relay.cli.mail.stopping import stopped_by_signals
@@ -60,17 +61,25 @@ class Bridge:
     async def handle_MAIL(  # noqa: N802 (aiosmtpd finds hooks by these names)
         self, _server: Any, _session: Any, envelope: Any, address: str | None, mail_options: list[str]
     ) -> str:
-        """Accept any MAIL FROM, also an empty one; the relay decides whether a route can carry it."""
+        """Accept any valid MAIL FROM, also an empty one; the relay decides whether a route can carry it."""
+        sender = qualify((address or "").removeprefix("<>"), self._domain)
+        if self._passes_sender and sender and (problem := _address_problem(sender)):
+            return f"553 5.1.7 {problem}"
         # aiosmtpd takes an empty text for a missing command.
-        envelope.mail_from = qualify((address or "").removeprefix("<>"), self._domain) or "<>"
+        envelope.mail_from = sender or "<>"
         envelope.mail_options.extend(mail_options)
         return "250 2.1.0 OK"
 
     async def handle_RCPT(  # noqa: N802 (as above)
         self, _server: Any, _session: Any, envelope: Any, address: str, rcpt_options: list[str]
     ) -> str:
-        """Accept as many RCPT TO as fit in one call; the client sends the others in another transaction."""
+        """Accept each valid RCPT TO, as many as fit in one call; the client sends the others in another transaction.
+
+        One that the relay would refuse is refused here, since a reply to DATA concerns every recipient (RFC 5321 section 3.3).
+        """
         address = qualify(address, self._domain)
+        if problem := _address_problem(address):
+            return f"553 5.1.3 {problem}"
         if not fits(envelope.mail_from if self._passes_sender else None, [*envelope.rcpt_tos, address]):
             return "452 4.5.3 Too many recipients"
         envelope.rcpt_tos.append(address)
@@ -254,6 +263,15 @@ def read_path(text: str) -> tuple[str | None, str | None]:
     if path is None:
         return (None, None) if text else ("", "")
     return path[1] or path[2] or "<>", path[3] or ""
+
+
+def _address_problem(address: str) -> str:
+    """Return why the relay would refuse an address, in ASCII; empty if it would not."""
+    try:
+        email_address(address)
+    except ValueError as error:
+        return clean(str(error).encode("ascii", "replace").decode())
+    return ""
 
 
 def _digest(sender: str | None, recipients: list[str], mail: bytes) -> str:

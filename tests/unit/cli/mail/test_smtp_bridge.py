@@ -2,15 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import httpx2
+import hypothesis
 import msgspec
 import pytest
 from aiosmtpd.smtp import Envelope
+from hypothesis import strategies as st
 
+from relay.acceptance.draft import Limits
+from relay.api.http import Request
+from relay.api.reading.addresses import email_address, same_mailbox
+from relay.api.reading.raw.message import parse_raw
 from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES
 from relay.cli.mail.smtp_bridge import Bridge, is_loopback, listen, read_path
 from relay.cli.remote import Remote
+from tests.depth import examples
 
 ACCEPTED = (202, {"id": "msg_1", "state": "queued"})
 AWAY = (503, {"error": {"code": "busy", "message": "Busy.", "details": []}})
@@ -162,6 +170,66 @@ async def test_greeting_without_a_name_and_unusual_local_parts_are_accepted() ->
         "from": "<>",
         "to": '"xxx.yyy."@docomo.ne.jp,aaa..bb@docomo.ne.jp',
     }
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "jörg@exa mple.com", "x\udcff@example.com", "a@example", "a@example.invalid", "a@[192.0.2.1]", "a..b@example.com",
+        ".a@example.com", "a@example.com;b@example.com", "a,b@example.com", "g:a@example.com", "a@b@example.com", "a", "<>",
+        '""@example.com', '"a\x01"@example.com', "a\u200b@example.com", "=?utf-8?q?a?=@example.com", f"{'x' * 250}@example.com",
+        f"a@{'b' * 64}.example.com", f"{'x' * 700}@example.com", "a@example.com,", "a@example.com.", "a@-x.example",
+    ],
+)  # fmt: skip
+async def test_invalid_address_is_refused_at_its_own_command(address: str) -> None:
+    relay, envelope = bridge(Wire([ACCEPTED])), Envelope()
+    assert (await relay.handle_RCPT(None, None, envelope, "ada@example.org", [])).startswith("250")
+    reply = await relay.handle_RCPT(None, None, envelope, address, [])
+    assert reply.startswith("553 5.1.3 ")
+    assert reply.isascii()
+    assert reply.isprintable()
+    assert envelope.rcpt_tos == ["ada@example.org"]
+    if address != "<>":
+        assert (await relay.handle_MAIL(None, None, envelope, address, [])).startswith("553 5.1.7 ")
+    ignoring = bridge(Wire([ACCEPTED]), passes_sender=False)
+    assert (await ignoring.handle_MAIL(None, None, envelope, address, [])).startswith("250")
+
+
+LOCAL = st.one_of(
+    st.text(min_size=1, max_size=8),
+    st.text('ab.,;:<>()@\\"= \t?*é日\u200bａ', min_size=1, max_size=8),
+    st.text("ab.,;:<>()@ \t日", min_size=1, max_size=6).map('"{}"'.format),
+    st.sampled_from(["aaa..bb", "a.", "=?utf-8?q?a?=", "@r.example:a", '"\\""', '"a\\,b"', "x" * 64, "x" * 65]),
+)
+DOMAIN = st.one_of(
+    st.sampled_from(["docomo.ne.jp", "ezweb.ne.jp", "example.com", "EXAMPLE.com", "例え.jp", "example", "[192.0.2.1]"]),
+    st.text("ab.-,;:>()@é。", min_size=1, max_size=8).map("{}.example".format),
+)
+PATHS = st.lists(st.builds("{}@{}".format, LOCAL, DOMAIN), max_size=6)
+
+
+@hypothesis.settings(max_examples=examples(80))
+@hypothesis.given(paths=PATHS, senders=PATHS)
+def test_relay_accepts_every_address_that_the_bridge_accepts(paths: Sequence[str], senders: Sequence[str]) -> None:
+    envelope = asyncio.run(given_envelope(paths, senders))
+    query = {"from": envelope.mail_from or "", "to": ",".join(envelope.rcpt_tos)}
+    request = Request(method="POST", path="/v1/messages", query=query, body=b"From: a@example.com\r\n\r\nHi\r\n")
+    message = parse_raw(request, now=datetime(2026, 3, 1, tzinfo=UTC), limits=Limits()).message
+    mailboxes = {same_mailbox(email_address(address)) for address in envelope.rcpt_tos}
+    assert {same_mailbox(each.email) for each in message.recipients} == mailboxes
+    hypothesis.event(f"recipients: {len(mailboxes)}")
+
+
+async def given_envelope(paths: Sequence[str], senders: Sequence[str]) -> Envelope:
+    """Give the bridge recipients and senders, among them one of each that is valid."""
+    relay, envelope = bridge(Wire([ACCEPTED])), Envelope()
+    for path in ["ada@example.org", *paths]:
+        if address := read_path(path)[0]:
+            await relay.handle_RCPT(None, None, envelope, address, [])
+    for path in ["a@example.com", *senders]:
+        if address := read_path(path)[0]:
+            await relay.handle_MAIL(None, None, envelope, address, [])
+    return envelope
 
 
 async def test_retry_after_451_keeps_its_idempotency_key() -> None:
