@@ -19,10 +19,8 @@ from relay.journal.pending import Pending
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal, every_record
 from relay.platform.log import log_event
-from relay.routes.holds import CACHE_SECONDS, Hold, Holds, RouteState
+from relay.routes.holds import CACHE_SECONDS, OPERATOR, Hold, Holds, RouteState, later_end
 
-CODE = "operator"
-"""The code of a hold that an operator asked for, as `POST /v1/routes/{name}/hold` sets it."""
 SETTLE_SECONDS = CACHE_SECONDS + 2.0
 """Time until no instance starts attempts any more: each reads the holds again after `CACHE_SECONDS`."""
 POLL_SECONDS = 2.0
@@ -34,12 +32,15 @@ _replace = msgspec.structs.replace
 class PauseState(msgspec.Struct, frozen=True, kw_only=True):
     """Whether delivery is paused. `routes` are those that the pause holds, `sending` the attempts that still run.
 
+    `owner` is the client that paused it; `until` is when the first route resumes by itself, None if an operator must resume it.
     `is_quiet`: no attempt runs, and none will start before delivery is resumed.
     """
 
     routes: tuple[str, ...]
     since: datetime | None
     reason: str
+    owner: str
+    until: datetime | None
     sending: int
     is_quiet: bool
 
@@ -69,11 +70,17 @@ class Pause:
         self._clock = clock
         self._sleep = sleep
 
-    async def pause(self, reason: str = "", *, wait_seconds: float = 0.0) -> PauseState:
-        """Hold every route, then wait until no attempt runs, or for `wait_seconds`. A repetition waits again."""
+    async def pause(
+        self, reason: str = "", *, owner: str = "", until: datetime | None = None, wait_seconds: float = 0.0
+    ) -> PauseState:
+        """Hold every route, then wait until no attempt runs, or for `wait_seconds`. A repetition waits again.
+
+        With `until` each route is probed then, as after a fault, and sends again if it is healthy.
+        """
         now = self._clock()
+        wanted = Hold(route="", owner=owner, reason=reply_text(reason), until=until)
         changes = [
-            await self._holds.change(Hold(route=route), lambda known: paused(known, now, reason))
+            await self._holds.change(Hold(route=route), lambda known: paused(known, now, wanted))
             for route in self._settings.routes
         ]
         if any(changes):
@@ -109,15 +116,18 @@ class Pause:
         return PauseState(
             routes=tuple(sorted(hold.route for hold in ours)),
             since=min((hold.paused_at for hold in ours if hold.paused_at), default=None),
-            reason=next((hold.reply for hold in ours if hold.code == CODE), ""),
+            reason=next((hold.reason for hold in ours if hold.reason), ""),
+            owner=next((hold.owner for hold in ours if hold.owner), ""),
+            until=min((hold.ends_at for hold in ours if hold.ends_at), default=None),
             sending=sending,
             is_quiet=not sending and self._is_settled(holds),
         )
 
     def _is_settled(self, holds: Mapping[str, Hold]) -> bool:
         """Whether every route has been held without probes for long enough that each instance has noticed."""
-        since = [_closed_since(holds.get(route)) for route in self._settings.routes]
-        latest = self._clock() - timedelta(seconds=SETTLE_SECONDS)
+        now = self._clock()
+        since = [_closed_since(holds.get(route), now) for route in self._settings.routes]
+        latest = now - timedelta(seconds=SETTLE_SECONDS)
         return all(at is not None and at <= latest for at in since)
 
     async def _sending(self) -> int:
@@ -136,38 +146,56 @@ class Pause:
         return count
 
 
-def paused(known: Hold, now: datetime, reason: str) -> tuple[Hold | None, bool]:
+def paused(known: Hold, now: datetime, wanted: Hold) -> tuple[Hold | None, bool]:
     """Decide about a route's row at a pause: hold an active route, stop the probes of a held one.
 
-    A route that an operator holds already stays as it is. Returns the new row or None, and whether there is one.
+    `wanted` has the owner, the reason and the end of the pause. A route that an operator holds without an end stays as it is;
+    one with an end is held until the later one. A second pause changes only the end. Returns the new row or None, and
+    whether there is one.
     """
+    end = wanted.until
     if known.state is RouteState.ACTIVE:
-        reply = reply_text(reason)
-        return Hold(route=known.route, state=RouteState.HELD, code=CODE, reply=reply, since=now, paused_at=now), True
-    if known.state is RouteState.HELD and known.next_probe_at is None:
+        held = _replace(wanted, route=known.route, state=RouteState.HELD, code=OPERATOR, since=now, paused_at=now)
+        return _replace(held, next_probe_at=end, until=None), True
+    if known.state is RouteState.HELD and known.next_probe_at is None and not known.is_paused:
         return None, False
+    if known.until is not None:
+        end = later_end(end, known.until)
+    if known.is_paused:
+        return (None, False) if end == known.next_probe_at else (_replace(known, next_probe_at=end), True)
+    by = known if known.code == OPERATOR else wanted
     held = _replace(
         known,
         state=RouteState.HELD,
-        next_probe_at=None,
+        next_probe_at=end,
         canary_batch="",
         canary_until=None,
         paused_at=now,
+        owner=by.owner,
+        reason=by.reason,
     )
     return held, True
 
 
 def resumed(known: Hold, now: datetime) -> tuple[Hold | None, bool]:
-    """Decide about a row at the end of a pause: release what the pause held, let a fault of before be probed again."""
+    """Decide about a row at the end of a pause: release what the pause held, let a fault of before be probed again.
+
+    An operator's hold of before goes on until its own end.
+    """
     if not known.is_paused:
         return None, False
-    if known.code == CODE:
+    if known.until is not None:
+        return _replace(known, next_probe_at=max(known.until, now), paused_at=None), True
+    if known.code == OPERATOR:
         return Hold(route=known.route, sender=known.sender, must_wake=True), True
-    return _replace(known, next_probe_at=now, paused_at=None), True
+    return _replace(known, next_probe_at=now, paused_at=None, owner="", reason=""), True
 
 
-def _closed_since(hold: Hold | None) -> datetime | None:
-    if hold is None or hold.state is not RouteState.HELD or hold.next_probe_at is not None:
+def _closed_since(hold: Hold | None, now: datetime) -> datetime | None:
+    """Return since when no attempt may begin; None if one may, or may soon."""
+    if hold is None or hold.state is not RouteState.HELD:
+        return None
+    if hold.next_probe_at is not None and not (hold.is_paused and hold.next_probe_at > now):
         return None
     return hold.paused_at or hold.since
 

@@ -43,6 +43,10 @@ CANARY_SECONDS = 120.0
 """Time a canary batch may take before another batch may claim the trial."""
 MAX_SUSPECTS = 32
 """Suspects that a row remembers, the latest ones."""
+OPERATOR = "operator"
+"""The code of a hold that an operator asked for."""
+MAX_HOLD = timedelta(days=7)
+"""How far ahead the end of such a hold may be."""
 SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
 """Route faults that concern the From address, not the whole route."""
 
@@ -61,8 +65,9 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     `canary_until` ends the canary batch's claim. `must_wake`: released, but its held messages are not on the queue yet.
     `suspects` are the messages whose attempts made the route look at fault. They are not the canary while others wait. If
     others are sent, the suspects are at fault themselves, and hold the route no more.
-    `next_probe_at` is None on a held route that only an operator releases. `paused_at`: held while delivery is paused
-    (`relay.operations.pause`), without probes.
+    `next_probe_at` is None on a held route that only an operator releases. `owner` is the client that held or paused it, for
+    `reason`; `until` is the end that a hold's owner set, at which Relay probes the route. `paused_at`: held while delivery is
+    paused (`relay.operations.pause`), without probes until `next_probe_at`, if the pause has an end.
     """
 
     route: str
@@ -78,6 +83,9 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     must_wake: bool = False
     suspects: tuple[str, ...] = ()
     paused_at: datetime | None = None
+    owner: str = ""
+    reason: str = ""
+    until: datetime | None = None
     etag: str = ""
 
     @property
@@ -98,6 +106,16 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     def is_paused(self) -> bool:
         """Whether this is a hold of the pause. An operator's later release or probe of the route ends that."""
         return self.paused_at is not None and self.state is RouteState.HELD
+
+    @property
+    def is_deliberate(self) -> bool:
+        """Whether somebody wants the route held. It is probed at its end, if it has one, and not before."""
+        return self.state is RouteState.HELD and (self.is_paused or self.code == OPERATOR)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When a deliberate hold ends by itself."""
+        return (self.next_probe_at if self.is_paused else self.until) if self.is_deliberate else None
 
 
 def scope_of(route: str, sender: str = "") -> str:
@@ -154,19 +172,18 @@ class Holds:
         *,
         sender: str = "",
         retry_after_seconds: float | None = None,
-        is_for_operator: bool = False,
         suspect: str = "",
     ) -> Hold:
         """Hold a route, or one sender of it. A hold keeps its `since`; after a failed canary the probe delay grows.
 
-        `is_for_operator`: without probes, until an operator releases it. `suspect` is the message that met the fault. If it
-        is a suspect already and the route has worked for others since, nothing is held, and the hold returned is `active`.
+        `suspect` is the message that met the fault. If it is a suspect already and the route has worked for others since,
+        nothing is held, and the hold returned is `active`.
         """
         now = self._clock()
 
         def decide(known: Hold) -> tuple[Hold | None, tuple[Hold, bool]]:
             is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
-            if is_running and not is_for_operator:
+            if is_running:
                 return None, (known, False)
             was_active = known.state is RouteState.ACTIVE
             if was_active and suspect in known.suspects:
@@ -179,7 +196,7 @@ class Holds:
                 code=code,
                 reply=reply_text(reply),
                 since=now if was_active or known.since is None else known.since,
-                next_probe_at=None if is_for_operator else now + _wait(probes, code, retry_after_seconds),
+                next_probe_at=now + _wait(probes, code, retry_after_seconds),
                 probes=probes,
                 suspects=_with_suspect(known, suspect),
             )
@@ -190,10 +207,46 @@ class Holds:
             log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
         return held
 
+    async def hold_for_operator(
+        self, route: str, *, owner: str = "", reason: str = "", until: datetime | None = None
+    ) -> Hold:
+        """Hold a route until an operator releases it, or until a time at which it is probed as after a fault.
+
+        A repetition replaces reason, owner and end. A hold made in a pause outlives it, and does not end before it.
+        """
+        now = self._clock()
+
+        def decide(known: Hold) -> tuple[Hold | None, tuple[Hold, bool]]:
+            is_again = known.state is RouteState.HELD and known.code == OPERATOR
+            outlasted = known.is_paused and until is not None
+            held = Hold(
+                route=route,
+                state=RouteState.HELD,
+                code=OPERATOR,
+                since=known.since if is_again else now,
+                next_probe_at=later_end(known.next_probe_at, until) if outlasted else until,
+                suspects=known.suspects,
+                paused_at=known.paused_at if outlasted else None,
+                owner=owner,
+                reason=reply_text(reason),
+                until=until,
+            )
+            return held, (held, not is_again)
+
+        held, is_new = await self.change(Hold(route=route), decide)
+        if is_new:
+            log_event("route_held", level=logging.ERROR, route=route, code=OPERATOR, one_sender=False)
+        return held
+
     async def claim_probe(self, hold: Hold) -> Hold | None:
-        """Claim the due probe of a hold for this process. Returns the row as claimed, or None if it has changed."""
+        """Claim the due probe of a hold for this process. Returns the row as claimed, or None if it has changed.
+
+        The probe at the end of a pause ends the pause.
+        """
         until = self._clock() + timedelta(seconds=PROBE_CLAIM_SECONDS)
-        return await self._change_held(hold, lambda known: msgspec.structs.replace(known, next_probe_at=until))
+        return await self._change_held(
+            hold, lambda known: msgspec.structs.replace(known, next_probe_at=until, paused_at=None)
+        )
 
     async def begin_trial(self, hold: Hold) -> bool:
         """Let one canary batch try after a successful probe. Returns False if the row has changed."""
@@ -212,7 +265,7 @@ class Holds:
         """
 
         def later(known: Hold) -> Hold:
-            is_hidden = code in PROVIDER_AWAY and known.code not in PROVIDER_AWAY
+            is_hidden = code in PROVIDER_AWAY and known.code not in (*PROVIDER_AWAY, OPERATOR)
             cause = known.code if is_hidden else code or known.code
             probes = known.probes + 1
             return msgspec.structs.replace(
@@ -221,6 +274,9 @@ class Holds:
                 reply=reply_text(reply),
                 probes=probes,
                 next_probe_at=self._clock() + probe_delay(probes, cause),
+                owner="",
+                reason="",
+                until=None,
             )
 
         return await self._change_held(hold, later) is not None
@@ -321,6 +377,11 @@ class Holds:
             self._cached_until = None
 
 
+def later_end(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the later of two ends; None is never."""
+    return None if one is None or other is None else max(one, other)
+
+
 def _with_suspect(known: Hold, suspect: str) -> tuple[str, ...]:
     others = (each for each in known.suspects if each != suspect)
     return (*others, suspect)[-MAX_SUSPECTS:] if suspect else known.suspects
@@ -371,4 +432,7 @@ def _whole_hold(entity: Entity) -> Hold:
         raise KeyError("state")
     known = {field: value for field, value in entity.properties.items() if field in _FIELDS and value != ""}
     suspects = tuple(str(known.pop("suspects", "")).split())
+    if known.get("code") == OPERATOR and "reason" not in known:
+        # Older rows have the reason of a pause as their reply.
+        known["reason"] = known.pop("reply", "")
     return msgspec.convert({**known, "suspects": suspects, "etag": entity.etag}, Hold)

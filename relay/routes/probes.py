@@ -41,9 +41,9 @@ class Probes:
         return await process(self._due(fresh=True), probe, limit=PROBES_AT_ONCE, deadline=deadline)
 
     async def run_all(self, deadline: Deadline = NEVER) -> Progress:
-        """Probe every held route that Relay probes, due or not. A route that an operator holds or paused is not probed."""
+        """Probe every held route that Relay probes, due or not. A route that an operator holds or paused is probed at its end."""
         probe = partial(self._probe_one, seconds=PROBE_SECONDS)
-        return await process(self._probed(), probe, limit=PROBES_AT_ONCE, deadline=deadline)
+        return await process(self._at_fault(), probe, limit=PROBES_AT_ONCE, deadline=deadline)
 
     async def run_early(self) -> None:
         """Make the early probes that are due. Costs nothing while there are none: deliveries read the holds anyway."""
@@ -64,6 +64,12 @@ class Probes:
         now = self._clock()
         async for hold in self._probed(fresh=fresh):
             if hold.next_probe_at is not None and hold.next_probe_at <= now:
+                yield hold
+
+    async def _at_fault(self) -> AsyncIterator[Hold]:
+        now = self._clock()
+        async for hold in self._probed():
+            if not (hold.is_deliberate and hold.next_probe_at is not None and hold.next_probe_at > now):
                 yield hold
 
     async def _probed(self, *, fresh: bool = True) -> AsyncIterator[Hold]:

@@ -110,7 +110,8 @@ async def test_example_request_is_accepted(relay: Harness, operation: Operation)
     batch = (await relay.call("POST", "/v3/mail/batch", client="boss")).json["batch_id"]
     stop = {"batch_id": batch, "status": "cancel"}
     assert (await relay.call("POST", "/v3/user/scheduled_sends", json=stop, client="boss")).status == 201
-    name = "app" if operation.path.startswith("/v1/clients/") else "hello"
+    names = {"clients": "app", "routes": "capture"}
+    name = names.get(operation.path.split("/")[2], "hello")
     path = operation.path.format(name=name, id=hook.json["id"], batch_id=batch)
     response = await relay.call(operation.method, path, json=body["example"], client="boss")
     assert response.status in operation.responses, response.body

@@ -7,7 +7,16 @@ from relay.platform import resources
 from relay.platform.storage.ports import Entity
 from tests.api.harness import Harness
 
-NOTHING = {"is_paused": False, "is_quiet": False, "sending": 0, "routes": [], "since": None, "reason": ""}
+NOTHING = {
+    "is_paused": False,
+    "is_quiet": False,
+    "sending": 0,
+    "routes": [],
+    "since": None,
+    "reason": "",
+    "owner": "",
+    "until": None,
+}
 
 
 async def test_pause_holds_mail_until_delivery_is_resumed(relay: Harness) -> None:
@@ -20,6 +29,8 @@ async def test_pause_holds_mail_until_delivery_is_resumed(relay: Harness) -> Non
         "routes": ["capture"],
         "since": "2026-03-01T12:00:00Z",
         "reason": "deployment",
+        "owner": "boss",
+        "until": None,
     }
     assert (await relay.call("GET", "/v1/pause", client="boss")).json == paused.json
     name = await relay.send()

@@ -168,6 +168,13 @@ async def held_by_operator(stage: Stage) -> None:
     await stage.caller.insist("POST", "/v1/routes/main/release", {})
 
 
+async def held_until(stage: Stage) -> None:
+    end = stage.world.clock() + timedelta(seconds=90)
+    terms = {"reason": "maintenance", "until": end.isoformat()}
+    await stage.caller.insist("POST", "/v1/routes/main/hold", terms)
+    await stage.caller.submit_all("one", "two")
+
+
 async def three_recipients(stage: Stage) -> None:
     await stage.caller.submit("one", to=["ann@example.net", "bob@example.net", "cleo@example.net"])
 
@@ -406,6 +413,14 @@ SCENARIOS = (
         settings=ONE_ROUTE,
         accounts=one(),
         play=held_by_operator,
+        ends=TWO,
+        attempts={"one": 1, "two": 1},
+    ),
+    Scenario(
+        name="operator's hold with an end",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=held_until,
         ends=TWO,
         attempts={"one": 1, "two": 1},
     ),

@@ -4,6 +4,7 @@ import msgspec
 
 from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
+from relay.api.reading.hold_terms import read_terms
 from relay.api.services import Call
 from relay.api.shapes.admin_requests import PauseRequest
 from relay.api.shapes.operator import PauseView, ResumedView
@@ -22,7 +23,10 @@ async def pause(call: Call) -> Response:
     """Handle POST /v1/pause: hold every route, and wait until no attempt runs."""
     wanted = read_request(call.request, PauseRequest, is_optional=True)
     wait_seconds = WAIT_SECONDS if wanted.wait_seconds is None else wanted.wait_seconds
-    state = await call.services.pause.pause(wanted.reason or "", wait_seconds=wait_seconds)
+    terms = read_terms(wanted, call.services.clock())
+    state = await call.services.pause.pause(
+        terms.reason, owner=call.client.name, until=terms.until, wait_seconds=wait_seconds
+    )
     return json_response(_view(state))
 
 

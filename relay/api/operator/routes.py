@@ -1,7 +1,10 @@
 """List, hold, release and probe routes."""
 
 from relay.api.http import Response, json_response
+from relay.api.reading.body import read_request
+from relay.api.reading.hold_terms import read_terms
 from relay.api.services import Call
+from relay.api.shapes.admin_requests import HoldRequest
 from relay.api.shapes.operator import HoldView, ProbeView, RouteListView, RouteReleasedView, RouteView
 from relay.core.errors import Refusal
 from relay.core.outcomes import Sent
@@ -29,7 +32,11 @@ async def route_views(call: Call) -> list[RouteView]:
 
 async def hold(call: Call) -> Response:
     """Handle POST /v1/routes/{name}/hold."""
-    held = await call.services.holds.hold(_route(call), "operator", is_for_operator=True)
+    name = _route(call)
+    terms = read_terms(read_request(call.request, HoldRequest, is_optional=True), call.services.clock())
+    held = await call.services.holds.hold_for_operator(
+        name, owner=call.client.name, reason=terms.reason, until=terms.until
+    )
     return json_response(_view(held))
 
 
@@ -73,4 +80,7 @@ def _view(held: Hold) -> HoldView:
         next_probe_at=held.next_probe_at,
         probes=held.probes,
         is_paused=held.is_paused,
+        owner=held.owner,
+        reason=held.reason,
+        until=held.ends_at,
     )

@@ -263,8 +263,28 @@ class ResendLostRequest(Shape, frozen=True, kw_only=True):
     cursor: Annotated[str | None, says("Where to continue: the `cursor` of the last response.")] = None
 
 
-class PauseRequest(Shape, frozen=True, kw_only=True):
-    """Why to pause delivery, and how long to wait."""
+_Reason = Annotated[
+    str | None, says("Why, for people who look at the routes.", "maintenance of the mail server", maxLength=200)
+]
+_Until = Annotated[
+    str | None,
+    says(
+        "When it ends by itself, at most 7 days ahead. Without it, it lasts until an operator ends it.",
+        "2026-03-01T18:00:00Z",
+    ),
+]
 
-    reason: Annotated[str | None, says("Why, for people who look at the routes.", "deployment", maxLength=200)] = None
+
+class HoldRequest(Shape, frozen=True, kw_only=True):
+    """Why to hold a route, and until when."""
+
+    reason: _Reason = None
+    until: _Until = None
+
+
+class PauseRequest(Shape, frozen=True, kw_only=True):
+    """Why to pause delivery, until when, and how long to wait."""
+
+    reason: _Reason = None
+    until: _Until = None
     wait_seconds: Annotated[_Wait | None, says("How long to wait until no attempt runs. The default is 20.", 20)] = None

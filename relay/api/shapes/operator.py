@@ -86,7 +86,10 @@ class HoldView(Struct, frozen=True, kw_only=True):
     sender: Annotated[str | None, says("The sender that is held; null when the whole route is.")]
     state: Annotated[RouteState, says("Whether mail may leave.")]
     code: Annotated[str, says("Why it is held, as GET /v1/causes lists it.")]
-    reply: Annotated[str, says("The provider's reply, or the reason of a pause.")]
+    reply: Annotated[str, says("The provider's reply; empty when an operator holds it.")]
+    owner: Annotated[str, says("The client that holds it or paused delivery; empty when Relay holds it.")]
+    reason: Annotated[str, says("The reason that the owner gave; else empty.")]
+    until: Annotated[Time | None, says("When the owner's hold or pause ends by itself; null when it does not.")]
     since: Annotated[Time | None, says("Since when it is held.")]
     next_probe_at: Annotated[Time | None, says("When Relay probes it next; null when only an operator releases it.")]
     probes: Annotated[int, says("The number of failed probes.")]
@@ -125,6 +128,8 @@ class PauseView(Struct, frozen=True, kw_only=True):
     routes: Annotated[Sequence[str], says("The routes that the pause holds.")]
     since: Annotated[Time | None, says("When the pause began; null when delivery is not paused.")]
     reason: Annotated[str, says("The reason that the operator gave; else empty.")]
+    owner: Annotated[str, says("The client that paused delivery; else empty.")]
+    until: Annotated[Time | None, says("When the pause ends by itself; null when an operator must resume delivery.")]
 
 
 class TimerRunView(Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from relay.cli.commands.messages import ENDED_BADLY
+from relay.cli.moments import Until, end_of
 from relay.cli.output import AsJson, console, print_json, remote_of, reports_errors
 from relay.cli.remote import Remote
 
@@ -17,6 +18,7 @@ STEP_SECONDS = 20
 def pause(
     context: typer.Context,
     reason: Annotated[str, typer.Option(help="The reason, shown with the routes.")] = "deployment",
+    until: Until = None,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait until no attempt runs.")] = 300,
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +30,7 @@ def pause(
 
       relay pause && azd up; relay resume
     """
-    state = _pause(remote_of(context), reason, wait)
+    state = _pause(remote_of(context), {"reason": reason, "until": end_of(until)}, wait)
     if as_json:
         print_json(state)
     elif state["is_quiet"]:
@@ -39,11 +41,11 @@ def pause(
         raise typer.Exit(ENDED_BADLY)
 
 
-def _pause(remote: Remote, reason: str, wait: int) -> Any:
+def _pause(remote: Remote, terms: dict[str, str | None], wait: int) -> Any:
     end = time.monotonic() + wait
     while True:
         left = max(0, int(end - time.monotonic()))
-        body = {"reason": reason, "wait_seconds": min(STEP_SECONDS, left)}
+        body = {**terms, "wait_seconds": min(STEP_SECONDS, left)}
         state = remote.call("POST", "/v1/pause", json=body)
         if state["is_quiet"] or left <= STEP_SECONDS:
             return state

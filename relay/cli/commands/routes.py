@@ -1,9 +1,10 @@
 """`relay routes …`: list, hold, release and probe routes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from relay.cli.moments import Until, end_of
 from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
 
 app = typer.Typer(no_args_is_help=True, help="List, hold, release and probe routes.")
@@ -24,18 +25,37 @@ def index(context: typer.Context, as_json: AsJson = False) -> None:
     for route in found:
         rows.append((route["name"], route["provider"], route["state"], "", "", ""))
         rows += [
-            ("", "", h["state"], h.get("sender") or "whole route", h["code"], h.get("next_probe_at") or "manual")
+            ("", "", h["state"], h.get("sender") or "whole route", _cause(h), h.get("next_probe_at") or "manual")
             for h in route["holds"]
         ]
     print_table("", ("route", "provider", "state", "scope", "cause", "next probe"), rows, empty="No routes.")
 
 
+def _cause(hold: dict[str, Any]) -> str:
+    """Return the cause, and for a person's hold the reason and the client."""
+    text = f"{hold['code']}: {hold['reason']}" if hold["reason"] else hold["code"]
+    return f"{text} ({hold['owner']})" if hold["owner"] else text
+
+
 @app.command()
 @reports_errors
-def hold(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Hold a route until you release it. Its messages wait, and lose neither attempts nor time."""
-    response = remote_of(context).call("POST", f"/v1/routes/{name}/hold")
-    print_json(response) if as_json else console.print(f"{name} is held.")
+def hold(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[str | None, typer.Option(help="The reason, shown with the route.")] = None,
+    until: Until = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a route until you release it, or until a time. Its messages wait, and lose neither attempts nor time.
+
+    Examples:
+
+      relay routes hold exchange --reason "maintenance" --until 18:00
+    """
+    body = {"reason": reason, "until": end_of(until)}
+    response = remote_of(context).call("POST", f"/v1/routes/{name}/hold", json=body)
+    end = f" until {response['until']}" if response["until"] else ""
+    print_json(response) if as_json else console.print(f"{name} is held{end}.")
 
 
 @app.command()

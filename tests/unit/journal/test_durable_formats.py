@@ -284,10 +284,15 @@ async def test_hold_rows_match_the_sample(place: Place) -> None:
     )
     hold = msgspec.structs.replace(hold, suspects=(f"{BATCH}-00", f"{BATCH}-03"))
     assert await place.holds.mark_woken(hold)
-    await assert_written(place, holds.TABLE, key, "hold-row-1.1.json")
     await put(place, holds.TABLE, key, "hold-row-1.1.json")
     read = (await place.holds.all(fresh=True))[key[1]]
     assert read == msgspec.structs.replace(hold, etag=read.etag)
+    read = msgspec.structs.replace(read, owner="boss", reason="maintenance", until=LATER)
+    assert await place.holds.mark_woken(read)
+    await assert_written(place, holds.TABLE, key, "hold-row-1.2.json")
+    await put(place, holds.TABLE, key, "hold-row-1.2.json")
+    again = (await place.holds.all(fresh=True))[key[1]]
+    assert again == msgspec.structs.replace(read, etag=again.etag)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
 """Pausing delivery: what it holds, when it is quiet, and what resuming gives back."""
 
 from collections.abc import Awaitable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from relay.core.model import State
 from relay.core.outcomes import RouteFault
 from relay.core.settings import Route
-from relay.operations.pause import CODE, SETTLE_SECONDS, PauseState, paused, resumed
-from relay.routes.holds import Hold, RouteState
+from relay.operations.pause import SETTLE_SECONDS, PauseState, paused, resumed
+from relay.routes.holds import OPERATOR, Hold, RouteState
 from tests.doubles import START, Place, place_of, settings_of, submission_of
 
 LATER = START + timedelta(minutes=5)
@@ -39,11 +39,21 @@ async def hold_of(place: Place, scope: str = "main") -> Hold:
 # ── decisions ──
 
 
+def wanted(reason: str = "", *, until: datetime | None = None) -> Hold:
+    return Hold(route="", owner="boss", reason=reason, until=until)
+
+
 def test_pause_of_an_active_route_holds_it_without_probes() -> None:
-    hold, is_changed = paused(Hold(route="main"), START, "deployment")
+    hold, is_changed = paused(Hold(route="main"), START, wanted("deployment"))
     assert is_changed
     assert hold == Hold(
-        route="main", state=RouteState.HELD, code=CODE, reply="deployment", since=START, paused_at=START
+        route="main",
+        state=RouteState.HELD,
+        code=OPERATOR,
+        owner="boss",
+        reason="deployment",
+        since=START,
+        paused_at=START,
     )
 
 
@@ -53,26 +63,26 @@ def test_pause_of_a_faulty_route_keeps_the_fault_and_stops_its_probes(state: Rou
     fault = Hold(
         route="main", state=state, code="bad_credentials", reply="401", since=START, next_probe_at=next_probe_at
     )
-    hold, _ = paused(fault, LATER, "deployment")
+    hold, _ = paused(fault, LATER, wanted("deployment"))
     assert hold is not None
     assert (hold.state, hold.code, hold.reply, hold.since) == (RouteState.HELD, "bad_credentials", "401", START)
     assert (hold.next_probe_at, hold.paused_at) == (None, LATER)
 
 
 def test_pause_leaves_an_operators_hold_alone() -> None:
-    by_operator = Hold(route="main", state=RouteState.HELD, code=CODE, since=START)
-    assert paused(by_operator, LATER, "") == (None, False)
+    by_operator = Hold(route="main", state=RouteState.HELD, code=OPERATOR, since=START)
+    assert paused(by_operator, LATER, wanted("")) == (None, False)
     assert resumed(by_operator, LATER) == (None, False)
 
 
 def test_second_pause_changes_nothing() -> None:
-    hold, _ = paused(Hold(route="main"), START, "first")
+    hold, _ = paused(Hold(route="main"), START, wanted("first"))
     assert hold is not None
-    assert paused(hold, LATER, "second") == (None, False)
+    assert paused(hold, LATER, wanted("second")) == (None, False)
 
 
 def test_resume_releases_what_the_pause_held() -> None:
-    hold, _ = paused(Hold(route="main"), START, "")
+    hold, _ = paused(Hold(route="main"), START, wanted(""))
     assert hold is not None
     assert resumed(hold, LATER) == (Hold(route="main", must_wake=True), True)
 
@@ -81,16 +91,43 @@ def test_resume_lets_a_fault_of_before_be_probed_at_once() -> None:
     fault = Hold(
         route="main", state=RouteState.HELD, code="bad_credentials", since=START, next_probe_at=LATER, probes=3
     )
-    hold, _ = paused(fault, START, "")
+    hold, _ = paused(fault, START, wanted(""))
     assert hold is not None
     again, _ = resumed(hold, LATER)
     assert again == fault
 
 
 def test_probe_by_an_operator_ends_the_pause_of_a_route() -> None:
-    trial = Hold(route="main", state=RouteState.TRIAL, code=CODE, paused_at=START)
+    trial = Hold(route="main", state=RouteState.TRIAL, code=OPERATOR, paused_at=START)
     assert not trial.is_paused
     assert resumed(trial, LATER) == (None, False)
+
+
+def test_pause_with_an_end_is_probed_then() -> None:
+    hold, _ = paused(Hold(route="main"), START, wanted("upgrade", until=LATER))
+    assert hold is not None
+    assert (hold.is_paused, hold.next_probe_at, hold.ends_at, hold.until) == (True, LATER, LATER, None)
+    assert paused(hold, START, wanted(until=LATER)) == (None, False)
+    endless, is_changed = paused(hold, START, wanted())
+    assert endless is not None
+    assert (is_changed, endless.ends_at, endless.reason) == (True, None, "upgrade")
+
+
+@pytest.mark.parametrize("pause_until", [None, START + timedelta(minutes=1), LATER + timedelta(minutes=1)])
+def test_operators_hold_with_an_end_outlasts_a_pause(pause_until: datetime | None) -> None:
+    held = Hold(
+        route="main", state=RouteState.HELD, code=OPERATOR, owner="ops", reason="mail server", until=LATER,
+        since=START, next_probe_at=LATER,
+    )  # fmt: skip
+    hold, _ = paused(held, START, wanted("upgrade", until=pause_until))
+    assert hold is not None
+    assert (hold.owner, hold.reason) == ("ops", "mail server")
+    assert hold.ends_at == (None if pause_until is None else max(pause_until, LATER))
+    assert resumed(hold, START) == (held, True)
+    after = LATER + timedelta(minutes=5)
+    late, _ = resumed(hold, after)
+    assert late is not None
+    assert (late.next_probe_at, late.is_paused) == (after, False)
 
 
 # ── the whole ──
@@ -113,7 +150,8 @@ async def test_paused_delivery_sends_nothing_and_resuming_sends_what_waited(plac
 async def test_pause_waits_until_no_instance_starts_attempts(place: Place) -> None:
     before = place.time()
     state = await place.pause.pause("deployment", wait_seconds=60)
-    assert state == PauseState(routes=("main",), since=before, reason="deployment", sending=0, is_quiet=True)
+    assert (state.routes, state.since, state.reason) == (("main",), before, "deployment")
+    assert (state.sending, state.is_quiet) == (0, True)
     assert (place.time() - before).total_seconds() >= SETTLE_SECONDS
 
 
@@ -173,12 +211,12 @@ async def test_fault_of_an_attempt_that_ends_in_the_pause_does_not_start_probes(
     place.script().answers.append(RouteFault(code="bad_credentials"))
     await place.send()
     hold = await hold_of(place)
-    assert (hold.code, hold.next_probe_at) == (CODE, None)
+    assert (hold.code, hold.next_probe_at) == (OPERATOR, None)
 
 
 async def test_pause_and_resume_of_several_routes_leave_other_holds() -> None:
     place = await two_routes()
-    await place.holds.hold("spare", CODE, is_for_operator=True)
+    await place.holds.hold_for_operator("spare")
     place.time.move(60)
     state = await place.pause.pause(wait_seconds=60)
     assert (state.routes, state.is_quiet) == (("main",), True)
@@ -201,3 +239,21 @@ async def test_resume_without_a_pause_changes_nothing(place: Place) -> None:
     await place.holds.hold("main", "bad_credentials")
     assert await place.pause.resume() == 0
     assert (await hold_of(place)).code == "bad_credentials"
+
+
+async def test_paused_delivery_resumes_by_itself_at_its_end(place: Place) -> None:
+    state = await place.pause.pause("upgrade", owner="boss", until=START + timedelta(minutes=10), wait_seconds=30)
+    assert (state.is_quiet, state.owner, state.until) == (True, "boss", START + timedelta(minutes=10))
+    batch = await place.send()
+    place.time.move(300)
+    await place.probes.run_all()
+    await place.recovery.run()
+    await place.work()
+    assert (place.script().probes, await state_of(place, batch)) == (0, State.HELD)
+    place.time.move(300)
+    for _ in range(3):
+        await place.recovery.run()
+        await place.work()
+    assert (place.script().probes, await state_of(place, batch)) == (1, State.SENT)
+    assert not (await place.pause.state()).is_paused
+    assert await hold_of(place) == Hold(route="main", etag=(await hold_of(place)).etag)

@@ -388,7 +388,7 @@ async def test_rows_that_are_not_due_cost_nothing(place: Place) -> None:
 
 
 async def test_rows_of_a_held_route_cost_one_operation_per_thousand(place: Place) -> None:
-    await place.holds.hold("main", "operator", is_for_operator=True)
+    await place.holds.hold_for_operator("main")
     place.tables.calls.clear()
     await waiting(place, 10_000, kind="held", at=timedelta(seconds=-60), scope="main")
     await place.recovery.run()

@@ -188,7 +188,7 @@ async def test_retry_after_sets_the_first_probe(holds: Holds, wish: float | None
 
 async def test_operator_hold_ends_only_by_release(holds: Holds, clock: Clock) -> None:
     await holds.hold("main", "bad_credentials")
-    await holds.hold("main", "operator", is_for_operator=True)
+    await holds.hold_for_operator("main")
     clock.move(10 * 86_400)
     assert (await holds.hold("main", "bad_credentials")).code == "operator"
     assert (await row(holds)).next_probe_at is None
@@ -259,7 +259,7 @@ async def test_late_canary_success_does_not_release_a_route_held_again(
 ) -> None:
     await canary(holds)
     elsewhere = Holds(tables, clock)
-    await elsewhere.hold("main", "operator", is_for_operator=True)
+    await elsewhere.hold_for_operator("main")
     assert await holds.release("main", "canary", is_by_canary=True) is None
     assert await state_of(holds) is RouteState.HELD
 
@@ -310,7 +310,7 @@ async def test_number_of_suspects_is_limited(holds: Holds, clock: Clock) -> None
 
 async def test_concurrent_operator_hold_wins(holds: Holds, tables: Watched, clock: Clock) -> None:
     elsewhere = Holds(tables, clock)
-    tables.before("insert", lambda: elsewhere.hold("main", "operator", is_for_operator=True))
+    tables.before("insert", lambda: elsewhere.hold_for_operator("main"))
     # Our first insert waits until theirs is done.
     assert (await holds.hold("main", "bad_credentials")).code == "operator"
     assert (await row(holds)).next_probe_at is None
@@ -319,7 +319,7 @@ async def test_concurrent_operator_hold_wins(holds: Holds, tables: Watched, cloc
 async def test_release_retries_after_a_concurrent_write(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
     elsewhere = Holds(tables, clock)
-    tables.before("merge", lambda: elsewhere.hold("main", "operator", is_for_operator=True))
+    tables.before("merge", lambda: elsewhere.hold_for_operator("main"))
     assert await holds.release("main", "canary", is_by_canary=True) is None
     assert (await row(holds)).code == "operator"
 

@@ -1,0 +1,53 @@
+"""Read the reason and the end of a hold or a pause."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from relay.api.problems import Problems
+from relay.routes.holds import MAX_HOLD
+
+MAX_REASON = 200
+
+
+class _Wanted(Protocol):
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def until(self) -> str | None: ...
+
+
+class HoldTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Why, and until when; `until` is None without an end."""
+
+    reason: str
+    until: datetime | None
+
+
+def read_terms(wanted: _Wanted, now: datetime) -> HoldTerms:
+    """Read the terms of a request. Raises `Refusal` (400) with every problem."""
+    problems = Problems(2)
+    reason = wanted.reason or ""
+    if len(reason) > MAX_REASON:
+        problems.add("too_long", "reason", f"A reason has at most {MAX_REASON} characters, not {len(reason)}.")
+    until = None if wanted.until is None else _end(wanted.until, now, problems)
+    problems.raise_any()
+    return HoldTerms(reason=reason, until=until)
+
+
+def _end(text: str, now: datetime, problems: Problems) -> datetime | None:
+    try:
+        end = datetime.fromisoformat(text)
+        if end.tzinfo is None:
+            raise ValueError("no offset")
+        end = end.astimezone(UTC)
+    except (ValueError, OverflowError):
+        problems.add("invalid_time", "until", "Write ISO 8601 with an offset, such as 2030-01-31T18:00:00Z.")
+        return None
+    if not now < end <= now + MAX_HOLD:
+        advice = (
+            f"The end must be in the future, at most {MAX_HOLD.days} days ahead. Leave it out to hold without an end."
+        )
+        problems.add("out_of_range", "until", advice)
+    return end
