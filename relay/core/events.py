@@ -62,6 +62,8 @@ class BounceClass(StrEnum):
     """The receiver did not respond in time, until the provider gave up."""
     SUPPRESSED = "suppressed"
     """The provider did not try: the address is on its own suppression list."""
+    ACCOUNT = "account"
+    """The provider refused the sending account, not the mail: a limit, a block, a sender that it may not use."""
     UNKNOWN = "unknown"
     """The report gives no reason."""
 
@@ -73,6 +75,7 @@ BOUNCE_CLASSES: Mapping[BounceClass, str] = {
     BounceClass.CONTENT: "The receiver refuses this mail: spam, a virus, too large, malformed.",
     BounceClass.NETWORK: "The receiver did not respond in time, until the provider gave up.",
     BounceClass.SUPPRESSED: "The provider did not try: the address is on its own suppression list.",
+    BounceClass.ACCOUNT: "The provider refused the sending account: a limit, a block, a sender that it may not use.",
     BounceClass.UNKNOWN: "The report gives no reason.",
 }
 """Every class with its meaning, as docs/reference/events.md has it."""
@@ -210,7 +213,7 @@ class EventSource(StrEnum):
     """Who says that an event happened, and so how far its effect may reach."""
 
     PROVIDER = "provider"
-    """The provider, authenticated by its signature or a secret."""
+    """The provider, authenticated by its signature, a secret, or the header fields that only it can write."""
     MAIL = "mail"
     """A report that arrived as mail. Whoever knows the message's id can have written it: its recipients, its sender."""
     CLIENT = "client"

@@ -1,6 +1,7 @@
 """The attempts that a part remembers: which may have reached a recipient, and which are kept when room runs out."""
 
 import uuid
+from collections.abc import Iterable
 
 import msgspec
 
@@ -55,7 +56,23 @@ def mark_not_sent(part: Part, attempt: Attempt) -> Part:
 
 def attempt_id(message_id: str, part: Part, number: int) -> str:
     """Return a UUID for an attempt of the part. It is always the same for the same attempt."""
-    first = part.recipients[0] if part.recipients else 0
+    return _attempt_id(message_id, part.recipients[0] if part.recipients else 0, number)
+
+
+def attempt_of_id(message_id: str, parts: Iterable[Part], named: str) -> int:
+    """Return the number of the attempt that has this id; 0 if none of these parts made it.
+
+    A part's first recipient may have been another one before the part was split: an earlier one.
+    """
+    for part in parts:
+        firsts = range(part.recipients[0] + 1 if part.recipients else 1)
+        for number in {attempt.number for attempt in part.attempts}:
+            if any(_attempt_id(message_id, first, number) == named for first in firsts):
+                return number
+    return 0
+
+
+def _attempt_id(message_id: str, first: int, number: int) -> str:
     return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{number}"))
 
 

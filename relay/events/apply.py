@@ -16,7 +16,7 @@ from functools import partial
 import msgspec
 
 from relay.core import entries as wire
-from relay.core import ids
+from relay.core import ids, part_history
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.events import EventFollower, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
@@ -171,13 +171,16 @@ def _is_of(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: 
 
 
 def _attempt_of(reported: ProviderEvent, index: int, record: Record) -> int:
-    """Find the attempt of an event that names none: the last of its provider that had begun when the event happened.
+    """Find the attempt of an event: the one whose id it names, or the last of its provider that had begun when it happened.
 
     Later attempts begin later, so the result does not depend on when the event is applied.
     """
+    parts = record.statuses[index].parts
+    if reported.attempt_id:
+        return part_history.attempt_of_id(reported.message, parts, reported.attempt_id)
     begun = (
         attempt
-        for part in record.statuses[index].parts
+        for part in parts
         for attempt in part.attempts
         if attempt.at <= reported.at and reported.provider in (attempt.provider, REPORT)
     )

@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
 
-from relay.core.events import EventKind, EventSource, classify, enhanced_status
-from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, recipient_of, text_of
+import msgspec
+
+from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
+from relay.events.provider_events import MAX_ATTEMPT_ID, MAX_RAW, OUR_ID, ProviderEvent, key_of, recipient_of, text_of
 from relay.mime import encoded_words, parts
 from relay.mime.parts import Part, field_text
 from relay.mime.raw import Field
+from relay.providers.account_refusals import reported_refusal
 
 MAX_REPORT_BYTES = 2_000_000
 """A longer report is cut: the status comes before the returned message."""
@@ -33,6 +36,7 @@ _NAMING = ("x-relay-id", "x-original-message-id", "original-message-id", "messag
 """Fields that may contain the message's id, the most reliable first."""
 _STATUS = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED = ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _WORD = re.compile(r"[A-Za-z-]+")
 _BLANK_LINE = re.compile(rb"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)")
 _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
@@ -40,12 +44,17 @@ _Block = Mapping[str, str]
 """A group of fields: values by lower-case name, each on one line. The first of a name counts."""
 
 
-def read_report(raw: bytes, now: datetime, *, provider: str, client_id: str = "") -> Sequence[ProviderEvent]:
-    """Parse the events of a report; none if it is not a report, or names no message of Relay's."""
+def read_report(
+    raw: bytes, now: datetime, *, provider: str, client_id: str = "", source: EventSource = EventSource.MAIL
+) -> Sequence[ProviderEvent]:
+    """Parse the events of a report; none if it is not a report, or names no message of Relay's.
+
+    `source` is `PROVIDER` for a report that Exchange Online certainly made.
+    """
     report = parts.parse(raw[:MAX_REPORT_BYTES]).root
     found = list(_own_parts(report))
     statuses = [block for part in found if part.type in _STATUS for block in _blocks(part)]
-    name, attempt = _name_in(report, found, [fields for fields, _ in statuses])
+    name, named = _name_in(report, found, [fields for fields, _ in statuses])
     if not name:
         return ()
     base = ProviderEvent(
@@ -54,9 +63,10 @@ def read_report(raw: bytes, now: datetime, *, provider: str, client_id: str = ""
         key="",
         provider=provider,
         message=name,
-        attempt=attempt,
+        attempt=int(named) if _NUMBER.fullmatch(named) else 0,
+        attempt_id="" if _NUMBER.fullmatch(named) else named,
         client_id=client_id,
-        source=EventSource.CLIENT if client_id else EventSource.MAIL,
+        source=EventSource.CLIENT if client_id else source,
     )
     complaints = [block for part in found if part.type == "message/feedback-report" for block in _blocks(part)]
     return [*_statuses(statuses, base), *_complaints(complaints, base)]
@@ -108,9 +118,17 @@ def _statuses(blocks: Sequence[tuple[_Block, str]], base: ProviderEvent) -> Iter
             recipient=_recipient(block, "original-recipient") or _recipient(block, "final-recipient"),
             code=code,
             reply=text_of(diagnostic),
-            bounce_class=str(classify(code, diagnostic)) if kind is EventKind.BOUNCED else "",
+            bounce_class=_bounce_class(block, code, diagnostic, base) if kind is EventKind.BOUNCED else "",
             raw=raw,
         )
+
+
+def _bounce_class(block: _Block, code: str, diagnostic: str, base: ProviderEvent) -> str:
+    is_by_account = (
+        base.source is EventSource.PROVIDER
+        and reported_refusal(code, diagnostic, _typed(block, "remote-mta")[1]) is not None
+    )
+    return str(BounceClass.ACCOUNT if is_by_account else classify(code, diagnostic))
 
 
 def _complaints(blocks: Sequence[tuple[_Block, str]], base: ProviderEvent) -> Iterator[ProviderEvent]:
@@ -122,27 +140,17 @@ def _complaints(blocks: Sequence[tuple[_Block, str]], base: ProviderEvent) -> It
 
 def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
     key = key_of("report", base.message, base.at, fields["kind"], fields["recipient"], fields.get("code", ""))
-    return ProviderEvent(
-        at=base.at,
-        key=key,
-        provider=base.provider,
-        message=base.message,
-        attempt=base.attempt,
-        client_id=base.client_id,
-        source=base.source,
-        **fields,
-    )
+    return msgspec.structs.replace(base, key=key, **fields)
 
 
-def _name_in(report: Part, found: Sequence[Part], statuses: Sequence[_Block]) -> tuple[str, int]:
-    """Return the id of the reported message, and the attempt's number if the message's own fields are returned."""
+def _name_in(report: Part, found: Sequence[Part], statuses: Sequence[_Block]) -> tuple[str, str]:
+    """Return the id of the reported message, and what the message's own fields say of the attempt, if they are returned."""
     returned = (_block(fields) for part in found for fields in _returned(part))
     for source in (*returned, *statuses, _block(report.fields)):
         for field in _NAMING:
             if named := OUR_ID.search(source.get(field, "")):
-                attempt = source.get("x-relay-attempt", "")
-                return named[0], int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) < 7 else 0
-    return "", 0
+                return named[0], text_of(source.get("x-relay-attempt", ""), MAX_ATTEMPT_ID)
+    return "", ""
 
 
 def _returned(part: Part) -> Iterator[Sequence[Field]]:

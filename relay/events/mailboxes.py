@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from relay.core.errors import NotFound
+from relay.core.events import EventSource
 from relay.core.settings import BounceMailbox
 from relay.events import dsn
 from relay.events.apply import Events
@@ -18,7 +19,7 @@ from relay.events.provider_events import ProviderEvent, key_of
 from relay.platform import resources
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Entity, Tables
-from relay.providers.contract import BounceReports, Provider
+from relay.providers.contract import BounceReport, BounceReports, Provider
 
 TABLE = resources.MAILBOXES_TABLE
 _PARTITION = "mailbox"
@@ -63,8 +64,8 @@ class Mailboxes:
             if not isinstance(page, BounceReports):
                 log_event("mailbox_unreadable", level=logging.ERROR, route=mailbox.route, code=page.code)
                 break
-            for raw in page.found:
-                found = await asyncio.to_thread(_events_in, raw, self._clock(), mailbox.route)
+            for report in page.found:
+                found = await asyncio.to_thread(_events_in, report, self._clock(), mailbox.route)
                 await self._events.enqueue(found)
                 reports, events = reports + 1, events + len(found)
             if page.cursor != cursor:
@@ -86,10 +87,11 @@ class Mailboxes:
             return ""
 
 
-def _events_in(raw: bytes, now: datetime, route: str) -> Sequence[ProviderEvent]:
+def _events_in(report: BounceReport, now: datetime, route: str) -> Sequence[ProviderEvent]:
     """Parse a report. A bug met by one mail of a stranger must not keep all later reports from being read."""
     try:
-        return dsn.read_report(raw, now, provider="graph")
+        source = EventSource.PROVIDER if report.is_by_provider else EventSource.MAIL
+        return dsn.read_report(report.raw, now, provider="graph", source=source)
     except Exception as error:
         log_failure("report_skipped", route=route, error=type(error).__name__)
         return ()

@@ -30,6 +30,8 @@ MAX_TEXT = 1_000
 """Characters kept of a server's reply."""
 MAX_RAW = 8_000
 """Characters kept of the provider's original event."""
+MAX_ATTEMPT_ID = 36
+"""Characters of a UUID."""
 _OVERHEAD = 64
 
 
@@ -37,7 +39,8 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """One event of one recipient. `kind` is a `relay.core.events.EventKind`; `key` is the same when an event is reported again.
 
     `message` is Relay's id of the message. An event that a client reported (`client_id`) applies only to that client's messages.
-    `source` says who vouches for it. `code` is the enhanced status code; `attempt` is 0 and `recipient` empty if unknown.
+    `source` says who vouches for it. `code` is the enhanced status code; `attempt` is 0 and `recipient` empty if
+    unknown; `attempt_id` is what the mail itself says of its attempt (`relay.core.part_history.attempt_id`).
     """
 
     kind: str
@@ -53,6 +56,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     client_id: str = ""
     source: EventSource = EventSource.MAIL
     raw: str = ""
+    attempt_id: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

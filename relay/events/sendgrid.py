@@ -15,6 +15,7 @@ import msgspec
 
 from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
 from relay.events.provider_events import MAX_RAW, ProviderEvent, key_of, recipient_of, text_of, translated
+from relay.providers.account_refusals import account_refusal
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
@@ -44,7 +45,6 @@ _DROPPED: tuple[tuple[str, BounceClass], ...] = (
     ("invalid smtpapi", BounceClass.CONTENT),
     ("invalid", BounceClass.ADDRESS),
     ("spam content", BounceClass.CONTENT),
-    ("recipient list over package quota", BounceClass.POLICY),
 )
 """Prefixes of the reasons of `dropped` (event, "Dropped")."""
 _CLASSIFIED: Mapping[str, BounceClass] = {
@@ -150,6 +150,8 @@ def _time(seconds: Any, now: datetime) -> datetime:
 
 def _bounce_class(item: Mapping[str, Any], code: str, reply: str) -> BounceClass:
     if item.get("event") == "dropped":
+        if account_refusal("sendgrid", "", reply) is not None:
+            return BounceClass.ACCOUNT
         reason = reply.lower()
         return next((found for begin, found in _DROPPED if reason.startswith(begin)), BounceClass.UNKNOWN)
     named = _CLASSIFIED.get(str(item.get("bounce_classification")).lower())

@@ -31,14 +31,21 @@ class Provider(Protocol):
         """Release connections."""
 
 
+class BounceReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A bounce report as RFC 5322 bytes. `is_by_provider`: the provider certainly made it; others may be forged."""
+
+    raw: bytes
+    is_by_provider: bool = False
+
+
 class BounceReports(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounce reports in one page of a mailbox, as RFC 5322 bytes, and the next cursor.
+    """The bounce reports in one page of a mailbox, and the next cursor.
 
     A provider that can read mailboxes has a method `read_reports(mailbox, cursor)`. It returns this, or a `RouteFault` or
     `Deferred` if it fails. `cursor` is opaque and empty at first. `is_more`: the next page is available now.
     """
 
-    found: tuple[bytes, ...]
+    found: tuple[BounceReport, ...]
     cursor: str
     is_more: bool
 

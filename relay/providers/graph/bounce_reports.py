@@ -13,8 +13,9 @@ from typing import Any
 from relay.core.outcomes import Deferred, RouteFault
 from relay.platform.log import log_event
 from relay.providers.bearer import ExchangeResult
-from relay.providers.contract import BounceReports
+from relay.providers.contract import BounceReport, BounceReports
 from relay.providers.graph.mailbox import Mailbox, message_path
+from relay.providers.graph.report_origin import is_by_exchange
 from relay.providers.http_exchange import HttpResponse, LostResponse
 
 _BEGIN = "/mailFolders/inbox/messages/delta?$select=id,from,subject"
@@ -34,12 +35,12 @@ async def read(mailbox: Mailbox, cursor: str) -> BounceReports | RouteFault | De
     page = _page(result)
     if page is None:
         return _failure(mailbox, result)
-    found: list[bytes] = []
+    found: list[BounceReport] = []
     failed: list[HttpResponse] = []
     for item in filter(_is_by_reporter, _items(page)):
         mime = await mailbox.request("GET", f"{message_path(str(item['id']))}/$value")
         if isinstance(mime, HttpResponse) and mime.status == 200:
-            found.append(mime.body)
+            found.append(BounceReport(raw=mime.body, is_by_provider=is_by_exchange(mime.body)))
         elif isinstance(mime, HttpResponse) and (400 <= mime.status < 600) and mime.status not in _OF_MAILBOX:
             failed.append(mime)
         else:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown, reply_text
+from relay.providers.account_refusals import EXCHANGE
 from relay.providers.vendor_words import own_words
 
 
@@ -111,20 +112,14 @@ RULES = (
     ReplyRule(code="503", text="auth", kind=RouteFault, cause="bad_credentials", source="qmail: 503 auth first (#5.5.1)"),
     ReplyRule(code="530|534|535", kind=RouteFault, cause="bad_credentials",
         source="RFC 4954 6: 530 5.7.0 authentication required, 534 5.7.9; EXO 530 5.7.57"),
-    # the account behind the route
-    ReplyRule(steps=_SENDER, code="5", text="SubmissionQuotaExceeded|recipient rate limit", kind=RouteFault,
-        cause="credits_exhausted", source="EXO: 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceeded"),
-    ReplyRule(steps=_SENDER, code="5", enhanced=r"5\.1\.90", kind=RouteFault, cause="credits_exhausted",
-        source="EXO: 5.1.90 daily limit of recipients reached"),
-    ReplyRule(code="5", enhanced=r"5\.7\.(50[0-9]|51[0-4]|70[0-9])", kind=RouteFault, cause="account_restricted",
-        source="EXO: 5.7.501 to 5.7.514 banned, 5.7.705 and 5.7.708 tenant threshold"),
-    ReplyRule(steps=_SENDER, code="5", text="OutboundSpam|bad outbound sender", kind=RouteFault, cause="account_restricted",
-        source="EXO: 5.1.8 access denied, bad outbound sender"),
+    # the account behind the route, and whether it may send as that sender
+    *(
+        ReplyRule(steps=() if row.is_at_recipient else _SENDER, code="5", enhanced="" if row.words else row.codes,
+            text=row.words, kind=RouteFault, cause=row.cause, source=f"EXO: {row.source}")
+        for row in EXCHANGE
+    ),
     ReplyRule(steps=_BODY, code="5", enhanced=r"5\.2\.2", kind=RouteFault, cause="mailbox_unavailable",
         source="EXO: 554 5.2.2 the sending mailbox is full and keeps sent items"),
-    # whether this route may send as that sender
-    ReplyRule(steps=_SENDER, code="5", enhanced=r"5\.7\.(60|750)|5\.2\.252", kind=RouteFault, cause="sender_not_verified",
-        source="EXO: 5.7.60 and 554 5.2.252 SendAsDenied, 5.7.750 unregistered domain"),
     ReplyRule(steps=_SENDER, code="5", text="SendAsDenied|permissions? to send as|not owned by user|sender address rejected",
         kind=RouteFault, cause="sender_not_verified",
         source="Exchange 550 5.7.1 client does not have permissions to send as this sender; Postfix 553 5.7.1"),

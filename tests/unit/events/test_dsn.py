@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.core.events import EventSource
 from relay.events.dsn import MAX_BLOCKS, read_report
 from relay.events.provider_events import ProviderEvent
 
@@ -178,3 +179,35 @@ def test_odd_header_of_a_report_does_not_raise(head: str) -> None:
 
 def test_blocks_beyond_the_maximum_are_not_read() -> None:
     assert len(report(f"{FAILED}\n" * (MAX_BLOCKS + 10))) == MAX_BLOCKS - 1  # the first block is the message's
+
+
+LIMIT = (b"Status: 5.1.10\nDiagnostic-Code: smtp;550 5.1.10", b"Status: 5.7.233\nDiagnostic-Code: smtp;550 5.7.233")
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "bounce_class"),
+    [
+        (EventSource.PROVIDER, b"", "account"),
+        (EventSource.PROVIDER, b"Remote-MTA: dns;mx.recipient.example\n", "policy"),
+        (EventSource.MAIL, b"", "policy"),
+    ],
+)
+def test_account_is_refused_only_by_the_providers_own_report(
+    source: EventSource, more: bytes, bounce_class: str
+) -> None:
+    raw = (SAMPLES / "exchange.eml").read_bytes()
+    changed = raw.replace(LIMIT[0], more + LIMIT[1])
+    assert changed != raw
+    [found] = read_report(changed, NOW, provider="graph", source=source)
+    assert (found.code, found.bounce_class, found.source) == ("5.7.233", bounce_class, source)
+
+
+def test_report_of_a_client_is_never_the_providers() -> None:
+    raw = (SAMPLES / "exchange.eml").read_bytes().replace(*LIMIT)
+    [found] = read_report(raw, NOW, provider="report", client_id="c1", source=EventSource.PROVIDER)
+    assert (found.source, found.bounce_class) == (EventSource.CLIENT, "policy")
+
+
+def test_id_of_the_attempt_is_kept() -> None:
+    [found] = read("exchange")
+    assert (found.attempt, found.attempt_id) == (0, "4a8b38f4-9e2a-5e3e-8d1f-50a1a5b3c001")

@@ -15,10 +15,11 @@ from relay.events import mailboxes as mailboxes_module
 from relay.events.mailboxes import MAX_PAGES, TABLE, Mailboxes
 from relay.events.provider_events import QUEUE, decode
 from relay.platform.storage.ports import Query
-from relay.providers.contract import BounceReports
+from relay.providers.contract import BounceReport, BounceReports
 from tests.doubles import Place, Scripted
 
 POSTFIX = (Path(__file__).parents[2] / "samples" / "bounces" / "postfix.eml").read_bytes()
+REPORT = BounceReport(raw=POSTFIX)
 
 
 class Reader(Scripted):
@@ -53,7 +54,7 @@ def queued(place: Place) -> int:
 
 async def test_reports_are_enqueued_and_the_cursor_is_stored(place: Place) -> None:
     reader = Reader(
-        BounceReports(found=(POSTFIX, b"no report"), cursor="c-1", is_more=True),
+        BounceReports(found=(REPORT, BounceReport(raw=b"no report")), cursor="c-1", is_more=True),
         BounceReports(found=(), cursor="c-2", is_more=False),
     )
     timer = mailboxes(place, one=reader)
@@ -72,7 +73,7 @@ async def test_idle_mailbox_writes_nothing(place: Place) -> None:
 
 
 async def test_report_that_was_not_enqueued_is_read_again(place: Place) -> None:
-    reader = Reader(*[BounceReports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
+    reader = Reader(*[BounceReports(found=(REPORT,), cursor="c-1", is_more=False)] * 2)
     timer = mailboxes(place, one=reader)
     place.queues.fail("put", Unavailable("away"))
     assert await timer.read() == 0
@@ -82,7 +83,7 @@ async def test_report_that_was_not_enqueued_is_read_again(place: Place) -> None:
 
 
 async def test_crash_before_the_cursor_is_stored_reads_again_with_the_same_keys(place: Place) -> None:
-    reader = Reader(*[BounceReports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
+    reader = Reader(*[BounceReports(found=(REPORT,), cursor="c-1", is_more=False)] * 2)
     timer = mailboxes(place, one=reader)
     place.tables.fail("upsert", Unavailable("away"))
     await timer.read()
@@ -103,7 +104,7 @@ async def test_report_that_cannot_be_read_is_skipped_and_the_cursor_moves_on(
         return dsn.read_report(raw, *rest, **options)
 
     monkeypatch.setattr(mailboxes_module, "dsn", SimpleNamespace(read_report=read_report))
-    reader = Reader(BounceReports(found=(b"odd", POSTFIX), cursor="c-1", is_more=False))
+    reader = Reader(BounceReports(found=(BounceReport(raw=b"odd"), REPORT), cursor="c-1", is_more=False))
     timer = mailboxes(place, one=reader)
     assert await timer.read() == 2
     assert queued(place) == 2
@@ -113,7 +114,7 @@ async def test_report_that_cannot_be_read_is_skipped_and_the_cursor_moves_on(
 
 
 async def test_failing_mailbox_does_not_stop_the_others(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    good = Reader(BounceReports(found=(POSTFIX,), cursor="c-1", is_more=False))
+    good = Reader(BounceReports(found=(REPORT,), cursor="c-1", is_more=False))
     closed = Reader(RouteFault(code="missing_permission"))
     timer = mailboxes(place, broken=Reader(ZeroDivisionError()), closed=closed, good=good)
     assert await timer.read() == 1

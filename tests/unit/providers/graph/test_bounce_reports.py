@@ -7,7 +7,7 @@ import pytest
 
 from relay.core.outcomes import Deferred, RouteFault
 from relay.events.dsn import read_report
-from relay.providers.contract import BounceReports
+from relay.providers.contract import BounceReport, BounceReports
 from relay.providers.graph.mailbox import Mailbox
 from relay.providers.http_exchange import HttpResponse
 from standins.bounces import FLAVORS, Bounce
@@ -28,9 +28,9 @@ async def read(here: Place, cursor: str = "", mailbox: str = SENDER) -> Any:
     return await provider.read_reports(mailbox, cursor)
 
 
-async def whole_round(here: Place, cursor: str = "") -> tuple[list[bytes], str]:
+async def whole_round(here: Place, cursor: str = "") -> tuple[list[BounceReport], str]:
     """Return all pages."""
-    found: list[bytes] = []
+    found: list[BounceReport] = []
     while True:
         page = await read(here, cursor)
         assert isinstance(page, BounceReports)
@@ -49,7 +49,7 @@ async def test_report_is_found_once_and_readable(here: Place, flavor: str) -> No
     here.standin.bounce(sent, Bounce(address="ada@example.org", status="5.1.10"), flavor=flavor)
     found, cursor = await whole_round(here, cursor)
     assert len(found) == 1
-    raw = found[0].replace(b"X-Relay-Id: m1", f"X-Relay-Id: {NAME}".encode())
+    raw = found[0].raw.replace(b"X-Relay-Id: m1", f"X-Relay-Id: {NAME}".encode())
     [event] = read_report(raw, NOW, provider="graph")
     assert (event.message, event.recipient, event.code) == (NAME, "ada@example.org", "5.1.10")
     assert await whole_round(here, cursor) == ([], cursor)
