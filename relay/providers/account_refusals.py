@@ -23,7 +23,7 @@ DAY = 86_400.0
 
 
 class Concerns(StrEnum):
-    """Whom a refusal concerns."""
+    """What a refusal concerns."""
 
     TENANT = "tenant"
     MAILBOX = "mailbox"
