@@ -19,6 +19,7 @@ import msgspec
 from devhost.azurite import DEFAULT_PORTS, Azurite, AzuritePorts
 from devhost.children import Child, ChildEndedError, say
 from devhost.run_folder import StackError, environment_for, keep_key, only_run_of
+from devhost.run_log import RunLog
 from devhost.welcome import welcome
 
 ROOT = Path(__file__).parent.parent
@@ -40,9 +41,10 @@ class _InitOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _StandIns(msgspec.Struct, frozen=True, kw_only=True):
-    """The output of `python -m standins` once all of them listen: settings that point the app to them."""
+    """The output of `python -m standins` once all of them listen: settings that point the app to them, and their inboxes."""
 
     settings: dict[str, str]
+    inboxes: dict[str, str] = {}
 
 
 def port_from(environ: Mapping[str, str]) -> int:
@@ -73,14 +75,14 @@ class Stack:
         folder: Path,
         environment: dict[str, str],
         exits: AsyncExitStack,
-        report: Callable[[str], None],
+        log: RunLog,
     ) -> None:
         self.local = folder / ".local"
         self.children: list[Child] = []
         self._folder = folder
         self._environment = environment
         self._exits = exits
-        self._report = report
+        self._log = log
 
     async def start_storage(self) -> None:
         """Start Azurite, unless the settings name a storage account."""
@@ -117,12 +119,14 @@ class Stack:
             raise StackError("`relay init` must print one JSON object, and printed something else.") from error
         return keep_key(self.local / "client-key", output_of_init.key)
 
-    async def start_stand_ins(self) -> None:
-        """Start a stand-in for each provider, and add their settings to the app's."""
+    async def start_stand_ins(self) -> Mapping[str, str]:
+        """Start a stand-in for each provider, and add their settings to the app's. Return the inbox of each route."""
         child = await self._start("The stand-ins", "standins", ready=_JSON_LINE)
         self._exits.push_async_callback(child.stop, grace_seconds=_STAND_INS_GRACE_SECONDS)
         [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
-        self._environment.update(msgspec.json.decode(line[0], type=_StandIns).settings)
+        stand_ins = msgspec.json.decode(line[0], type=_StandIns)
+        self._environment.update(stand_ins.settings)
+        return stand_ins.inboxes
 
     async def start_host(self, port: int) -> str:
         """Start the function app on the local host. Return its base URL. Raises `StackError` if the app fails to load."""
@@ -140,7 +144,7 @@ class Stack:
             ready=ready,
             env={**self._environment, "PYTHONUNBUFFERED": "1"},
             cwd=self._folder,
-            echo=self._report,
+            echo=self._log.add,
         )
         self.children.append(child)
         return child
@@ -167,13 +171,13 @@ async def run(folder: Path, environ: Mapping[str, str], *, report: Callable[[str
     with only_run_of(folder / ".local"):
         environment = environment_for(folder, environ)
         async with AsyncExitStack() as exits:
-            stack = Stack(folder=folder, environment=environment, exits=exits, report=report)
+            log = exits.enter_context(RunLog(folder / ".local" / "run.log", report))
+            stack = Stack(folder=folder, environment=environment, exits=exits, log=log)
             await stack.start_storage()
             key = await stack.initialize_storage()
-            if environ.get("PROVIDERS") == "all":
-                await stack.start_stand_ins()
+            inboxes = await stack.start_stand_ins() if environ.get("PROVIDERS") == "all" else {}
             base_url = await stack.start_host(port)
-            report(welcome(base_url=base_url, key=key))
+            report(welcome(base_url=base_url, key=key, inboxes=inboxes))
             raise await stack.until_one_ends()
 
 

@@ -46,6 +46,28 @@ async def test_key_signs_in_and_stays_in_this_tab(
     await screen.close()
 
 
+@pytest.mark.parametrize(("page", "inside"), [("/console", "Overview"), ("/inbox", None)])
+async def test_address_with_a_key_signs_in_and_keeps_no_trace_of_it(
+    browser: Browser, site: Site, page: str, inside: str | None
+) -> None:
+    screen, requested = await Screen.open(browser, site), list[str]()
+    screen.page.on("request", lambda request: requested.append(request.url))
+    await screen.page.goto(f"{site.relay.url}{page}#key={site.relay.key}")
+    await (screen.heading(inside) if inside else screen.page.get_by_text("Select a message")).wait_for()
+    assert screen.page.url == f"{site.relay.url}{page}"
+    assert not [url for url in requested if site.relay.key in url]
+    assert screen.log == []
+    await screen.close()
+
+
+async def test_address_of_the_reference_with_a_key_authorizes_its_calls(browser: Browser, site: Site) -> None:
+    screen = await Screen.open(browser, site)
+    await screen.page.goto(f"{site.relay.url}/docs#key={site.relay.key}")
+    await screen.page.locator("svg.locked").first.wait_for()
+    assert screen.page.url == f"{site.relay.url}/docs"
+    await screen.close()
+
+
 async def test_client_key_cannot_open_the_console(browser: Browser, site: Site) -> None:
     screen = await Screen.open(browser, site, key=site.clients["newsletter"])
     await screen.go("/console", "Overview")

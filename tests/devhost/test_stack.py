@@ -19,7 +19,7 @@ from azure.storage.queue.aio import QueueClient
 from devhost.children import ChildEndedError, discard
 from devhost.run_folder import StackError, only_run_of
 from devhost.stack import ROOT, run
-from devhost.welcome import curl_lines
+from devhost.welcome import curl_line
 
 # Creates the first client once, as the real command does.
 INIT = """
@@ -35,6 +35,7 @@ import json, os, pathlib, signal, sys
 pathlib.Path("host.environment").write_text(json.dumps(dict(os.environ)))
 pathlib.Path("host.pid").write_text(str(os.getpid()))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+print("Functions:")
 print("Host is ready on http://127.0.0.1:" + sys.argv[2])
 signal.pause()
 """
@@ -55,7 +56,7 @@ signal.pause()
 """
 STAND_INS = """
 import json, signal
-print(json.dumps({"settings": {"RELAY_ROUTES": "all of them"}}))
+print(json.dumps({"settings": {"RELAY_ROUTES": "all of them"}, "inboxes": {"graph": "http://127.0.0.1:1/inbox"}}))
 signal.pause()
 """
 
@@ -127,9 +128,24 @@ def kept_queue(folder: Path) -> QueueClient:
 async def test_welcome_has_the_address_the_key_and_the_commands(folder: Path) -> None:
     async with running(folder) as output:
         [base_url] = re.findall(r"Relay is running on (http://127\.0\.0\.1:\d+) ", output)
-    send, inbox = curl_lines(base_url=base_url, key="first-key")
-    assert send in output.splitlines()
-    assert inbox in output.splitlines()
+    lines = output.splitlines()
+    assert curl_line(base_url=base_url, key="first-key") in lines
+    assert f"  Console  {base_url}/console#key=first-key" in lines
+
+
+async def test_output_has_no_line_of_the_host_and_the_log_has_them_all(folder: Path) -> None:
+    async with running(folder) as output:
+        pass
+    log = folder / ".local" / "run.log"
+    assert "Functions:" not in output
+    assert "Functions:" in log.read_text()
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+async def test_providers_all_lists_where_mail_of_each_route_arrives(folder: Path) -> None:
+    async with running(folder, PROVIDERS="all") as output:
+        pass
+    assert "  *@graph.test  graph      http://127.0.0.1:1/inbox" in output.splitlines()
 
 
 async def test_settings_are_copied_from_the_sample_and_passed_to_the_host(folder: Path) -> None:

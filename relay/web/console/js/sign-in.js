@@ -5,10 +5,11 @@
 import { call } from "./api.js";
 import { field } from "./dialogs.js";
 import { h } from "./dom.js";
-import { assets, clearKey, hasEntra, key, saveKey } from "./session.js";
+import { assets, clearKey, hasEntra, key, saveKey, takeKeyFromAddress } from "./session.js";
 
 /** Return the signed-in client as `{name, role}`. Shows the form in `place` until a key is accepted. */
 export async function signIn(place, { title, hint }) {
+  takeKeyFromAddress();
   if (key() || hasEntra()) {
     try {
       return await call("GET", "/v1/me");
