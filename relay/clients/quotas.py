@@ -1,9 +1,10 @@
 """Limit what a client sends: a rate and a daily quota, shared by all instances.
 
-An instance does not access storage for each message: with one read and one write by ETag it reserves a share and spends that. A
-share of the rate is what the instance spent in the last two seconds, less what chance may add to such a number, so that many
-instances with little traffic reserve no more than they use; what is left of it expires after two seconds. A share of the quota
-is 1/200; what is left is lost when the process ends, so that the quota is never exceeded, and nearly reached.
+An instance does not access storage for each message: with one read and one write by ETag it reserves a share and spends that.
+Requests that wait for a reservation share it. A share of the rate is what the instance spent in the last two seconds, less what
+chance may add to such a number, so that many instances with little traffic reserve no more than they use; what is left of it
+expires after two seconds. A share of the quota is half of what the instance spent today, at most 1/100 of the quota; what is left
+is lost when the process ends. So the quota is never exceeded, and a client at half of it is never refused.
 Table `quotas`: partition the client's id, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-quotas.md).
 """
 
@@ -28,7 +29,7 @@ from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.QUOTAS_TABLE
 SHARE_SECONDS = 2.0
-QUOTA_SHARES = 200
+QUOTA_SHARES = 100
 WARN_AT = 0.9
 KEPT = timedelta(days=2)
 _MINUTE = 60
@@ -46,8 +47,13 @@ class _LocalShare(msgspec.Struct):
     spent_since: datetime = datetime.min.replace(tzinfo=UTC)
     spent_before: float = 0
     """Messages in `SHARE_SECONDS` before that."""
+    waiting: int = 0
+    """Messages of requests that wait for their part of the rate."""
     day: str = ""
     quota: int = 0
+    quota_spent: int = 0
+    """Recipients of `day`."""
+    waiting_recipients: int = 0
 
     def spend(self, messages: int) -> None:
         """Take messages from the reserved rate."""
@@ -82,10 +88,14 @@ class Quotas:
         rate = client.policy.rate_per_minute
         if rate is None:
             return
-        async with self._locks.setdefault(client.id, asyncio.Lock()):
-            local = self._shares.setdefault(client.id, _LocalShare())
-            await self._fill_rate(client, local, rate, messages, self._clock())
-            local.spend(messages)
+        local = self._shares.setdefault(client.id, _LocalShare())
+        local.waiting += messages
+        try:
+            async with self._locks.setdefault(client.id, asyncio.Lock()):
+                await self._fill_rate(client, local, rate, messages, self._clock())
+                local.spend(messages)
+        finally:
+            local.waiting -= messages
 
     async def take_recipients(self, client: Client, recipients: int) -> None:
         """Take the recipients of messages that are accepted from the client's daily quota.
@@ -96,10 +106,15 @@ class Quotas:
         quota = client.policy.daily_quota
         if quota is None:
             return
-        async with self._locks.setdefault(client.id, asyncio.Lock()):
-            local = self._shares.setdefault(client.id, _LocalShare())
-            await self._fill_quota(client, local, quota, recipients, self._clock())
-            local.quota -= recipients
+        local = self._shares.setdefault(client.id, _LocalShare())
+        local.waiting_recipients += recipients
+        try:
+            async with self._locks.setdefault(client.id, asyncio.Lock()):
+                await self._fill_quota(client, local, quota, recipients, self._clock())
+                local.quota -= recipients
+                local.quota_spent += recipients
+        finally:
+            local.waiting_recipients -= recipients
 
     def headers(self, client: Client) -> Mapping[str, str]:
         """Return `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for a response to this client."""
@@ -120,36 +135,40 @@ class Quotas:
         pace = _pace(rate)
         if wanted > burst_of(pace):
             raise _too_many_at_once(rate, burst_of(pace))
-        share = max(wanted - kept, min(local.next_share(now), math.ceil(rate * SHARE_SECONDS / _MINUTE)))
+        expected = max(local.next_share(now), local.waiting - kept)
+        share = max(wanted - kept, min(expected, math.ceil(rate * SHARE_SECONDS / _MINUTE)))
 
         def decide(known: Entity | None) -> RowChange[tuple[int, int]]:
-            arrival = _arrival(known, pace, now.timestamp())
-            free = free_cells(pace, arrival, now.timestamp())
+            # After lost races the time is another one.
+            at = self._clock().timestamp()
+            arrival = _arrival(known, pace, at)
+            free = free_cells(pace, arrival, at)
             if free < wanted - kept:
-                raise _too_fast(rate, wait_for(pace, arrival, now.timestamp(), wanted - kept))
+                raise _too_fast(rate, wait_for(pace, arrival, at, wanted - kept))
             taken = min(free, share)
             later = repr(arrival + taken * interval_of(pace))
             return RowChange(result=(taken, free - taken), properties={"arrival": later, **_written(now)})
 
         taken, local.free = await change_row(self._tables, TABLE, client.id, "rate", decide, retry_after_seconds=1)
         local.rate = kept + taken
-        local.rate_until = now + timedelta(seconds=SHARE_SECONDS)
+        local.rate_until = self._clock() + timedelta(seconds=SHARE_SECONDS)
 
     async def _fill_quota(self, client: Client, local: _LocalShare, quota: int, wanted: int, now: datetime) -> None:
         day = f"{now:%Y%m%d}"
         if local.day == day and local.quota >= wanted:
             return
-        kept = local.quota if local.day == day else 0
+        kept, spent = (local.quota, local.quota_spent) if local.day == day else (0, 0)
+        share = max(wanted - kept, min(max(spent // 2, local.waiting_recipients - kept), quota // QUOTA_SHARES))
 
         def decide(known: Entity | None) -> RowChange[tuple[int, int]]:
             used = int(_counted(known, "used"))
             if quota - used < wanted - kept:
                 raise _used_up(quota, now)
-            taken = min(quota - used, max(wanted - kept, quota // QUOTA_SHARES, 1))
+            taken = min(quota - used, share)
             return RowChange(result=(used, taken), properties={"used": used + taken, **_written(now)})
 
         used, taken = await change_row(self._tables, TABLE, client.id, f"day-{day}", decide, retry_after_seconds=1)
-        local.day, local.quota = day, kept + taken
+        local.day, local.quota, local.quota_spent = day, kept + taken, spent
         if used < WARN_AT * quota <= used + taken:
             log_event("quota_nearly_used", level=logging.WARNING, client=client.name, quota=quota, used=used + taken)
 

@@ -15,7 +15,7 @@ from relay.core import entries, part_history, part_turns
 from relay.core.model import DEAD, MessageStatus, Part
 from relay.core.settings import Lane, queues_for
 from relay.journal.change import Decision, RecordChange, change_record
-from relay.journal.dead_letters import DeadLetters
+from relay.journal.dead_letters import DeadLetter, DeadLetters
 from relay.journal.pending import Due, Pending, rows_of
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
@@ -100,9 +100,7 @@ class FollowUp:
         for key, due in new.items():
             if old.get(key) != due and set(due.indices) & set(chosen):
                 await self._pending.put(due, has_entry=due.at <= soon)
-        for index in chosen:
-            known = () if before is None else before.statuses[index].parts
-            await self._note_deaths(after, index, [part for part in after.statuses[index].parts if part not in known])
+        await self._note_deaths(before, after, chosen)
         await self._enqueue(after, self._moving(before, after, chosen, soon))
         for key, due in old.items():
             if key not in new:
@@ -140,19 +138,29 @@ class FollowUp:
                 if part not in known and part_turns.needs_entry(part, soon):
                     yield index, part
 
-    async def _note_deaths(self, record: Record, index: int, parts: Iterable[Part]) -> None:
-        for part in parts:
+    async def _note_deaths(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
+        died = [
+            (index, part)
+            for index in indices
+            for part in after.statuses[index].parts
+            if part.state in DEAD
+            and (before is None or part not in before.statuses[index].parts)
             # What was erased cannot be redriven.
-            if part.state in DEAD and not record.is_erased(index):
-                code = part.code or "expired"
-                await self._dead_letters.note(record.batch, index, code, self._clock())
-                self._telemetry.died(record.lane, part.state, code)
-                log_event(
-                    "dead_letter",
-                    level=logging.WARNING,
-                    batch=record.batch,
-                    index=index,
-                    lane=record.lane,
-                    state=str(part.state),
-                    code=code,
-                )
+            and not after.is_erased(index)
+        ]
+        at = self._clock()
+        await self._dead_letters.note(
+            DeadLetter(code=part.code, batch=after.batch, index=index, at=at) for index, part in died
+        )
+        for index, part in died:
+            code = part.code or "expired"
+            self._telemetry.died(after.lane, part.state, code)
+            log_event(
+                "dead_letter",
+                level=logging.WARNING,
+                batch=after.batch,
+                index=index,
+                lane=after.lane,
+                state=str(part.state),
+                code=code,
+            )

@@ -43,10 +43,20 @@ class DeadLetters:
         self._blobs = blobs
         self._clock = clock
 
-    async def note(self, batch: str, index: int, code: str, at: datetime) -> None:
-        """Index a message that died of `code`; noting it again changes nothing."""
-        dead_letter = DeadLetter(code=code or "expired", batch=batch, index=index, at=at)
-        await self._tables.upsert(TABLE, Entity(partition=dead_letter.code, row=dead_letter.key, properties={"at": at}))
+    async def note(self, dead_letters: Iterable[DeadLetter]) -> None:
+        """Index messages that died, those of a cause with one operation; noting them again changes nothing."""
+        causes: dict[str, dict[str, Entity]] = {}
+        for dead in dead_letters:
+            code = dead.code or "expired"
+            # Parts of a message may die of the same cause, and a transaction may have a row only once.
+            rows = causes.setdefault(code, {})
+            rows[dead.key] = Entity(partition=code, row=dead.key, properties={"at": dead.at})
+        for rows in causes.values():
+            # A transaction needs a library that a single row does not wait for.
+            if len(rows) == 1:
+                await self._tables.upsert(TABLE, *rows.values())
+            else:
+                await self._tables.upsert_all(TABLE, list(rows.values()))
 
     async def remove(self, code: str, batch: str, index: int) -> None:
         """Take a message off the index."""

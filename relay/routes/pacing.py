@@ -54,17 +54,17 @@ class Pacing:
         return await row.call(wanted)
 
     async def _reserve_all(self, pace: Pace, resource: str, wanted: Sequence[int]) -> Sequence[Sequence[datetime]]:
-        now = self._clock()
+        zone = self._clock().tzinfo
         partition = hashlib.sha256(resource.encode()).hexdigest()[:32]
         row = f"{pace.count}-{pace.seconds:g}"
 
         def decide(known: Entity | None) -> RowChange[list[float]]:
-            arrival = _arrival(known)
-            slots, arrival = reserve(pace, arrival, now.timestamp(), sum(wanted))
+            # After lost races the time is another one, and a slot of the first would have expired.
+            slots, arrival = reserve(pace, _arrival(known), self._clock().timestamp(), sum(wanted))
             return RowChange(result=slots, properties={"arrival": repr(arrival)})
 
         slots = iter(await change_row(self._tables, TABLE, partition, row, decide, retry_after_seconds=5))
-        return [[datetime.fromtimestamp(slot, now.tzinfo) for slot in islice(slots, count)] for count in wanted]
+        return [[datetime.fromtimestamp(slot, zone) for slot in islice(slots, count)] for count in wanted]
 
 
 def _arrival(known: Entity | None) -> float:

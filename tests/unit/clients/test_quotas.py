@@ -128,6 +128,28 @@ async def test_one_instance_uses_the_whole_quota_with_few_operations(storage: Me
     assert tables.calls["get"] <= 1000 / 5 + 1
 
 
+async def test_client_at_half_its_quota_is_never_refused_while_processes_come_and_go(
+    storage: MemoryStorage, clock: Clock
+) -> None:
+    for _ in range(400):
+        process = Quotas(storage.tables, clock)
+        for _ in range(5):
+            await process.take_recipients(client(quota=4000), 1)
+
+
+async def test_rate_is_checked_at_the_time_after_a_lost_race(storage: MemoryStorage, clock: Clock) -> None:
+    tables, other = Watched(storage.tables), Quotas(storage.tables, clock)
+    await other.take_messages(client(rate=60), 1)
+
+    async def be_first() -> None:
+        await _as_many_as_go(other, client(rate=60))
+        clock.move(10)
+
+    tables.before("merge", be_first)
+    await Quotas(tables, clock).take_messages(client(rate=60), 1)
+    assert tables.calls["merge"] == 2
+
+
 async def test_quota_share_of_a_day_is_not_used_on_the_next(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
     await quotas.take_recipients(client(quota=1000), 1)

@@ -339,7 +339,7 @@ async def test_pending_rows_without_an_entry_match_the_sample(place: Place) -> N
 
 
 async def test_dead_letter_rows_match_the_sample(place: Place) -> None:
-    await place.dead_letters.note(BATCH, 7, "policy_refused", LATER)
+    await place.dead_letters.note([DeadLetter(code="policy_refused", batch=BATCH, index=7, at=LATER)])
     key = ("policy_refused", f"{BATCH}-07")
     await assert_written(place, dead_letters.TABLE, key, "deadletter-row-1.json")
     await put(place, dead_letters.TABLE, key, "deadletter-row-1.json")

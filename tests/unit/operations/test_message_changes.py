@@ -212,7 +212,7 @@ async def test_concurrent_redrives_send_once(place: Place) -> None:
 
 async def test_redrive_of_a_cause_skips_purged_messages(place: Place) -> None:
     dead_letters = await dead(place, count=3)
-    await place.dead_letters.note(batch_id(), 0, "policy_refused", START)
+    await place.dead_letters.note([DeadLetter(code="policy_refused", batch=batch_id(), index=0, at=START)])
     dead_letters = list((await place.dead_letters.of("policy_refused"))[0])
     assert await place.message_changes.redrive_all(dead_letters, Redrive()) == 3
     assert await place.dead_letters.counts() == {}

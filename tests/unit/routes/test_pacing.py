@@ -144,3 +144,13 @@ async def test_row_that_always_changes_raises_unavailable(tables: Watched, clock
     with pytest.raises(Unavailable):
         await pacing.slots([MAILBOX], ["a"], 1)
     assert len(await pacing.slots([MAILBOX], ["a"], 1)) == 1
+
+
+async def test_slot_is_not_before_the_end_of_lost_races(tables: Watched, clock: Clock) -> None:
+    async def be_first() -> None:
+        await Pacing(tables, clock).slots([MAILBOX], ["shop@example.org"], 1)
+        clock.move(30)
+
+    tables.before("insert", be_first)
+    [slot] = await Pacing(tables, clock).slots([MAILBOX], ["shop@example.org"], 1)
+    assert slot == clock()
