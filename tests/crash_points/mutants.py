@@ -203,7 +203,7 @@ MUTANTS = (
     ),
     Mutant(
         module="delivery/settlement.py",
-        old="            await self._note_deaths(",
+        old="        await self._note_deaths(",
         new="            _ = (",
         breaks="dead letters are on no list",
     ),
