@@ -51,16 +51,17 @@ def file_response(request: Request, content: bytes, media_type: str, headers: Ma
 def csv_response(
     name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return a CSV file with a header line. A text that a spreadsheet would take for a formula gets an apostrophe.
+    """Return a CSV file, with a header line if there are columns.
 
-    Source: owasp.org/www-community/attacks/CSV_Injection.
+    A text that a spreadsheet would take for a formula gets an apostrophe. Source: owasp.org/www-community/attacks/CSV_Injection.
     """
     import csv
     import io
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(columns)
+    if columns:
+        writer.writerow(columns)
     writer.writerows([_without_formula(cell) for cell in row] for row in rows)
     sent = {
         "Content-Type": "text/csv; charset=utf-8",

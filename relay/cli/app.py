@@ -9,6 +9,7 @@ import typer
 
 from relay.bootstrap import Relay, start
 from relay.cli.commands import (
+    audit,
     bench,
     clients,
     dead_letters,
@@ -40,6 +41,7 @@ app.command()(pause.pause)
 app.command()(pause.resume)
 app.command()(resend_lost.redrive)
 app.command()(erase.erase)
+app.command()(audit.audit)
 app.command()(tail.tail)
 app.command()(bench.bench)
 app.command()(doctor.doctor)

@@ -77,6 +77,16 @@ class Remote:
                 return
             page = self.call("GET", page["next_link"])
 
+    def export(self, path: str, query: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+        """Yield the pages of an export, of which the header `Link` names the next. Raises `RemoteError`."""
+        chosen = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        while path:
+            response = self._try("GET", self._address(path), None, {}, chosen, tries=TRIES)
+            if response.status_code >= 400:
+                raise _refusal(response)
+            yield response.content
+            path, chosen = response.links.get("next", {}).get("url", ""), {}
+
     def close(self) -> None:
         """Release the connections."""
         self._client.close()

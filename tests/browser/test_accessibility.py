@@ -31,6 +31,7 @@ def pages(site: Site) -> Sequence[tuple[str, str]]:
         ("/console#/templates", "Templates"),
         ("/console#/templates/welcome", "welcome"),
         ("/console#/webhooks", "Webhooks"),
+        ("/console#/audit", "Audit"),
         ("/console#/doctor", "Doctor"),
         ("/inbox", ""),
     ]

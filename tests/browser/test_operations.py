@@ -1,10 +1,11 @@
 """Dead letters, routes, clients and the doctor."""
 
 import re
+from datetime import datetime, timedelta
 
 import pytest
 
-from tests.browser.screen import Screen
+from tests.browser.screen import EAST, Screen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -75,8 +76,14 @@ async def test_route_can_be_probed_held_and_released(screen: Screen) -> None:
     await screen.toast("sendgrid cannot send: The provider does not accept the route's key")
     inbox = screen.page.get_by_role("region", name="Route inbox")
     await screen.press("Hold inbox")
-    await screen.press("Hold", within=screen.dialog())
+    dialog = screen.dialog()
+    await screen.press("Hold", within=dialog)
+    await dialog.get_by_text("Say why, for the people who look at the routes.").wait_for()
+    await dialog.get_by_label("Reason").fill("Maintenance of the mail server")
+    await screen.press("Hold", within=dialog)
     await inbox.get_by_text("An operator holds the route.").wait_for()
+    await inbox.get_by_text("Maintenance of the mail server").wait_for()
+    await inbox.get_by_text("Held by").wait_for()
     await inbox.get_by_text("None: release the route to end this hold").wait_for()
     name = await screen.site.send(subject="Waits for the route")
     status, message, _ = await screen.site.relay.call("GET", f"/v1/messages/{name}")
@@ -88,14 +95,42 @@ async def test_route_can_be_probed_held_and_released(screen: Screen) -> None:
     await screen.page.locator(".heading").get_by_text("sent").wait_for()
 
 
+async def test_audit_page_shows_filters_and_exports_who_held_the_route_and_why(screen: Screen) -> None:
+    until = (datetime.now(EAST) + timedelta(hours=1)).replace(second=0, microsecond=0)
+    await screen.go("/console#/routes", "Routes")
+    await screen.press("Hold vendor")
+    await screen.dialog().get_by_label("Reason").fill("=Maintenance until later")
+    await screen.dialog().get_by_label("Until").fill(f"{until:%Y-%m-%dT%H:%M}")
+    await screen.press("Hold", within=screen.dialog())
+    vendor = screen.page.get_by_role("region", name="Route vendor")
+    await vendor.get_by_text(f"{until:%H:%M}").first.wait_for()
+    await screen.press("Release vendor")
+    await screen.go("/console#/audit", "Audit")
+    await screen.row("HoldRoute", "vendor", "=Maintenance until later", "succeeded").first.wait_for()
+    await screen.screenshot("console-audit")
+    await screen.page.get_by_label("Operation").fill("ReleaseRoute")
+    await screen.page.get_by_label("Target").fill("vendor")
+    await screen.press("Search")
+    await screen.row("ReleaseRoute", "vendor").first.wait_for()
+    assert await screen.row("HoldRoute").count() == 0
+    await screen.go("/console#/audit?operation=HoldRoute&target=vendor", "Audit")
+    await screen.row("HoldRoute").first.wait_for()
+    async with screen.page.expect_download() as download:
+        await screen.press("Export CSV")
+    lines = (await (await download.value).path()).read_text().splitlines()
+    assert [line.split(",")[4] for line in lines[:2]] == ["operation", "HoldRoute"]
+    assert "'=Maintenance until later" in lines[1]
+
+
 async def test_delivery_can_be_paused_and_resumed(screen: Screen) -> None:
     await screen.go("/console#/routes", "Routes")
     await screen.press("Pause delivery")
+    await screen.dialog().get_by_label("Reason").fill("Upgrade from the console")
     await screen.press("Pause", within=screen.dialog())
     await screen.toast("Delivery is paused; no attempt runs.")
     inbox = screen.page.get_by_role("region", name="Route inbox")
     await inbox.get_by_text("An operator holds the route.").wait_for()
-    await inbox.get_by_text("console").wait_for()
+    await inbox.get_by_text("Upgrade from the console").wait_for()
     await screen.press("Resume delivery")
     await screen.toast("Delivery is resumed.")
     await inbox.get_by_text("Active: mail is sent by this route.").wait_for()

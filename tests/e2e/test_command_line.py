@@ -1,6 +1,7 @@
 """The command line against a running relay."""
 
 import asyncio
+import csv
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -132,12 +133,32 @@ async def test_wrong_key_exits_1_and_wrong_url_exits_3(relay: RunningRelay) -> N
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_route_is_held_probed_and_released(relay: RunningRelay) -> None:
-    assert (await run(relay, "routes", "hold", "capture")).code == 0
+    assert (await run(relay, "routes", "hold", "capture", "--reason", "maintenance", "--until", "18:00")).code == 0
     held = (await run(relay, "routes", "list", "--json")).json
-    assert held[0]["state"] == "held"
+    assert (held[0]["state"], held[0]["holds"][0]["reason"]) == ("held", "maintenance")
+    assert "operator: maintenance (" in (await run(relay, "routes", "list")).output
+    wrong = await run(relay, "routes", "hold", "capture", "--until", "soon")
+    assert wrong.code == 2
     assert (await run(relay, "routes", "probe", "capture", "--json")).json["is_healthy"] is True
     assert (await run(relay, "routes", "release", "capture")).code == 0
     assert "active" in (await run(relay, "routes", "list")).output
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_audit_log_is_listed_and_exported(relay: RunningRelay) -> None:
+    for reason in ("=first", "second"):
+        assert (await run(relay, "routes", "hold", "vendor", "--reason", reason)).code == 0
+    await run(relay, "routes", "release", "vendor")
+    chosen = ("audit", "--target", "vendor", "--operation", "HoldRoute")
+    listed = (await run(relay, *chosen, "--json")).json
+    assert [(each["reason"], each["outcome"]) for each in listed] == [("second", "succeeded"), ("=first", "succeeded")]
+    assert "ReleaseRoute" in (await run(relay, "audit", "--limit", "1")).output
+    rows = list(csv.DictReader((await run(relay, *chosen, "--export", "csv")).output.splitlines()))
+    assert [row["reason"] for row in rows] == ["second", "'=first"]
+    lines = (await run(relay, *chosen, "--export", "jsonl")).output.splitlines()
+    assert [json.loads(line) for line in lines] == listed
+    wrong = await run(relay, "audit", "--since", "yesterday")
+    assert (wrong.code, "since: Write ISO 8601" in wrong.errors) == (1, True)
 
 
 @pytest.mark.asyncio(loop_scope="module")

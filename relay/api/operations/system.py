@@ -36,8 +36,8 @@ TAG = Tag(
         Operation(name="ExportAuditCsv", endpoint="GET /v1/audit/export.csv", cost=10, handler="operator.audit:export_csv",
             role=Role.OPERATOR,
             summary="Export the audit log as CSV",
-            description="Returns a page of records. `Link` with `rel=\"next\"` names the next page. A cell that a spreadsheet "
-                "would take for a formula begins with an apostrophe.",
+            description="Returns a page of records; `Link` with `rel=\"next\"` names the next one, which has no header line. "
+                "A cell that a spreadsheet would take for a formula begins with an apostrophe.",
             parameters=given.AUDIT, responses={200: "text/csv"}, errors=(400,)),
         Operation(name="ExportAuditJsonLines", endpoint="GET /v1/audit/export.jsonl", cost=10,
             handler="operator.audit:export_json_lines", role=Role.OPERATOR,

@@ -29,9 +29,10 @@ async def index(call: Call) -> Response:
 
 
 async def export_csv(call: Call) -> Response:
-    """Handle GET /v1/audit/export.csv."""
+    """Handle GET /v1/audit/export.csv. Only the first page has the header line, so that pages can be joined."""
     records, link = await _page(call, "/v1/audit/export.csv", MAX_PAGE)
-    return csv_response("audit.csv", _COLUMNS, [_cells(each) for each in records], _links(link))
+    columns = () if "cursor" in call.request.query else _COLUMNS
+    return csv_response("audit.csv", columns, [_cells(each) for each in records], _links(link))
 
 
 async def export_json_lines(call: Call) -> Response:

@@ -33,6 +33,18 @@ export async function download(path, signal) {
   return await (await request("GET", path, { signal })).blob();
 }
 
+/** Fetch every page of an export, of which the header `Link` names the next, as one `Blob`. */
+export async function downloadPages(path, signal) {
+  const parts = [];
+  for (let next = path; next; ) {
+    const response = await request("GET", next, { signal });
+    parts.push(await response.blob());
+    const link = response.headers.get("Link")?.match(/<([^>]+)>; rel="next"/);
+    next = link && localPath(link[1]);
+  }
+  return new Blob(parts, { type: parts[0].type });
+}
+
 /** Return the path and query of a link in a response. The host is dropped, because it can be a public name that differs from this page's. */
 export function localPath(link) {
   const url = new URL(link, location.href);

@@ -9,6 +9,7 @@ import { updateAges } from "./format.js";
 import { clearKey } from "./session.js";
 import { shell } from "./shell.js";
 import { signIn } from "./sign-in.js";
+import { show as audit } from "./pages/audit.js";
 import { show as client } from "./pages/client.js";
 import { show as clients } from "./pages/clients.js";
 import { show as deadletterCause } from "./pages/deadletter-cause.js";
@@ -34,6 +35,7 @@ const PAGES = {
   templates: { title: "Templates", list: templates, one: template },
   webhooks: { title: "Webhooks", list: webhooks, one: webhook },
   clients: { title: "Clients", list: clients, one: client },
+  audit: { title: "Audit", list: audit },
   doctor: { title: "Doctor", list: doctor },
 };
 

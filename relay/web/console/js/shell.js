@@ -17,6 +17,7 @@ const LINKS = [
   ["webhooks", "Webhooks"],
   null,
   ["clients", "Clients"],
+  ["audit", "Audit"],
   ["doctor", "Doctor"],
 ];
 

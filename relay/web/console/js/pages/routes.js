@@ -2,10 +2,10 @@
  * Routes: state, reasons of holds, and the actions probe, hold and release.
  */
 
-import { call, get } from "../api.js";
+import { call, CallFailed, get } from "../api.js";
 import { loadMeanings } from "../causes.js";
 import { button, definitions, emptyState, errorState, heading, loading } from "../components.js";
-import { openDialog } from "../dialogs.js";
+import { field, openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { ago, badge, count, humanize, moment } from "../format.js";
 import { poll } from "../poll.js";
@@ -39,18 +39,23 @@ function pauseButton(routes, refresh) {
     };
     return button("Resume delivery", resume, { kind: "primary", key: "resume" });
   }
-  const pause = () => openDialog({
+  return h("button", { type: "button", data: { key: "pause" }, on: { click: () => pauseDelivery(refresh) } }, "Pause delivery");
+}
+
+function pauseDelivery(refresh) {
+  const terms = holdTerms();
+  return openDialog({
     title: "Pause delivery?",
-    text: "Relay holds every route and waits until running attempts have ended. It still accepts mail and sends it after you resume delivery. Use this before a deployment.",
+    text: "Relay holds every route and waits until running attempts have ended. It still accepts mail, and sends it after you resume delivery or the time below. Use this before a deployment.",
     action: "Pause",
     isDanger: true,
+    fields: terms.fields,
     run: async () => {
-      const { is_quiet, sending } = await call("POST", "/v1/pause", { body: { reason: "console" } });
+      const { is_quiet, sending } = await call("POST", "/v1/pause", { body: terms.read() });
       refresh();
       return is_quiet ? "Delivery is paused; no attempt runs." : `Every route is held; attempts that still run: ${sending}.`;
     },
   });
-  return h("button", { type: "button", data: { key: "pause" }, on: { click: pause } }, "Pause delivery");
 }
 
 function routeCard(route, meanings, refresh) {
@@ -61,13 +66,7 @@ function routeCard(route, meanings, refresh) {
     refresh();
     return result.is_healthy ? `${name} can send.` : `${name} cannot send: ${meanings[result.code] ?? humanize(result.code)} ${result.reply}`;
   };
-  const hold = () => openDialog({
-    title: `Hold ${name}?`,
-    text: "Relay sends nothing by this route until you release it. Mail uses another route if it has one, or waits.",
-    action: "Hold",
-    isDanger: true,
-    run: async () => { await post("hold"); refresh(); return `${name} is held.`; },
-  });
+  const hold = () => holdRoute(name, refresh);
   const release = async () => {
     const { released } = await post("release");
     refresh();
@@ -83,11 +82,41 @@ function routeCard(route, meanings, refresh) {
     holds.length ? holds.map((each) => holdDetails(each, meanings)) : h("p", { class: "inside muted" }, "Active: mail is sent by this route."));
 }
 
+function holdRoute(name, refresh) {
+  const terms = holdTerms();
+  return openDialog({
+    title: `Hold ${name}?`,
+    text: "Relay sends nothing by this route until you release it, or until the time below. Mail uses another route if it has one, or waits.",
+    action: "Hold",
+    isDanger: true,
+    fields: terms.fields,
+    run: async () => {
+      await call("POST", `/v1/routes/${encodeURIComponent(name)}/hold`, { body: terms.read() });
+      refresh();
+      return `${name} is held.`;
+    },
+  });
+}
+
+/** Make the fields of a hold or a pause; `read` returns the body of the call. */
+function holdTerms() {
+  const reason = field({ name: "reason", label: "Reason", hint: "Shown with the route and in the audit log.", maxlength: "200" });
+  const until = field({ name: "until", label: "Until", type: "datetime-local", hint: "Local time, at most 7 days ahead. Empty: until somebody ends it." });
+  const read = () => {
+    if (!reason.read()) throw new CallFailed({ status: 0, code: "required", message: "", details: [{ target: "reason", message: "Say why, for the people who look at the routes." }] });
+    return { reason: reason.read(), ...(until.read() && { until: new Date(until.read()).toISOString() }) };
+  };
+  return { fields: [reason, until], read };
+}
+
 function holdDetails(hold, meanings) {
   return h("div", { class: "hold stack" },
     h("p", {}, hold.sender ? h("strong", {}, `Only for ${hold.sender}: `) : null, meanings[hold.code] ?? humanize(hold.code)),
     definitions(
       ["Cause", h("code", {}, hold.code)],
+      ["Reason", hold.reason],
+      ["Held by", hold.owner],
+      ["Until", hold.until && h("span", {}, moment(hold.until), " (", ago(hold.until, { isDue: true }), ")")],
       ["Since", h("span", {}, moment(hold.since), " (", ago(hold.since), ")")],
       ["Next probe", hold.next_probe_at ? ago(hold.next_probe_at, { isDue: true }) : hold.state === "trial" ? "None: one trial batch may be sent" : "None: release the route to end this hold"],
       ["Probes", hold.probes || null]),

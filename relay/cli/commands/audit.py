@@ -1,0 +1,69 @@
+"""`relay audit`: list who changed what, and export it."""
+
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from relay.cli.output import AsJson, print_json, print_table, remote_of, reports_errors
+from relay.operations.audit.record import AuditOutcome
+
+
+class ExportFormat(StrEnum):
+    """The format of an export."""
+
+    CSV = "csv"
+    JSON_LINES = "jsonl"
+
+
+@reports_errors
+def audit(
+    context: typer.Context,
+    client: Annotated[str | None, typer.Option(help="Only calls by this client.")] = None,
+    operation: Annotated[str | None, typer.Option(help="Only calls of this operation, such as HoldRoute.")] = None,
+    target: Annotated[str | None, typer.Option(help="Only calls about this route, client, message or address.")] = None,
+    outcome: Annotated[AuditOutcome | None, typer.Option(help="Only calls with this outcome.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only calls at or after this time (ISO 8601 with an offset).")
+    ] = None,
+    before: Annotated[str | None, typer.Option(help="Only calls before this time.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The number of records to list.")] = 50,
+    export: Annotated[ExportFormat | None, typer.Option(help="Write every record, whatever the limit.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List who changed what, newest first.
+
+    Examples:
+
+      relay audit --target sendgrid
+
+      relay audit --since 2026-03-01T00:00:00Z --export csv > audit.csv
+    """
+    query = {
+        **{"client": client, "operation": operation, "target": target},
+        **{"outcome": outcome, "since": since, "before": before},
+    }
+    remote = remote_of(context)
+    if export is not None:
+        for part in remote.export(f"/v1/audit/export.{export}", query):
+            sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()
+        return
+    found = list(remote.pages("/v1/audit", {**query, "limit": min(limit, 1000)}, limit=limit))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (each["at"], each["client"], each["operation"], _target(each), each["reason"], _outcome(each)) for each in found
+    ]
+    print_table("", ("time", "client", "operation", "target", "reason", "outcome"), rows, empty="No records.")
+
+
+def _target(record: Mapping[str, Any]) -> str:
+    return " ".join([record["target"], *(f"{name}={value}" for name, value in record["details"].items())])
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    return f"{record['outcome']} ({record['code']})" if record["code"] else str(record["outcome"])
