@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from relay import __version__
 from relay.bootstrap import Relay, start
 from relay.cli.commands import (
     audit,
@@ -50,8 +51,24 @@ app.command()(pickup.pickup)
 app.command("smtp-bridge")(smtp_bridge.smtp_bridge)
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"relay {__version__}")
+        raise typer.Exit
+
+
+_Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]
+
+
 @app.callback()
-def main(context: typer.Context, url: Url = None, key: Key = None) -> None:
+def main(
+    context: typer.Context,
+    url: Url = None,
+    key: Key = None,
+    version: _Version = False,  # noqa: ARG001 # its callback acts
+) -> None:
     """Send mail with Relay and operate it.
 
     Calls the relay at --url with --key; without them, the one that `make run` started in this folder.
