@@ -1,11 +1,10 @@
-"""What can become known of a mail after a provider took it: one vocabulary for all vendors, and what it makes of a recipient.
+"""What can become known of a mail after a provider took it: one vocabulary for all vendors.
 
-Vendors repeat their events and send them in any order. So where a recipient ended does not depend on when an event
-came: it is the greatest of all that are known, by attempt, then by rank, then by time (`recipient_state`). Pure.
+What the events of a recipient say together: `relay.core.arrival.recipient_states`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -154,59 +153,16 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     attempt: int = 0
 
 
-_RANKS: Mapping[str, int] = {
-    EventKind.DELIVERED: 1,
-    EventKind.BOUNCED: 2,
-    EventKind.COMPLAINED: 3,
-}
-_IMPLY_DELIVERY = frozenset({EventKind.OPENED, EventKind.CLICKED, EventKind.UNSUBSCRIBED})
-
-
 class RecipientState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a recipient ended: `delivered`, `bounced` or `complained`, since when, and of a bounce the code and class."""
+    """Where a recipient ended: `delivered`, `bounced` or `complained`, since when, by which attempt (0 where that is not
+    known), and of a bounce the code and class.
+    """
 
     state: EventKind
     at: datetime
+    attempt: int = 0
     code: str = ""
     bounce_class: str = ""
-
-
-def recipient_state(events: Iterable[RecordedEvent]) -> RecipientState | None:
-    """Return the final state of one recipient by all its events; None while no event says.
-
-    A mail that bounced after its delivery (a server behind the first one refused it) has bounced, and one that was
-    complained about was delivered before. A later attempt overrules an earlier one.
-    """
-    known = max((_place(event) for event in events if _rank(event)), default=None)
-    if known is None:
-        return None
-    _, rank, at, code, bounce_class = known
-    state = next(kind for kind, own in _RANKS.items() if own == rank)
-    return RecipientState(state=EventKind(state), at=at, code=code, bounce_class=bounce_class)
-
-
-def recipient_states(events: Iterable[RecordedEvent]) -> Mapping[str, RecipientState]:
-    """Return the final state of each recipient, by address in lower case."""
-    by_recipient: dict[str, list[RecordedEvent]] = {}
-    for event in events:
-        by_recipient.setdefault(event.recipient.lower(), []).append(event)
-    found = ((address, recipient_state(known)) for address, known in by_recipient.items())
-    return {address: ended for address, ended in found if ended is not None}
-
-
-def _rank(event: RecordedEvent) -> int:
-    return 1 if event.kind in _IMPLY_DELIVERY else _RANKS.get(event.kind, 0)
-
-
-def _place(event: RecordedEvent) -> tuple[int, int, datetime, str, str]:
-    is_bounce = event.kind == EventKind.BOUNCED
-    return (
-        event.attempt,
-        _rank(event),
-        event.at,
-        event.code if is_bounce else "",
-        event.bounce_class if is_bounce else "",
-    )
 
 
 class EventSource(StrEnum):

@@ -238,15 +238,28 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     recipients: int
 
 
+class Reported(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Recipients of whom the same was reported about the same attempt (0: not known).
+
+    `word` is one of `relay.core.arrival.arrivals`. An array of few bytes, because a message may have a thousand recipients.
+    """
+
+    word: str
+    attempt: int
+    recipients: tuple[int, ...]
+
+
 class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All parts of one message, as the journal holds it. `sender` replaces From after a redrive that asked for it.
 
-    With `erased` it has ended for good, and its content is gone or about to go (`relay.operations.erasure`).
+    With `erased` it has ended for good, and its content is gone or about to go (`relay.operations.erasure`). `reported` follows
+    from the events of the message, so that a list and the counts of arrivals need not read them.
     """
 
     parts: tuple[Part, ...]
     sender: Address | None = None
     erased: Erased | None = None
+    reported: tuple[Reported, ...] = ()
 
     @property
     def state(self) -> State:

@@ -13,8 +13,9 @@ from functools import partial
 
 import msgspec
 
+from relay.core.arrival.recipient_states import recipient_states
 from relay.core.errors import NotFound, UnreadableEntry
-from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, recipient_states
+from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
 from relay.journal.content import Content
 from relay.journal.record_rows import Record

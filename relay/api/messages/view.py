@@ -18,7 +18,8 @@ from relay.api.shapes.messages import (
     RecordState,
 )
 from relay.core import ids, part_states
-from relay.core.events import RecipientState, RecordedEvent, recipient_states
+from relay.core.arrival.recipient_states import recipient_states
+from relay.core.events import RecipientState, RecordedEvent
 from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, Submission
 from relay.journal.content import Content
 from relay.journal.message_status import MessageHistory

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core import entries, ids
+from relay.core.arrival.recipient_states import recipient_states
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import MessageEvent, RecordedEvent, recipient_states
+from relay.core.events import MessageEvent, RecordedEvent
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.events.apply import Events
 from relay.events.provider_events import QUEUE, Entry, ProviderEvent, decode, encode, pack

@@ -1,0 +1,1 @@
+"""Whether mail arrived."""

@@ -1,0 +1,139 @@
+"""The arrival of each recipient of a message: from its record and what was reported. Pure functions."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from relay.core.arrival.recipient_states import BounceType, bounce_type, recipient_states
+from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent
+from relay.core.model import FINAL, MessageStatus, Part, Reported, State
+
+
+class Arrival(StrEnum):
+    """What became of one recipient's copy after it was sent. The worst first."""
+
+    COMPLAINED = "complained"
+    """The recipient reported it as spam."""
+    BOUNCED = "bounced"
+    """It will not arrive. `BounceType` says whether another mail might."""
+    SUPPRESSED = "suppressed"
+    """It was not sent: the address is on a suppression list, of Relay or of the provider."""
+    NOT_REPORTED = "not_reported"
+    """It was sent, and the route's provider reports no deliveries: nothing more will be known, except perhaps of a bounce."""
+    AWAITED = "awaited"
+    """It was sent, and the provider has not reported anything yet."""
+    DELIVERED = "delivered"
+    """The recipient's server accepted it. No report says into which folder."""
+
+
+ARRIVALS: Mapping[Arrival, str] = {
+    Arrival.COMPLAINED: "The recipient reported the mail as spam.",
+    Arrival.BOUNCED: "The mail will not arrive; `bounce_type` says whether another one might.",
+    Arrival.SUPPRESSED: "The mail was not sent: the address is on a suppression list, of Relay or of the provider.",
+    Arrival.NOT_REPORTED: "The mail was sent. This provider reports no deliveries, so nothing more is known.",
+    Arrival.AWAITED: "The mail was sent. The provider has not reported anything yet.",
+    Arrival.DELIVERED: "The recipient's server accepted the mail.",
+}
+"""Every arrival with its meaning, the worst first, as docs/reference/states.md has it."""
+
+
+class Reports(StrEnum):
+    """What a route's provider can report of the mail it took, as Relay is configured."""
+
+    ALL = "all"
+    """Deliveries and bounces."""
+    BOUNCES = "bounces"
+    """Bounces alone: without one, nothing says whether the mail arrived."""
+    NONE = "none"
+    """Nothing: no webhook, mailbox or trace of this route is configured."""
+
+
+def reported_of(events: Iterable[RecordedEvent], recipients: Sequence[str]) -> tuple[Reported, ...]:
+    """Return what all events of a message say about its recipients, given in lower case and in their order."""
+    states = recipient_states(events)
+    found: dict[tuple[str, int], list[int]] = {}
+    for number, address in enumerate(recipients):
+        if state := states.get(address):
+            found.setdefault((_word(state), state.attempt), []).append(number)
+    return tuple(
+        Reported(word=word, attempt=attempt, recipients=tuple(numbers))
+        for (word, attempt), numbers in sorted(found.items())
+    )
+
+
+def _word(state: RecipientState) -> str:
+    if state.state is not EventKind.BOUNCED:
+        return str(state.state)
+    if state.bounce_class == BounceClass.SUPPRESSED:
+        return Arrival.SUPPRESSED
+    return _SOFT if bounce_type(state.code, state.bounce_class) is BounceType.SOFT else Arrival.BOUNCED
+
+
+class RecipientArrival(msgspec.Struct, frozen=True, kw_only=True):
+    """The arrival of one recipient's copy, and of a bounce its type."""
+
+    arrival: Arrival
+    bounce_type: BounceType | None = None
+
+
+def arrival_of(state: RecipientState) -> RecipientArrival:
+    """Return the arrival that a state of a recipient means."""
+    return _BY_WORD[_word(state)]
+
+
+def is_current(arrival: RecipientArrival, attempt: int, part: Part) -> bool:
+    """Whether a report of this attempt (0: not known) still holds for a part: a bounce does not once the part is sent again."""
+    if arrival.arrival not in (Arrival.BOUNCED, Arrival.SUPPRESSED):
+        return True
+    return part.state in FINAL and not 0 < attempt < part.attempt
+
+
+def unreported(reports: Reports) -> RecipientArrival:
+    """Return the arrival of a sent copy of which nothing was reported."""
+    return RecipientArrival(arrival=Arrival.AWAITED if reports is Reports.ALL else Arrival.NOT_REPORTED)
+
+
+def arrivals_of(
+    status: MessageStatus, suppressed: Collection[int], recipients: int, reports: Callable[[str], Reports]
+) -> Mapping[int, RecipientArrival]:
+    """Return the arrival of every recipient whose copy was sent or suppressed, by the recipient's number.
+
+    `recipients` is how many the message has. `reports` says what the provider of a route can report.
+    """
+    found = dict.fromkeys(suppressed, RecipientArrival(arrival=Arrival.SUPPRESSED))
+    parts = {number: part for part in status.parts for number in _numbers(part, recipients)}
+    for group in status.reported:
+        # A word of a later version says nothing to this one.
+        known = _BY_WORD.get(group.word)
+        if known is None:
+            continue
+        for number in group.recipients:
+            if number in parts and is_current(known, group.attempt, parts[number]):
+                found.setdefault(number, known)
+    for number, part in parts.items():
+        if part.state is State.SENT and number not in found:
+            found[number] = unreported(reports(part.route))
+    return found
+
+
+def _numbers(part: Part, recipients: int) -> Iterable[int]:
+    return range(recipients) if part.recipients is None else part.recipients
+
+
+def worst(arrivals: Iterable[RecipientArrival]) -> RecipientArrival | None:
+    """Return the worst of these, a hard bounce before a soft one; None if there are none."""
+    return min(arrivals, key=lambda each: (_ORDER[each.arrival], each.bounce_type is BounceType.SOFT), default=None)
+
+
+_ORDER = {arrival: number for number, arrival in enumerate(Arrival)}
+_SOFT = "soft_bounced"
+"""The recorded word of a soft bounce."""
+_BY_WORD: Mapping[str, RecipientArrival] = {
+    Arrival.COMPLAINED: RecipientArrival(arrival=Arrival.COMPLAINED),
+    Arrival.BOUNCED: RecipientArrival(arrival=Arrival.BOUNCED, bounce_type=BounceType.HARD),
+    _SOFT: RecipientArrival(arrival=Arrival.BOUNCED, bounce_type=BounceType.SOFT),
+    Arrival.SUPPRESSED: RecipientArrival(arrival=Arrival.SUPPRESSED),
+    Arrival.DELIVERED: RecipientArrival(arrival=Arrival.DELIVERED),
+}
+"""The words that a record holds."""
