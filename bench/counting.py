@@ -31,6 +31,11 @@ class CountingTables:
         self.operations += 1
         return await self._tables.merge(table, entity, etag=etag)
 
+    async def merge_with(self, table: str, entity: Entity, others: Sequence[Entity], *, etag: str) -> None:
+        """See the port."""
+        self.operations += 1
+        await self._tables.merge_with(table, entity, others, etag=etag)
+
     async def upsert(self, table: str, entity: Entity) -> str:
         """See the port."""
         self.operations += 1

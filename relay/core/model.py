@@ -239,7 +239,7 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Recipients of whom the same was reported about the same attempt (0: not known).
+    """Recipients with the same report about the same attempt (0: not known).
 
     `word` is one of `relay.core.arrival.arrivals`. An array of few bytes, because a message may have a thousand recipients.
     """

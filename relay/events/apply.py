@@ -17,6 +17,7 @@ import msgspec
 
 from relay.core import entries as wire
 from relay.core import ids, part_history
+from relay.core.arrival.arrivals import reported_of
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.events import EventFollower, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
@@ -29,6 +30,7 @@ from relay.journal.records import Journal
 from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues
+from relay.platform.storage.rows import retry_races
 
 REPORT = "report"
 """The provider of events in reports that another mailbox than a provider's received."""
@@ -108,11 +110,17 @@ class Events:
         self, batch: str, group: Sequence[tuple[ProviderEvent, ids.MessageId]], *, again: bool
     ) -> Sequence[MessageEvent]:
         """Record the new events of one batch. Returns the events to follow up."""
+        attempt = partial(self._try_to_apply, batch, group, again=again)
+        return await retry_races(attempt, subject="the record of a batch")
+
+    async def _try_to_apply(
+        self, batch: str, group: Sequence[tuple[ProviderEvent, ids.MessageId]], *, again: bool
+    ) -> Sequence[MessageEvent]:
+        """Try once. Raises `Changed` when another writer of the record was first."""
         try:
             record, known = await self._journal.history(batch)
         except NotFound:
-            log_event("events_without_record", batch=batch, events=len(group))
-            return ()
+            return _without_record(batch, group)
         except NewerVersion as error:
             await self._intake.leave_to_upgrade(QUEUE, _entry_of(group, again=again), error)
             return ()
@@ -136,7 +144,14 @@ class Events:
             )
         }
         fresh = {place: each for place, each in attempted.items() if place not in keys}
-        await self._journal.note_all(batch, [each.event for each in fresh.values()])
+        new = [each.event for each in fresh.values()]
+        marked = _marked(record, [*known, *new], recipients)
+        # In one transaction, so that the record always says what the events say.
+        try:
+            await (self._journal.note_reported(record, new, marked) if marked else self._journal.note_all(batch, new))
+        except NotFound:
+            # The record was purged since it was read.
+            return _without_record(batch, group)
         followed = attempted if again else fresh
         return [_message_event(each, record, entry, recipients[each.event.index]) for each in followed.values()]
 
@@ -150,6 +165,11 @@ class Events:
                 message = await self._content(submission.blob)
             found[index] = () if message is None else [address.email.lower() for address in message.recipients]
         return found
+
+
+def _without_record(batch: str, group: Sequence[object]) -> Sequence[MessageEvent]:
+    log_event("events_without_record", batch=batch, events=len(group))
+    return ()
 
 
 def _put_back(entry: provider_events.Entry) -> bytes:
@@ -213,6 +233,22 @@ def _is_attempted(recipient: str, recipients: Sequence[str], status: MessageStat
         (part.attempt or part.attempts) and (not numbers or part.recipients is None or numbers & set(part.recipients))
         for part in status.parts
     )
+
+
+def _marked(
+    record: Record, events: Iterable[RecordedEvent], recipients: Mapping[int, Sequence[str]]
+) -> Mapping[int, MessageStatus]:
+    """Return the statuses of these messages of which the events report something that the record does not say yet."""
+    by_index: dict[int, list[RecordedEvent]] = {index: [] for index, emails in recipients.items() if emails}
+    for event in events:
+        if event.index in by_index:
+            by_index[event.index].append(event)
+    found: dict[int, MessageStatus] = {}
+    for index, own in by_index.items():
+        status, reported = record.statuses[index], reported_of(own, recipients[index])
+        if reported != status.reported:
+            found[index] = msgspec.structs.replace(status, reported=reported)
+    return found
 
 
 def _message_event(

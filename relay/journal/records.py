@@ -179,6 +179,14 @@ class Journal:
         for row in event_rows.rows_of(partition(batch), events):
             await self._tables.upsert(TABLE, row)
 
+    async def note_reported(
+        self, record: Record, events: Sequence[RecordedEvent], marked: Mapping[int, MessageStatus]
+    ) -> None:
+        """Append events of a record and update the statuses that follow from them, all or nothing, as `mark` does."""
+        head = Entity(partition=partition(record.batch), row=ROW, properties=status_properties(marked.items()))
+        rows = list(event_rows.rows_of(head.partition, events))
+        await self._tables.merge_with(TABLE, head, rows, etag=record.etag)
+
     async def records(
         self,
         *,

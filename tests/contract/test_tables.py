@@ -205,6 +205,20 @@ async def test_delete_all_removes_rows_of_one_partition(tables: Tables, name: st
     assert [(found.partition, found.row) for found in await rows(tables, name, Query())] == [("p", "119"), ("q", "000")]
 
 
+async def test_merge_with_writes_all_rows_or_none(tables: Tables, name: str) -> None:
+    first = await tables.insert(name, entity("head", a=1, b=b"x"))
+    await tables.insert(name, entity("one", a=1, b=2))
+    others = [entity("one", a=3), entity("two", a=4)]
+    await tables.merge_with(name, entity("head", a=2), others, etag=first)
+    written = [("head", {"a": 2, "b": b"x"}), ("one", {"a": 3}), ("two", {"a": 4})]
+    assert [(each.row, dict(each.properties)) for each in await rows(tables, name, Query())] == written
+    with pytest.raises(Changed):
+        await tables.merge_with(name, entity("head", a=9), [entity("two", a=9), entity("three", a=9)], etag=first)
+    with pytest.raises(NotFound):
+        await tables.merge_with(name, entity("missing", a=9), [entity("three", a=9)], etag=first)
+    assert [(each.row, dict(each.properties)) for each in await rows(tables, name, Query())] == written
+
+
 async def test_upsert_all_replaces_existing_rows(tables: Tables, name: str) -> None:
     await tables.insert(name, entity("007", a=1, b=2))
     await tables.upsert_all(name, [entity(f"{number:03}", a=number) for number in range(120)])

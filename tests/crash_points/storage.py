@@ -121,6 +121,10 @@ class _Tables:
         operation = Operation(name=f"merge {table}", touch=touch)
         return await self._process.operate(operation, lambda: self._inner.merge(table, entity, etag=etag))
 
+    async def merge_with(self, table: str, entity: Entity, others: Sequence[Entity], *, etag: str) -> None:
+        operation = Operation(name=f"transaction in {table}", touch=self._touch(table, entity.partition, entity.row))
+        await self._process.operate(operation, lambda: self._inner.merge_with(table, entity, others, etag=etag))
+
     async def upsert(self, table: str, entity: Entity) -> str:
         operation = Operation(name=f"upsert {table}")
         return await self._process.operate(operation, lambda: self._inner.upsert(table, entity))

@@ -111,6 +111,12 @@ class Tables(Protocol):
         With `etag`, raises `Changed` if the row was written since. Raises `NotFound` when the row is missing.
         """
 
+    async def merge_with(self, table: str, entity: Entity, others: Sequence[Entity], *, etag: str) -> None:
+        """Merge a row, and insert or replace others of its partition: all or nothing, in one transaction.
+
+        At most 100 rows, together far below 4 MiB. Raises as `merge` does.
+        """
+
     async def upsert(self, table: str, entity: Entity) -> str:
         """Insert the row, or replace the existing one."""
 

@@ -156,8 +156,62 @@ async def test_events_of_a_batch_cost_one_query_and_one_row(place: Place, events
     await events.enqueue(found)
     place.tables.calls.clear()
     await drain(place, events)
-    assert place.tables.calls == {"query": 1, "upsert": 1}
+    assert place.tables.calls == {"query": 1, "merge_with": 1}
     assert len(await history(place, names[0])) == 96
+
+
+async def test_record_says_what_its_events_report(place: Place, events: Events) -> None:
+    [name] = await recorded(place, "ada@example.org", "bob@example.org", "cleo@example.org")
+    bounced = reported(name, "bounced", recipient="Bob@example.org", code="5.1.1", bounce_class="address")
+    await apply(place, events, reported(name, "opened"), bounced)
+    assert await record_of(place, name) == {"bounced": (1,), "delivered": (0,)}
+    place.tables.calls.clear()
+    await apply(place, events, bounced, reported(name, "delivered"))
+    # An event that changes no arrival leaves the record alone, so that it conflicts with no other writer.
+    assert place.tables.calls == {"query": 1, "upsert": 1}
+    await apply(place, events, reported(name, "complained"))
+    assert await record_of(place, name) == {"bounced": (1,), "complained": (0,)}
+
+
+async def test_events_that_an_older_version_recorded_are_made_up_for(place: Place, events: Events) -> None:
+    [name] = await recorded(place, "ada@example.org", "bob@example.org")
+    known = RecordedEvent(index=0, kind="complained", at=START, key="old", recipient="ada@example.org", attempt=2)
+    await place.journal.note(ids.parse(name).batch, known)
+    await apply(place, events, reported(name, recipient="bob@example.org"))
+    assert await record_of(place, name) == {"complained": (0,), "delivered": (1,)}
+
+
+async def test_record_that_another_writer_changes_keeps_both_changes(place: Place, events: Events) -> None:
+    [name] = await recorded(place)
+    batch = ids.parse(name).batch
+
+    async def settle() -> None:
+        record = await place.journal.read(batch)
+        failed = Part(route="main", state=State.FAILED, attempt=2, attempts=ATTEMPTS)
+        await place.journal.settle(record, {0: MessageStatus(parts=(failed,))})
+
+    place.tables.before("merge_with", settle)
+    await apply(place, events, reported(name))
+    [status] = (await place.journal.read(batch)).statuses
+    assert (status.state, [each.word for each in status.reported]) == (State.FAILED, ["delivered"])
+    assert len(await history(place, name)) == 1
+
+
+async def test_events_of_a_record_that_was_purged_in_between_are_dropped(place: Place, events: Events) -> None:
+    [name] = await recorded(place)
+
+    async def purge() -> None:
+        [row] = place.memory.tables.rows("journal")
+        await place.memory.tables.delete("journal", row.partition, row.row)
+
+    place.tables.before("merge_with", purge)
+    await apply(place, events, reported(name))
+    assert place.memory.tables.rows("journal") == []
+
+
+async def record_of(place: Place, name: str) -> dict[str, tuple[int, ...]]:
+    [status] = (await place.journal.read(ids.parse(name).batch)).statuses
+    return {each.word: each.recipients for each in status.reported}
 
 
 async def test_long_events_take_several_rows(place: Place, events: Events) -> None:
@@ -171,7 +225,7 @@ async def test_concurrent_duplicates_are_recorded_once(place: Place, events: Eve
     [name] = await recorded(place)
     first, second = [pack([reported(name, key=key), reported(name, key="both")]) for key in ("a", "b")]
     [one], [other] = list(first), list(second)
-    place.tables.before("upsert", lambda: events.apply(other))
+    place.tables.before("merge_with", lambda: events.apply(other))
     await events.apply(one)
     assert sorted(event.key for event in await history(place, name)) == ["a", "b", "both"]
 
@@ -207,7 +261,7 @@ async def test_redelivered_entry_is_followed_up_again(place: Place, events: Even
     assert len(await history(place, name)) == 1
 
 
-@pytest.mark.parametrize("operation", ["query", "upsert"])
+@pytest.mark.parametrize("operation", ["query", "merge_with"])
 async def test_entry_is_put_back_while_storage_is_unavailable(place: Place, events: Events, operation: str) -> None:
     [name] = await recorded(place)
     place.tables.fail(operation, Unavailable("away"))

@@ -55,6 +55,16 @@ class AzureTables:
         path = _row_path(table, entity.partition, entity.row)
         return await self._write("table merge", "PATCH", path, entity, {**_WRITES, "if-match": etag or _ANY})
 
+    async def merge_with(self, table: str, entity: Entity, others: Sequence[Entity], *, etag: str) -> None:
+        """See the port."""
+        from azure.core import MatchConditions
+
+        same = {"mode": "merge", "etag": etag, "match_condition": MatchConditions.IfNotModified}
+        rows = [("upsert", _fields(other), {"mode": "replace"}) for other in others]
+        client = self._client(table)
+        async with Boundary("table merge_with"):
+            await client.submit_transaction([("update", _fields(entity), same), *rows])
+
     async def upsert(self, table: str, entity: Entity) -> str:
         """See the port."""
         path = _row_path(table, entity.partition, entity.row)

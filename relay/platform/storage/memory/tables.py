@@ -106,6 +106,11 @@ class MemoryTables:
         merged = msgspec.structs.replace(entity, properties={**known.properties, **entity.properties})
         return self._table(table).put(self._written(merged))
 
+    async def merge_with(self, table: str, entity: Entity, others: Sequence[Entity], *, etag: str) -> None:
+        """See the port."""
+        await self.merge(table, entity, etag=etag)
+        await self.upsert_all(table, others)
+
     async def upsert(self, table: str, entity: Entity) -> str:
         """See the port."""
         return self._table(table).put(self._written(entity))
