@@ -302,14 +302,12 @@ async def test_erased_message_is_not_checked_with_its_provider() -> None:
     assert place.memory.tables.rows(PENDING) == []
 
 
-async def report(place: Place, batch: str) -> None:
-    """Report a bounce, and apply it."""
+async def report(place: Place, batch: str, kind: str = "bounced") -> None:
+    """Report an event, and apply it."""
     record = await place.journal.read(batch)
     name = record.message_id(0, record.entry())
-    bounced = ProviderEvent(
-        kind="bounced", at=START, key="late", provider="sendgrid", message=name, recipient=ADA, bounce_class="address"
-    )
-    await place.events.enqueue([bounced])
+    event = ProviderEvent(kind=kind, at=START, key="late", provider="sendgrid", message=name, recipient=ADA)
+    await place.events.enqueue([event])
     [entry] = await place.memory.queues.receive(QUEUE)
     await place.events.apply(entry.body)
 
@@ -330,12 +328,23 @@ async def test_concurrent_event_is_hidden_and_deleted_by_a_repeat(place: Place) 
 
     # The event handler has read the record; the erasure runs; then the handler writes its event.
     place.tables.before("upsert", first)
-    await report(place, batch)
+    await report(place, batch, "processed")
     assert (await place.journal.history(batch))[1] == []
     assert await traces(place.memory, ADA) != []
     place.time.move(EVENTS_DELETED_AGAIN.total_seconds() - 1)
     assert await erase(place, "other@else.example") == ErasureStep()
     assert [row.row for row in place.memory.tables.rows(TABLE)] == ["batch"]
+
+
+async def test_concurrent_event_that_changes_the_record_is_not_written(place: Place) -> None:
+    batch = await place.send(to_ada())
+
+    async def first() -> None:
+        await erase(place)
+
+    place.tables.before("merge_with", first)
+    await report(place, batch)
+    assert await traces(place.memory, *TRACES) == []
 
 
 async def test_events_are_deleted_again_only_for_an_hour(place: Place) -> None:
