@@ -18,7 +18,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `message` has the content of its attachments in memory, except those given by id: they have `blob` (that id) and, unless
     the caller renamed them, an empty `name`. Domains of addresses are lower-case A-labels. `send_at` is in the future
     (aware UTC) or None. With `template`, text and html are still missing. `file_names` are those of the files within a raw
-    message, `other_senders` its senders beside From, by the target of their field.
+    message or an attached one, `opaque_parts` what those of its parts are whose files cannot be seen. `other_senders` are a raw
+    message's senders beside From, by the target of their field.
     """
 
     message: Message
@@ -33,6 +34,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     template: str | None = None
     variables: Mapping[str, Any] = {}
     file_names: tuple[str, ...] = ()
+    opaque_parts: tuple[str, ...] = ()
     other_senders: Mapping[str, Sequence[Address]] = {}
 
 

@@ -16,6 +16,7 @@ from relay.clients.registry import Client, Policy
 from relay.core.errors import Problem, Refusal
 from relay.core.model import Address, Message, Submission
 from relay.core.settings import DEFAULT_LANE, Settings
+from relay.mime.file_names import files_in_text, kinds_of, readings
 from relay.mime.size import attachments_size, estimate_size
 from relay.routes import capabilities, routing
 
@@ -145,11 +146,7 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
     for option in () if policy.may_bypass_suppressions else _bypasses(message):
         text = "This client may not bypass suppressions (policy: may_bypass_suppressions)."
         forbid("bypass_not_allowed", option, text)
-    names = (*(attachment.name for attachment in message.attachments), *draft.file_names)
-    for number, name in enumerate(names):
-        if _is_refused(name, policy):
-            text = "Attachments of this type are refused (policy: refused_attachments)."
-            forbid("attachment_not_allowed", f"attachments[{number}].name", text)
+    found += _file_problems(draft, policy)
     return found
 
 
@@ -177,10 +174,34 @@ def _bypasses(message: Message) -> Sequence[str]:
     return [f"options.sendgrid.{name}" for name in bypasses(options)]
 
 
+def _file_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
+    """Yield the files that the policy refuses, and what may hold such files and cannot be looked into."""
+    if not policy.refused_attachments:
+        return
+    message = draft.message
+    of_raw = message.raw is not None
+    names = [(f"attachments[{number}].name", each.name) for number, each in enumerate(message.attachments)]
+    inner = enumerate(draft.file_names)
+    names += [(f"attachments[{number}].name" if of_raw else "attachments", name) for number, name in inner]
+    kinds = [("body" if of_raw else "attachments", kind) for kind in draft.opaque_parts]
+    for number, each in enumerate(message.attachments):
+        kinds += [(f"attachments[{number}].type", kind) for kind in kinds_of(each)]
+    for target, text in (("text", message.text), ("html", message.html), ("calendar", message.calendar)):
+        within = files_in_text(text, f"text/{target}")
+        names += [(target, name) for name in within.names]
+        kinds += [(target, kind) for kind in within.opaque]
+    for target, name in names:
+        if _is_refused(name, policy):
+            text = "Attachments of this type are refused (policy: refused_attachments)."
+            yield Problem(code="attachment_not_allowed", target=target, message=text)
+    for target, kind in kinds:
+        text = f"The files in {kind} cannot be checked (policy: refused_attachments). Attach the files themselves."
+        yield Problem(code="attachment_not_allowed", target=target, message=text)
+
+
 def _is_refused(name: str, policy: Policy) -> bool:
-    # Windows ignores dots and spaces at the end of a name.
-    name = name.rstrip(". ").lower()
-    return any(fnmatchcase(name, pattern.lower()) for pattern in policy.refused_attachments)
+    patterns = [pattern.lower() for pattern in policy.refused_attachments]
+    return any(fnmatchcase(reading, pattern) for reading in readings(name) for pattern in patterns)
 
 
 def _senders(draft: Draft) -> Iterator[tuple[str, str, Address]]:

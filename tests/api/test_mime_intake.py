@@ -421,6 +421,15 @@ async def test_policy_applies_to_from_and_recipients(relay: Harness) -> None:
         "X-Text: a\n\n--b\0\nContent-Disposition: attachment; filename=tool.exe",
         "X-Text: a\n\n--\0b\nContent-Disposition: attachment; filename=tool.exe",
         "X-Text: a\n\n--bc\nContent-Disposition: attachment; filename=tool.exe",
+        "Content-Disposition: attachment; filename*=utf-8''tool.exe%E2%80%8B",
+        'Content-Disposition: attachment; filename="tool.exe::$DATA"',
+        'Content-Disposition: attachment; filename="tool.exe/"',
+        "Content-Type: application/ms-tnef; name=winmail.dat\nContent-Disposition: attachment; filename=a.dat",
+        "Content-Type: message/partial; id=a; number=1; total=2",
+        'Content-Type: message/external-body; access-type=URL; URL="https://example.com/a"\n\nContent-Type: application/pdf',
+        "Content-Type: text/plain\n\nHi\nbegin-base64 644 tool.exe\nTVo=\n====",
+        "Content-Type: application/octet-stream\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 tool.exe\n#0V%T\n`\nend",
+        "Content-Type: text/calendar; method=REQUEST\n\nATTACH;VALUE=BINARY;\n X-FILENAME=tool.exe:TVo=",
     ],
 )
 async def test_policy_applies_to_attached_files(relay: Harness, fields: str) -> None:

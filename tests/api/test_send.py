@@ -232,6 +232,16 @@ async def test_number_of_reported_problems_is_limited(relay: Harness) -> None:
     assert len(response.problems) == 1001
 
 
+async def test_file_within_an_attached_message_is_refused(relay: Harness) -> None:
+    inner = b"Content-Type: application/octet-stream; name=tool.exe\n\nMZ"
+    attached = file(name="a.eml", type="message/rfc822", content=inner)
+    response = await relay.call("POST", "/v1/messages", json=message(attachments=[attached]))
+    assert (response.status, response.problems) == (403, [("attachment_not_allowed", "attachments")])
+    batch = {"defaults": {"attachments": [attached]}, "messages": [message()]}
+    response = await relay.call("POST", "/v1/messages/batch", json=batch)
+    assert [each[0] for each in response.problems] == ["attachment_not_allowed"]
+
+
 async def test_attachments_arrive_unchanged(relay: Harness) -> None:
     content = bytes(range(256)) * 400
     logic_apps = {"$content-type": "application/pdf", "$content": file(b"%PDF-1.7")["content"]}

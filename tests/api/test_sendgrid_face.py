@@ -177,6 +177,16 @@ async def test_policy_refusal_names_each_field(relay: Harness) -> None:
     ]
 
 
+async def test_file_that_cannot_be_checked_is_refused_at_its_field(relay: Harness) -> None:
+    inner = base64.b64encode(b"Content-Type: application/octet-stream; name=tool.exe\n\nMZ").decode()
+    files = [
+        {"content": "aGk=", "filename": "a", "type": "application/ms-tnef"},
+        {"content": inner, "filename": "a.eml", "type": "message/rfc822"},
+    ]
+    response = await post(relay, attachments=files)
+    assert (response.status, fields(response)) == (403, ["attachments", "attachments.0.type"])
+
+
 async def test_option_that_no_route_carries_is_refused_by_name(relay: Harness) -> None:
     response = await post(
         relay,

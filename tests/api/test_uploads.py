@@ -240,3 +240,9 @@ async def test_missing_last_part_is_detected_by_the_size(relay: Harness) -> None
         assert (response.status, response.error["code"]) == (status, code)
     await part(relay, name, 2, b"two")
     assert (await relay.call("POST", f"/v1/attachments/{name}/complete?size=6")).json["size"] == 6
+
+
+async def test_uploaded_message_is_refused_if_its_files_are_to_be_checked(relay: Harness) -> None:
+    response = await upload(relay, b"Subject: x\n\nHi\n", "?name=a.eml", headers={"Content-Type": "message/rfc822"})
+    sent = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": response.json["id"]}]))
+    assert (sent.status, sent.problems) == (403, [("attachment_not_allowed", "attachments[0].type")])

@@ -248,7 +248,9 @@ def postfix(place: Place, tmp_path: Path) -> Path:
         "compatibility_level": "3.6",
         "queue_directory": str(tmp_path / "queue"),
         "data_directory": str(tmp_path / "data"),
-        "maillog_file": "/dev/stdout",
+        # Its first choice, /dev/stdout, is for a Postfix in the foreground only (postfix.org/MAILLOG_README.html).
+        "maillog_file": str(tmp_path / "log"),
+        "maillog_file_prefixes": str(tmp_path),
         "relayhost": f"[127.0.0.1]:{place.port}",
         "myhostname": "web1.example.com",
         "mydestination": "",

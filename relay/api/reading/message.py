@@ -5,6 +5,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from relay.acceptance.draft import Draft, Limits
 from relay.api.problems import WHOLE, Problems
 from relay.api.reading import fields, json_text
@@ -14,7 +16,8 @@ from relay.api.reading.body import check_shape
 from relay.api.reading.defaults import NO_DEFAULTS, Defaults, Reader
 from relay.api.reading.headers import read_headers
 from relay.api.shapes.requests import MessageRequest
-from relay.core.model import Address, DeliveryGuarantee, Message
+from relay.core.model import Address, Attachment, DeliveryGuarantee, Message
+from relay.mime.file_names import Files, files_in_attachments
 from relay.mime.size import estimate_size
 from relay.mime.writing.calendar import calendar_problem
 from relay.providers.registry import MODULES, option_problems
@@ -55,6 +58,7 @@ def read_message(
     def read[T](name: str, reader: Reader[T]) -> T:
         return defaults.read(value, name, reader, problems, limits)
 
+    files = read("attachments", _read_files)
     to, cc, bcc = (read(name, reader) for name, reader in _RECIPIENTS.items())
     _check_recipients(value, (*to, *cc, *bcc), problems, limits)
     message = Message(
@@ -69,7 +73,7 @@ def read_message(
         text_from_html=not _text(value.get("text")) and value.get("text_from_html") is not False,
         calendar=_calendar(value.get("calendar"), problems),
         headers=read("headers", read_headers),
-        attachments=read("attachments", read_attachments),
+        attachments=files.attachments,
         tags=fields.read_tags(value.get("tags"), problems, limits),
         metadata=fields.read_metadata(value.get("metadata"), problems, limits),
         return_path=_return_path(value.get("return_path"), problems, limits),
@@ -88,6 +92,8 @@ def read_message(
         dry_run=value.get("dry_run") is True,
         template=template,
         variables=read("variables", _read_variables),
+        file_names=files.within.names,
+        opaque_parts=files.within.opaque,
     )
 
 
@@ -98,6 +104,18 @@ def _read_recipients(name: str, value: Any, problems: Problems, limits: Limits) 
 _RECIPIENTS: Mapping[str, Reader[list[Located]]] = {
     name: partial(_read_recipients, name) for name in ("to", "cc", "bcc")
 }
+
+
+class _Files(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's attachments, and the files within them."""
+
+    attachments: tuple[Attachment, ...]
+    within: Files
+
+
+def _read_files(value: Any, problems: Problems, limits: Limits) -> _Files:
+    attachments = read_attachments(value, problems, limits)
+    return _Files(attachments=attachments, within=files_in_attachments(attachments))
 
 
 def _read_reply_to(value: Any, problems: Problems, limits: Limits) -> tuple[Address, ...]:

@@ -26,6 +26,7 @@ from relay.api.sendgrid.shape import SendGridMail, read
 from relay.api.sendgrid.substitutions import NO_TAGS, TagSets
 from relay.core.model import Address
 from relay.core.shape.check import member_names
+from relay.mime.file_names import files_in_attachments
 from relay.platform.concurrency import run_sized
 from relay.providers.sendgrid.options import SharedOptions
 
@@ -92,13 +93,15 @@ def _common(mail: Mapping[str, Any], now: datetime, problems: Problems, limits: 
         text = "SendGrid has retired this setting. Use personalizations.0.bcc, which the policy checks."
         problems.add("not_applicable", "mail_settings.bcc", text)
     sender = parts.read_person(mail["from"], "from", problems, limits) if mail.get("from") else None
+    attachments = parts.read_files(mail.get("attachments", ()), problems, limits)
     return Common(
         mail=mail,
         tags=TagSets(mail.get("sections", {})) if _has_tags(mail) else None,
         sender=sender or _NO_ADDRESS,
         subject=_subject_of_all(mail, problems, limits),
         content=content,
-        attachments=parts.read_files(mail.get("attachments", ()), problems, limits),
+        attachments=attachments,
+        files=files_in_attachments(attachments),
         headers=parts.read_own_headers(mail.get("headers", {}), "headers", problems, limits),
         categories=parts.read_categories(mail.get("categories", ()), problems),
         reply_to=() if _has_tags(mail) else read_reply_to(mail, NO_TAGS, problems, limits),

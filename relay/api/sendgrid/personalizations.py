@@ -13,6 +13,7 @@ from relay.api.problems import Problems
 from relay.api.sendgrid import parts
 from relay.api.sendgrid.substitutions import NO_TAGS, Tags, TagSets, TooMuch
 from relay.core.model import Address, Attachment, Message
+from relay.mime.file_names import Files
 from relay.mime.size import estimate_size
 
 _CHUNK = 20
@@ -44,6 +45,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     content: parts.Content
     attachments: tuple[Attachment, ...]
+    files: Files
     headers: Mapping[str, str]
     categories: tuple[str, ...]
     reply_to: tuple[Address, ...]
@@ -151,9 +153,8 @@ def _personalized(common: Common, block: Block, field: str) -> PersonalizedDraft
     send_at = common.send_at
     if "send_at" in block:
         send_at = parts.read_time(block["send_at"], f"{field}.send_at", common.now, common.problems, common.limits)
-    return PersonalizedDraft(
-        draft=Draft(message=message, send_at=send_at), field=field, own=frozenset(block), size=size
-    )
+    draft = Draft(message=message, send_at=send_at, file_names=common.files.names, opaque_parts=common.files.opaque)
+    return PersonalizedDraft(draft=draft, field=field, own=frozenset(block), size=size)
 
 
 def _message(common: Common, block: Block, field: str, tags: Tags) -> Message:

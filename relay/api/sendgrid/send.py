@@ -28,7 +28,7 @@ from relay.providers.sendgrid.options import demands
 _CHUNK = 20
 """Decide this many messages before yielding to other requests."""
 _RECIPIENT = re.compile(r"(to|cc|bcc)\[(\d+)\]")
-_FILE = re.compile(r"attachments\[(\d+)\]\.name")
+_FILE = re.compile(r"attachments\[(\d+)\]\.(name|type)")
 
 
 async def send(call: Call) -> Response:
@@ -111,7 +111,9 @@ def _field(personalized: PersonalizedDraft, target: str) -> str:
     if recipient := _RECIPIENT.fullmatch(target):
         return f"{personalized.field}.{recipient[1]}.{recipient[2]}.email"
     if file := _FILE.fullmatch(target):
-        return f"attachments.{file[1]}.filename"
+        return f"attachments.{file[1]}.{'filename' if file[2] == 'name' else 'type'}"
+    if target == "attachments":
+        return target
     return personalized.field
 
 

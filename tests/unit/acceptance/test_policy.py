@@ -43,6 +43,31 @@ def faults(refused: Refusal) -> list[tuple[str, str]]:
     return [(problem.code, problem.target) for problem in refused.problems]
 
 
+@pytest.mark.parametrize(
+    ("message", "target"),
+    [
+        ({"text": "Hi\nbegin 644 tool.exe\n#0V%T\n`\nend\n"}, "text"),
+        ({"html": "<pre>\nbegin-base64 644 tool.exe\nTVo=\n====\n</pre>"}, "html"),
+        ({"calendar": "BEGIN:VCALENDAR\nMETHOD:REQUEST\nATTACH;X-FILENAME=tool.exe:TVo=\nEND:VCALENDAR"}, "calendar"),
+        ({"attachments": (Attachment(name="tool.ex\u200be"),)}, "attachments[0].name"),
+        ({"attachments": (Attachment(name="a"), Attachment(name="tool.exe::$DATA"))}, "attachments[1].name"),
+        ({"attachments": (Attachment(name="a.dat", type="application/ms-tnef"),)}, "attachments[0].type"),
+        ({"attachments": (Attachment(name="winmail.dat"),)}, "attachments[0].type"),
+        ({"attachments": (Attachment(name="a", type="message/partial"),)}, "attachments[0].type"),
+    ],
+)
+def test_refused_file_is_found_wherever_a_program_may_show_it(message: dict[str, Any], target: str) -> None:
+    refused = refusal(message=message_of(**message))
+    assert faults(refused) == [("attachment_not_allowed", target)]
+    decide(Policy(refused_attachments=()), message_of(**message))
+
+
+def test_files_within_attachments_are_refused() -> None:
+    refused = refusal(file_names=("a.pdf", "tool.exe"), opaque_parts=("a piece of a message (message/partial)",))
+    assert faults(refused) == [("attachment_not_allowed", "attachments")] * 2
+    assert "message/partial" in refused.problems[1].message
+
+
 BYPASS = {"sendgrid": {"mail_settings": {"bypass_list_management": {"enable": True}, "footer": {"enable": True}}}}
 
 

@@ -1,23 +1,19 @@
-"""Find the file names in a finished message, for the policy.
+"""Find the files in a finished message, for the policy.
 
 Mail programs differ in how they read an oddly written name, so this reads each name in every known way. A part whose place or
 type they read differently is refused.
 """
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from relay.api.problems import Problems, member
-from relay.mime import encoded_words, parameters, parts
+from relay.mime import encoded_words, file_names, parameters, parts
+from relay.mime.file_names import Files
 from relay.mime.parts import Mail, Overflow, Part, field_text
-from relay.mime.raw import Field
 
 MAX_FIELD, MAX_FIELDS = parameters.MAX_VALUE, 262_144
 """Characters of one Content-Type or Content-Disposition, and of all."""
-_FIELDS = ("content-disposition", "content-type")
-_ONCE = (*_FIELDS, "content-transfer-encoding")
-_UUENCODED = re.compile(rb"(?m)^begin [0-7]{3,4} ([^\r\n]{1,255})")
-"""A file in a text, which Outlook and other programs show as an attachment (POSIX uuencode)."""
+_ONCE = (*file_names.FIELDS, "content-transfer-encoding")
 _EXCEEDED = {
     Overflow.DEPTH: ("too_deep", f"The parts of the message are nested too deeply (limit {parts.MAX_DEPTH})."),
     Overflow.PARTS: ("too_many", f"Too many parts (limit {parts.MAX_PARTS})."),
@@ -25,31 +21,31 @@ _EXCEEDED = {
 }
 
 
-def read_file_names(raw: bytes, problems: Problems) -> tuple[str, ...]:
-    """Return every file name of every part; note parts and names that are ambiguous or cannot be read, and too many of them."""
-    names = _read(raw, problems)
+def read_files(raw: bytes, problems: Problems) -> Files:
+    """Return the files of every part; note parts and names that are ambiguous or cannot be read, and too many of them."""
+    found = _read(raw, problems)
     if b"\0" in raw and not problems.found:
         # RFC 5322 has no NUL, and some servers drop it. Then other lines may be fields and boundaries.
-        names |= _read(raw.replace(b"\0", b""), problems)
-    return tuple(names)
+        found += _read(raw.replace(b"\0", b""), problems)
+    return file_names.joined(found)
 
 
-def _read(raw: bytes, problems: Problems) -> dict[str, None]:
+def _read(raw: bytes, problems: Problems) -> list[Files]:
     mail = parts.parse(raw)
     if _exceeds(mail, problems):
-        return {}
-    names = dict.fromkeys(_names_in(mail.similar))
+        return []
+    files = [Files(names=tuple(file_names.names_in(mail.similar)))]
     for part in mail.root.walk():
         _note_problems(part, problems)
-        found = dict.fromkeys(_names(part))
-        if not _are_readable(part, found):
+        found = file_names.files_of(part)
+        if not _are_readable(part, found.names):
             problems.add("invalid_file_name", "body", f"Part {part.number} has a file name in an unknown charset.")
-        names |= found
-    return names
+        files.append(found)
+    return files
 
 
 def _are_readable(part: Part, names: Iterable[str]) -> bool:
-    own = (field_text(field) for field in part.fields if field.name in _FIELDS)
+    own = (field_text(field) for field in part.fields if field.name in file_names.FIELDS)
     return all(map(encoded_words.is_readable, names)) and all(map(parameters.has_readable_names, own))
 
 
@@ -58,7 +54,7 @@ def _exceeds(mail: Mail, problems: Problems) -> bool:
     for overflow in sorted(mail.exceeded):
         code, text = _EXCEEDED[overflow]
         problems.add(code, "body", text)
-    sizes = [len(field.line) for part in mail.root.walk() for field in part.fields if field.name in _FIELDS]
+    sizes = [len(field.line) for part in mail.root.walk() for field in part.fields if field.name in file_names.FIELDS]
     if sum(sizes) > MAX_FIELDS or max(sizes, default=0) > MAX_FIELD:
         text = (
             f"Content-Type and Content-Disposition are too long (limit {MAX_FIELD} bytes, {MAX_FIELDS} in all parts)."
@@ -82,16 +78,3 @@ def _note_problems(part: Part, problems: Problems) -> None:
         ):  # the message's own: see its header
             text = f"Part {part.number} has several {name.title()} fields, which mail programs read differently."
             problems.add("duplicate_header", "body", text)
-
-
-def _names(part: Part) -> Iterator[str]:
-    yield from _names_in(part.fields)
-    if part.type.startswith("text/"):
-        for found in _UUENCODED.finditer(part.content):
-            yield found[1].decode("utf-8", "replace").strip()
-
-
-def _names_in(fields: Iterable[Field]) -> Iterator[str]:
-    for field in fields:
-        if field.name in _FIELDS:
-            yield from sorted(parameters.file_names(field_text(field)))

@@ -15,7 +15,7 @@ from relay.api.http import Request
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading import fields
 from relay.api.reading.addresses import EMPTY_SENDER, read_mailbox, read_mailboxes
-from relay.api.reading.raw.files import read_file_names
+from relay.api.reading.raw.files import read_files
 from relay.api.reading.raw.header import CheckedHeader, read_head
 from relay.clients import idempotency
 from relay.core.errors import Refusal
@@ -152,6 +152,7 @@ def _with_options(
     message: Message, query: Mapping[str, str], now: datetime, problems: Problems, limits: Limits
 ) -> Draft:
     tags = [tag for tag in query.get("tags", "").split(",") if tag]
+    files = read_files(message.raw or b"", problems)
     delivery = _choice(query, "delivery", tuple(map(str, DeliveryGuarantee)), problems)
     return Draft(
         message=msgspec.structs.replace(message, tags=fields.read_tags(tags, problems, limits)),
@@ -161,7 +162,8 @@ def _with_options(
         send_at=fields.read_moment(_number(query.get("send_at")), now, problems, limits),
         expires_in_seconds=_expiry(query, problems, limits),
         dry_run=_choice(query, "dry_run", (*_YES, *_NO), problems) in _YES,
-        file_names=read_file_names(message.raw or b"", problems),
+        file_names=files.names,
+        opaque_parts=files.opaque,
     )
 
 
