@@ -1,8 +1,13 @@
 """Read a file of a pickup folder, in which applications leave mail for a server to take.
 
-.NET's SmtpClient and IIS write the envelope into the header (`X-Sender`, one `X-Receiver` for each recipient) and double the dot
-at the beginning of lines, as in SMTP. Sources: learn.microsoft.com/exchange/mail-flow/pickup-directory-and-replay-directory
-(the fields, and the parameters after an address); RFC 5321 section 4.5.2 (dots).
+.NET's SmtpClient and other clients of IIS write the envelope into the header (`X-Sender`, one `X-Receiver` for each recipient),
+which the SMTP service of IIS reads in its pickup folder (learn.microsoft.com/previous-versions/office/developer/
+exchange-server-2003/ms875938(v=exchg.65), `recipientlist`), and double the dot at the beginning of lines, as in SMTP (RFC 5321
+section 4.5.2).
+
+Exchange has two folders (learn.microsoft.com/exchange/pickup-directory-and-replay-directory-exchange-2013-help): Pickup takes the
+recipients from To, Cc and Bcc; `X-Sender` and `X-Receiver`, with parameters for delivery reports, belong to Replay, as do the
+fields of `_OF_REPLAY`. This reads both.
 """
 
 import re
@@ -16,6 +21,11 @@ from relay.mime.parts import field_text
 _PATH = re.compile(r'<((?:"(?:[^"\\]|\\.)*+"|[^<>"])*+)>|((?:"(?:[^"\\]|\\.)*+"|[^\s"])++)', re.DOTALL)
 _DOTS = re.compile(rb"(?m)^\.\.")
 _LONE = re.compile(rb"(?m)^\.(?![.])")
+_ENVELOPE = ("x-sender", "x-receiver")
+_OF_REPLAY = frozenset((
+    "x-createdby", "x-endofinjectedxheaders", "x-extendedmessageprops", "x-helodomain", "x-source", "x-sourceipaddress",
+))  # fmt: skip
+"""Fields that a gateway or an export from Exchange writes for the Replay directory. They are not part of the mail."""
 
 
 class PickupMail(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +46,8 @@ def read_pickup(content: bytes) -> PickupMail:
     senders = [_address(field) for field in fields if field.name == "x-sender"]
     recipients = [_address(field) for field in fields if field.name == "x-receiver"]
     is_envelope = bool(senders or recipients)
-    kept = b"".join(field.line for field in fields if field.name not in ("x-sender", "x-receiver"))
+    dropped = {*_ENVELOPE, *_OF_REPLAY} if is_envelope else set(_ENVELOPE)
+    kept = b"".join(field.line for field in fields if field.name not in dropped)
     return PickupMail(
         mail=b"".join([kept, b"\r\n", _without_dots(body) if is_envelope else body]),
         sender=senders[0] if senders else None,

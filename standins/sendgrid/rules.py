@@ -33,6 +33,7 @@ RESERVED_HEADERS = frozenset(
         "bcc",
     )
 )
+"""Headers that a mail may not set: github.com/sendgrid/sendgrid-oai, oai.yaml, `headers` of POST /mail/send."""
 _ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+|\"[^\"\r\n]+\"@[^\s@<>,;\"]+")
 _INVITATION = re.compile(r"text/calendar; method=[A-Za-z]+", re.IGNORECASE)
 """The one type with a parameter that the service takes (github.com/sendgrid/sendgrid-ruby/issues/298)."""

@@ -239,7 +239,8 @@ async def test_file_within_an_attached_message_is_refused(relay: Harness) -> Non
     assert (response.status, response.problems) == (403, [("attachment_not_allowed", "attachments")])
     batch = {"defaults": {"attachments": [attached]}, "messages": [message()]}
     response = await relay.call("POST", "/v1/messages/batch", json=batch)
-    assert [each[0] for each in response.problems] == ["attachment_not_allowed"]
+    [problem] = response.json["value"][0]["error"]["details"]
+    assert problem["code"] == "attachment_not_allowed"
 
 
 async def test_attachments_arrive_unchanged(relay: Harness) -> None:

@@ -31,7 +31,8 @@ _INVITATION = re.compile(
     re.IGNORECASE,
 )
 _NOT_RESERVED = frozenset(("message-id", "date", "sender", "return-path"))
-"""Not in the vendor's list of reserved headers (twilio.com/docs/sendgrid/api-reference/mail-send, "headers")."""
+"""Not in the vendor's list of reserved headers (twilio.com/docs/sendgrid/api-reference/mail-send/mail-send, `headers`; the same
+list in the vendor's own description, github.com/sendgrid/sendgrid-oai)."""
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)

@@ -50,3 +50,11 @@ def test_doubled_dots_become_one_unless_a_line_shows_otherwise(body: bytes, mail
 
 def test_file_without_an_envelope_keeps_its_dots_and_its_header() -> None:
     assert read_pickup(HEAD + b"\r\n..a\r\n") == PickupMail(mail=HEAD + b"\r\n..a\r\n")
+
+
+def test_fields_of_the_replay_folder_are_removed_with_its_envelope() -> None:
+    replay = b"X-CreatedBy: MSExchange15\r\nX-HeloDomain: web1.corp.example\r\nX-SourceIPAddress: 10.0.0.4\r\n"
+    sender = b"X-Receiver: <ada@example.org> NOTIFY=SUCCESS,FAILURE ORcpt=rfc822;ada@example.org\r\n"
+    found = read_pickup(sender + replay + HEAD + b"\r\nHi\r\n")
+    assert (found.mail, found.recipients) == (HEAD + b"\r\nHi\r\n", ("ada@example.org",))
+    assert read_pickup(replay + HEAD + b"\r\nHi\r\n").mail == replay + HEAD + b"\r\nHi\r\n"
