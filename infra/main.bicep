@@ -116,6 +116,11 @@ param relayRetentionDays int = 14
 @description('RELAY_AUDIT_DAYS')
 param relayAuditDays int = 400
 
+@minValue(0)
+@maxValue(146000)
+@description('RELAY_AUDIT_ARCHIVE: keep an immutable copy of the audit log for this many days. 0: no copy.')
+param auditArchiveDays int = 0
+
 @description('RELAY_MAX_MESSAGE_BYTES')
 param relayMaxMessageBytes int = 31457280
 
@@ -231,6 +236,7 @@ module storage 'storage.bicep' = {
     sku: storageSku
     lanes: relayLanes
     retentionDays: relayRetentionDays
+    auditArchiveDays: auditArchiveDays
     appPrincipalId: identity.outputs.principalId
     adminPrincipalId: principalId
     adminPrincipalType: principalType
@@ -325,6 +331,7 @@ module app 'app.bicep' = {
       RELAY_ATTEMPT_SECONDS: string(relayAttemptSeconds)
       RELAY_RETENTION_DAYS: string(relayRetentionDays)
       RELAY_AUDIT_DAYS: string(relayAuditDays)
+      RELAY_AUDIT_ARCHIVE: auditArchiveDays > 0 ? 'true' : ''
       RELAY_INSTANCE_MEMORY_MB: string(instanceMemoryMB)
       RELAY_MAX_MESSAGE_BYTES: string(relayMaxMessageBytes)
       RELAY_MAX_WAITING_MESSAGES: string(relayMaxWaitingMessages)

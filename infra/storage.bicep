@@ -5,6 +5,8 @@ param tags object
 param sku string
 param lanes object
 param retentionDays int
+@description('Days for which blobs of the audit archive cannot be changed or deleted. 0: no archive.')
+param auditArchiveDays int
 param appPrincipalId string
 param adminPrincipalId string
 param adminPrincipalType string
@@ -46,6 +48,7 @@ var tables = [
   'webhooklog'
 ]
 var containers = [
+  'audit'
   'content'
   'attachments'
   'inbox'
@@ -132,6 +135,23 @@ module account 'br/public:avm/res/storage/storage-account:0.33.0' = {
       }
     ]
   }
+}
+
+// A blob a day, written once (relay/operations/audit/retention.py). The policy is created unlocked; who locks it makes it permanent
+// (learn.microsoft.com/azure/storage/blobs/immutable-time-based-retention-policy-overview).
+resource auditContainer 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' existing = {
+  name: 'strelay${token}/default/audit'
+}
+
+resource auditPolicy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = if (auditArchiveDays > 0) {
+  parent: auditContainer
+  name: 'default'
+  properties: {
+    immutabilityPeriodSinceCreationInDays: auditArchiveDays
+    allowProtectedAppendWrites: false
+    allowProtectedAppendWritesAll: false
+  }
+  dependsOn: [account]
 }
 
 output name string = account.outputs.name

@@ -7,6 +7,7 @@ from relay.bootstrap.use_cases import UseCases
 
 if TYPE_CHECKING:
     from relay.operations.audit.log import AuditLog
+    from relay.operations.audit.retention import AuditRetention
     from relay.operations.deleted_clients import DeletedClients
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
@@ -120,6 +121,20 @@ class Operations(UseCases):
         return AuditLog(self.storage.tables, days=self.settings.audit_days, clock=self.clock)
 
     @cached_property
+    def audit_retention(self) -> "AuditRetention":
+        """Archives and deletes records of the audit log."""
+        from relay.operations.audit.retention import AuditRetention
+
+        settings = self.settings
+        return AuditRetention(
+            self.audit_log,
+            self.storage.blobs,
+            is_archived=settings.audit_archive,
+            days=settings.audit_days,
+            clock=self.clock,
+        )
+
+    @cached_property
     def deleted_clients(self) -> "DeletedClients":
         """Deletes clients with what belongs to them."""
         from relay.operations.deleted_clients import DeletedClients
@@ -197,7 +212,7 @@ class Operations(UseCases):
         return Nightly(
             poison_queues=self.poison_queues,
             deleted_clients=self.deleted_clients,
-            audit_log=self.audit_log,
+            audit=self.audit_retention,
             purge=self.purge,
             suppressions=self.suppressions,
             webhooks=self.webhooks,

@@ -34,6 +34,8 @@ SETTINGS = (
         meaning="Maximum seconds of an attempt including its record; then it counts as interrupted. The host leases 600."),
     Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="Retention of records and content in days."),
     Setting(name="RELAY_AUDIT_DAYS", default="400", meaning="Retention of the audit log in days."),
+    Setting(name="RELAY_AUDIT_ARCHIVE", default="",
+        meaning="`true`: copy the audit log to the container `audit` every night, a blob a day. Empty: no archive."),
     Setting(name="RELAY_INSTANCE_MEMORY_MB", default="2048",
         meaning="Memory of an instance in MB. It limits the bytes accepted and delivered at once. Azure: set by the deployment."),
     Setting(name="RELAY_MAX_MESSAGE_BYTES", default="31457280",
@@ -167,6 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_vault_url: str
     attempt_seconds: int = 480
     audit_days: int = 400
+    audit_archive: bool = False
     instance_memory_mb: int = 2048
     sendgrid_event_keys: tuple[str, ...] = ()
     event_grid_secret: str = ""

@@ -69,6 +69,7 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
         attempt_seconds=_number(environment, "RELAY_ATTEMPT_SECONDS", 10, 540, problems),
         retention_days=_number(environment, "RELAY_RETENTION_DAYS", 1, 365, problems),
         audit_days=_number(environment, "RELAY_AUDIT_DAYS", 1, 3650, problems),
+        audit_archive=_text(environment, "RELAY_AUDIT_ARCHIVE").lower() == "true",
         instance_memory_mb=memory_mb,
         max_message_bytes=min(max_message_bytes, memory_limits(memory_mb).body_bytes),
         max_waiting_messages=_number(environment, "RELAY_MAX_WAITING_MESSAGES", 32, 100_000, problems),

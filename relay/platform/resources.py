@@ -42,6 +42,8 @@ TABLES = (
     WEBHOOK_LOG_TABLE,
 )
 
+AUDIT_CONTAINER = "audit"
+"""The archive of the audit log, if there is one."""
 CONTENT_CONTAINER = "content"
 """Content of messages that does not fit into a queue entry."""
 ATTACHMENTS_CONTAINER = "attachments"
@@ -50,7 +52,7 @@ INBOX_CONTAINER = "inbox"
 """Mail that the capture provider stores."""
 UNREADABLE_CONTAINER = "unreadable"
 """Queue entries that could not be decoded."""
-CONTAINERS = (CONTENT_CONTAINER, ATTACHMENTS_CONTAINER, INBOX_CONTAINER, UNREADABLE_CONTAINER)
+CONTAINERS = (AUDIT_CONTAINER, CONTENT_CONTAINER, ATTACHMENTS_CONTAINER, INBOX_CONTAINER, UNREADABLE_CONTAINER)
 
 EVENTS_QUEUE = "events"
 WEBHOOKS_QUEUE = "webhooks"

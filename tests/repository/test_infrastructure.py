@@ -14,7 +14,7 @@ from relay.core.entries import MAX_BATCH_MESSAGES
 from relay.core.memory import memory_limits
 from relay.core.settings import DEFAULT_LANES, SETTINGS, Lane
 from relay.operations.purge import ORPHAN_BLOBS
-from relay.platform.resources import CONTAINERS, TABLES, queues_of
+from relay.platform.resources import AUDIT_CONTAINER, CONTAINERS, TABLES, queues_of
 from relay.platform.storage.azure.settings import CONNECTION, Service
 from tests.repository.bicep_text import ROOT, bicep, members, modules, parameters, text_list, texts
 from tests.requirement_lines import lines_of
@@ -126,8 +126,8 @@ def test_every_parameter_can_be_set_in_the_azd_environment() -> None:
     assert len(set(PARAMETERS.values())) == len(PARAMETERS)
 
 
-OF_THE_DEPLOYMENT = {"RELAY_INSTANCE_MEMORY_MB": "instanceMemoryMB"}
-"""Settings that repeat a parameter of the platform."""
+OF_THE_DEPLOYMENT = {"RELAY_INSTANCE_MEMORY_MB": "instanceMemoryMB", "RELAY_AUDIT_ARCHIVE": "auditArchiveDays"}
+"""Settings that follow from a parameter of the platform."""
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,16 @@ def test_every_queue_table_and_container_is_created() -> None:
     assert text_list(STORAGE, "queues") == list(queues_of(DEFAULT_LANES))
     assert sorted(text_list(STORAGE, "tables")) == sorted(TABLES)
     assert sorted(text_list(STORAGE, "containers")) == sorted(CONTAINERS)
+
+
+def test_policy_of_the_audit_archive_is_on_when_the_app_writes_it() -> None:
+    assert in_azure()["RELAY_AUDIT_ARCHIVE"] == "auditArchiveDays > 0 ? 'true' : ''"
+    assert parameters(MAIN)["auditArchiveDays"] == "0"
+    assert f"/default/{AUDIT_CONTAINER}'" in STORAGE
+    assert re.search(
+        r"immutabilityPolicies@[\d-]+' = if \(auditArchiveDays > 0\) \{\n  parent: auditContainer", STORAGE
+    )
+    assert "allowProtectedAppendWrites: false\n    allowProtectedAppendWritesAll: false" in STORAGE
 
 
 def test_bicep_names_lane_queues_as_the_code_does() -> None:

@@ -4,7 +4,7 @@ A record is inserted before the effect of its call, with outcome `unknown`, and 
 is sent. Nothing else changes a record. Costs two writes a call; a page costs at most `MAX_QUERIES` queries of a thousand rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ from relay.operations.audit.record import (
     to_row,
 )
 from relay.platform.concurrency import NEVER, Deadline, Progress
-from relay.platform.storage.ports import Entity, Query, Tables, Value, delete_where
+from relay.platform.storage.ports import Entity, Query, Tables, Value, delete_where, every_row
 
 MAX_QUERIES = 4
 """Queries for a page whose filter matches few records: after them the page is short, and has a next one."""
@@ -78,6 +78,11 @@ class AuditLog:
             if cursor is None or len(found) == limit:
                 break
         return found, cursor
+
+    async def every(self, wanted: AuditFilter) -> AsyncIterator[AuditRecord]:
+        """Yield all records, newest first."""
+        async for row in every_row(self._tables, TABLE, _query(wanted)):
+            yield from_row(row)
 
     async def purge(self, deadline: Deadline = NEVER) -> Progress:
         """Delete the hours that ended before the retention. Reads nothing younger."""

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from relay.clients.suppressions import Suppressions
 from relay.events.webhooks.delivery import Webhooks
-from relay.operations.audit.log import AuditLog
+from relay.operations.audit.retention import AuditRetention
 from relay.operations.deleted_clients import DeletedClients
 from relay.operations.health_log import HealthLog
 from relay.operations.orphan_entries import OrphanEntries
@@ -76,7 +76,7 @@ class Nightly:
         *,
         poison_queues: PoisonQueues,
         deleted_clients: DeletedClients,
-        audit_log: AuditLog,
+        audit: AuditRetention,
         purge: Purge,
         suppressions: Suppressions,
         webhooks: Webhooks,
@@ -90,7 +90,7 @@ class Nightly:
             Step(name="deleted_clients", run=deleted_clients.clear, until_seconds=150.0),
             Step(name="suppressions", run=suppressions.purge, until_seconds=180.0),
             Step(name="webhooks", run=webhooks.purge, until_seconds=240.0),
-            Step(name="audit", run=audit_log.purge, until_seconds=270.0),
+            Step(name="audit", run=audit.run, until_seconds=270.0),
             Step(name="purge", run=purge.run, until_seconds=480.0),
         )
 
