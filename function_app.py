@@ -111,6 +111,16 @@ if os.environ.get("RELAY_BOUNCE_MAILBOXES"):
     app.function_name("read_mailboxes")(_timer(_read_mailboxes))
 
 
+async def _read_message_trace(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
+    """Every minute: read what became of mail from the message traces in RELAY_MESSAGE_TRACE."""
+    await relay().message_trace_timer.run()
+
+
+if os.environ.get("RELAY_MESSAGE_TRACE"):
+    _trace_timer = app.timer_trigger(arg_name="timer", schedule="45 * * * * *")
+    app.function_name("read_message_trace")(_trace_timer(_read_message_trace))
+
+
 @app.function_name("recover")
 @app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
 async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name

@@ -142,6 +142,9 @@ param relayEventGridSecret string = ''
 @description('RELAY_BOUNCE_MAILBOXES: mailboxes in Exchange Online that are read for bounces.')
 param relayBounceMailboxes array = []
 
+@description('RELAY_MESSAGE_TRACE: Exchange Online tenants whose message trace is read. Secrets are references such as vault:trace-secret.')
+param relayMessageTrace array = []
+
 @description('RELAY_SUPPRESSIONS: scope and duration of each reason.')
 param relaySuppressions object = {}
 
@@ -340,6 +343,7 @@ module app 'app.bicep' = {
       RELAY_SENDGRID_EVENT_KEYS: relaySendgridEventKeys
       RELAY_EVENT_GRID_SECRET: relayEventGridSecret
       RELAY_BOUNCE_MAILBOXES: empty(relayBounceMailboxes) ? '' : string(relayBounceMailboxes)
+      RELAY_MESSAGE_TRACE: empty(relayMessageTrace) ? '' : string(relayMessageTrace)
       RELAY_SUPPRESSIONS: empty(relaySuppressions) ? '' : string(relaySuppressions)
       RELAY_WEBHOOKS_ALLOW_LOOPBACK: relayWebhooksAllowLoopback
       RELAY_ENTRA_TENANTS: empty(relayEntraTenants) ? tenant().tenantId : relayEntraTenants

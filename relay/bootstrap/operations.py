@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relay.operations.sent_checks import SentChecks
     from relay.operations.timers.late_timer import LateTimer
     from relay.operations.timers.run_now import RunNow
-    from relay.operations.timers.schedule import EveryMinute, Nightly
+    from relay.operations.timers.schedule import EveryMinute, MessageTraceTimer, Nightly
     from relay.operations.timers.steps import StepReports
 
 
@@ -205,6 +205,13 @@ class Operations(UseCases):
         )
 
     @cached_property
+    def message_trace_timer(self) -> "MessageTraceTimer":
+        """The timer of the message trace."""
+        from relay.operations.timers.schedule import MessageTraceTimer
+
+        return MessageTraceTimer(traces=self.message_traces, reports=self.step_reports, clock=self.clock)
+
+    @cached_property
     def nightly(self) -> "Nightly":
         """The nightly timer."""
         from relay.operations.timers.schedule import Nightly
@@ -235,9 +242,10 @@ class Operations(UseCases):
 
         # The first step of the minute timer only notes that the timer itself runs.
         minutely, nightly = self.every_minute.steps[1:], self.nightly.steps
+        trace = self.message_trace_timer.steps if self.settings.message_traces else ()
         probes = Step(name="probes", run=self.probes.run_all, until_seconds=0.0)
         return RunNow(
-            steps=(*minutely, probes, *nightly),
+            steps=(*minutely, *trace, probes, *nightly),
             reports=self.step_reports,
             tables=self.storage.tables,
             clock=self.clock,

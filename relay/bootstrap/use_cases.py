@@ -9,6 +9,7 @@ from relay.bootstrap.connections import Connections
 if TYPE_CHECKING:
     from relay.acceptance.fan_out import FanOut
     from relay.core.entries import Entry
+    from relay.core.settings import MessageTrace
     from relay.delivery.attempts import Attempts
     from relay.delivery.delivery import Delivery
     from relay.delivery.planning_inputs import PlanningInputs
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from relay.delivery.settlement import FollowUp
     from relay.events.apply import Events
     from relay.events.mailboxes import Mailboxes
+    from relay.events.message_trace.reader import MessageTraces, TraceReader
     from relay.events.webhooks.delivery import Webhooks
     from relay.journal.intake import Intake
     from relay.routes.probes import Probes
@@ -176,6 +178,32 @@ class UseCases(Connections):
             mailboxes=self.settings.bounce_mailboxes,
             providers=self.provider,
             events=self.events,
+            tables=self.storage.tables,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def message_traces(self) -> "MessageTraces":
+        """Reads what became of mail from Exchange Online's message traces."""
+        from relay.events.message_trace.reader import MessageTraces
+
+        return MessageTraces([self._trace_reader(trace) for trace in self.settings.message_traces])
+
+    def _trace_reader(self, trace: "MessageTrace") -> "TraceReader":
+        from relay.events.message_trace.budget import TraceBudget
+        from relay.events.message_trace.reader import TraceReader
+        from relay.events.provider_events import key_of
+        from relay.providers.graph.message_trace import MessageTraceClient
+
+        # A budget belongs to a tenant. A managed identity's tenant is the one of the app.
+        name = key_of(trace.settings.get("tenant_id", ""), trace.settings.get("base_url", ""))
+        return TraceReader(
+            name=name,
+            routes=trace.routes,
+            client=MessageTraceClient(trace.settings, self.provider_context),
+            budget=TraceBudget(self.storage.tables, name, self.clock),
+            events=self.events,
+            journal=self.journal,
             tables=self.storage.tables,
             clock=self.clock,
         )

@@ -53,6 +53,9 @@ SETTINGS = (
         meaning="Reference to the secret that Event Grid sends with its posts. Empty: its posts are refused."),
     Setting(name="RELAY_BOUNCE_MAILBOXES", default="",
         meaning="JSON array of {route, mailbox}: Exchange Online mailboxes to read for bounces, through a Graph route."),
+    Setting(name="RELAY_MESSAGE_TRACE", default="",
+        meaning="JSON array of {routes, …}: Exchange Online tenants whose message trace Relay reads, by the identity given, for "
+            "the mail of these Graph routes."),
     Setting(name="RELAY_SUPPRESSIONS", default="",
         meaning="JSON object: reason to {for_all, days}: scope and duration. Empty: the defaults in docs/reference/events.md."),
     Setting(name="RELAY_WEBHOOKS_ALLOW_LOOPBACK", default="",
@@ -135,6 +138,16 @@ class BounceMailbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     mailbox: str
 
 
+class MessageTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """The message trace of an Exchange Online tenant: the Graph routes that send in it, and the identity that may read it."""
+
+    routes: tuple[str, ...]
+    settings: RouteSettings = {}
+
+    def __repr__(self) -> str:
+        return f"MessageTrace(routes={list(self.routes)})"
+
+
 class SuppressionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a reason to suppress an address means: for all clients or for one, and for how many days (0: for ever)."""
 
@@ -174,6 +187,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sendgrid_event_keys: tuple[str, ...] = ()
     event_grid_secret: str = ""
     bounce_mailboxes: tuple[BounceMailbox, ...] = ()
+    message_traces: tuple[MessageTrace, ...] = ()
     suppression_rules: Mapping[str, SuppressionRule] = msgspec.field(default_factory=lambda: SUPPRESSION_RULES)
     webhooks_allow_loopback: bool = False
     entra_tenants: tuple[str, ...] = ()

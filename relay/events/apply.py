@@ -19,7 +19,7 @@ from relay.core import entries as wire
 from relay.core import ids, part_history
 from relay.core.arrival.arrivals import reported_of
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
-from relay.core.events import EventFollower, EventSource, MessageEvent, RecordedEvent
+from relay.core.events import EventFollower, EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
 from relay.events import provider_events
 from relay.events.provider_events import QUEUE, ProviderEvent
@@ -130,12 +130,12 @@ class Events:
             return ()
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}
+        ours = [(reported, name.index) for reported, name in group if _is_of(reported, name, record, entry)]
+        recipients = await self._recipients(entry, {index for _, index in ours})
         applied: dict[tuple[int, str], _Applied] = {}
-        for reported, name in group:
-            if _is_of(reported, name, record, entry):
-                event = _event(reported, name.index, record)
-                applied[name.index, reported.key] = _Applied(event=event, source=reported.source)
-        recipients = await self._recipients(entry, {each.event.index for each in applied.values()})
+        for reported, index in ours:
+            event = _event(_named(reported, recipients[index]), index, record)
+            applied[index, event.key] = _Applied(event=event, source=reported.source)
         attempted = {
             place: each
             for place, each in applied.items()
@@ -188,6 +188,24 @@ def _is_of(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: 
     if not hmac.compare_digest(name.mac, entry.macs[name.index]):
         return False
     return not reported.client_id or reported.client_id == entry.messages[name.index].client_id
+
+
+def _named(reported: ProviderEvent, recipients: Sequence[str]) -> ProviderEvent:
+    """Turn an event of a recipient that the message does not name into one without a recipient, if the event asks for that.
+
+    A list may have thousands of members: all of them become one event.
+    """
+    if not reported.unnamed_key or reported.recipient.lower() in recipients:
+        return reported
+    return ProviderEvent(
+        kind=str(EventKind.PROCESSED),
+        at=reported.at,
+        key=reported.unnamed_key,
+        provider=reported.provider,
+        message=reported.message,
+        client_id=reported.client_id,
+        source=reported.source,
+    )
 
 
 def _attempt_of(reported: ProviderEvent, index: int, record: Record) -> int:

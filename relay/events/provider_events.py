@@ -39,8 +39,10 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """One event of one recipient. `kind` is a `relay.core.events.EventKind`; `key` is the same when an event is reported again.
 
     `message` is Relay's id of the message. An event that a client reported (`client_id`) applies only to that client's messages.
-    `source` says who vouches for it. `code` is the enhanced status code; `attempt` is 0 and `recipient` empty if
-    unknown; `attempt_id` is what the mail itself says of its attempt (`relay.core.part_history.attempt_id`).
+    With `unnamed_key`, an event of a recipient that the message does not name (a member of a list, an alias) becomes one event
+    of that key without a recipient: the provider has the mail. `source` says who vouches for it. `code` is the enhanced status
+    code; `attempt` is 0 and `recipient` empty if unknown; `attempt_id` is what the mail itself says of its attempt
+    (`relay.core.part_history.attempt_id`).
     """
 
     kind: str
@@ -57,6 +59,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     source: EventSource = EventSource.MAIL
     raw: str = ""
     attempt_id: str = ""
+    unnamed_key: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

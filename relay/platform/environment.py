@@ -18,6 +18,7 @@ from relay.core.settings import (
     SUPPRESSION_RULES,
     BounceMailbox,
     Lane,
+    MessageTrace,
     Pace,
     Route,
     Rule,
@@ -79,6 +80,7 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
         sendgrid_event_keys=_listed(environment, "RELAY_SENDGRID_EVENT_KEYS"),
         event_grid_secret=_text(environment, "RELAY_EVENT_GRID_SECRET"),
         bounce_mailboxes=_json(environment, "RELAY_BOUNCE_MAILBOXES", tuple[BounceMailbox, ...], (), problems),
+        message_traces=_message_traces(environment, problems),
         suppression_rules={
             **SUPPRESSION_RULES,
             **_json(environment, "RELAY_SUPPRESSIONS", dict[str, SuppressionRule], {}, problems),
@@ -142,6 +144,18 @@ def _lanes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, 
     for name, lane in lanes.items():
         problems += lane_problems(name, lane)
     return lanes
+
+
+def _message_traces(environment: Mapping[str, str], problems: list[str]) -> tuple[MessageTrace, ...]:
+    name = "RELAY_MESSAGE_TRACE"
+    found: list[MessageTrace] = []
+    for number, values in enumerate(_json(environment, name, tuple[dict[str, Any], ...], (), problems)):
+        settings = {key: value for key, value in values.items() if key != "routes"}
+        try:
+            found.append(msgspec.convert({"routes": values.get("routes"), "settings": settings}, MessageTrace))
+        except msgspec.ValidationError as error:
+            problems.append(f"{name}[{number}]: {error}")
+    return tuple(found)
 
 
 def _routes(environment: Mapping[str, str], providers: ProviderFacts, problems: list[str]) -> Mapping[str, Route]:

@@ -90,6 +90,8 @@ class Trace:
         self.has_service_principal = True
         self.rewrites_message_ids = False
         self.requests: list[datetime] = []
+        self.details_of: list[tuple[str, str]] = []
+        """The id and recipient of each request for details."""
         self.limiter = RateLimiter([LIMIT])
 
     def routes(self, standin: StandIn) -> list[web.RouteDef]:
@@ -153,9 +155,9 @@ class Trace:
             raise _bad("ResultSize is invalid")
         start, end = self._window(query.get("$filter", ""))
         wanted = {name.lower(): value.replace("''", "'") for name, value in _EQUAL.findall(query.get("$filter", ""))}
-        found = [row.resource() for row in self.rows() if start <= row.received_at <= end and _is_wanted(row, wanted)]
+        found = [row for row in self.rows() if start <= row.received_at <= end and _is_wanted(row, wanted)]
         skip = _whole(query.get("$skiptoken", "0"))
-        answer: dict[str, Any] = {"value": found[skip : skip + top]}
+        answer: dict[str, Any] = {"value": [row.resource() for row in found[skip : skip + top]]}
         if skip + top < len(found):
             answer["@odata.nextLink"] = str(request.url.update_query({"$skiptoken": str(skip + top)}))
         return json_response(answer)
@@ -178,6 +180,7 @@ class Trace:
         if asked is None:
             raise GraphError(400, "BadRequest", "Resource not found for the segment.")
         recipient = asked[1].replace("''", "'").lower()
+        self.details_of.append((request.match_info["trace"], recipient))
         found = [
             event
             for row in self.rows()
@@ -203,6 +206,8 @@ def _events(row: TraceRow) -> list[dict[str, Any]]:
 
 
 def _is_wanted(row: TraceRow, wanted: Mapping[str, str]) -> bool:
+    if not wanted:
+        return True
     known = {name.lower(): str(value).lower() for name, value in row.resource().items()}
     return all(known[name] == value.lower() for name, value in wanted.items())
 

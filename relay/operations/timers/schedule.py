@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from relay.clients.suppressions import Suppressions
+from relay.events.message_trace.reader import MessageTraces
 from relay.events.webhooks.delivery import Webhooks
 from relay.operations.audit.retention import AuditRetention
 from relay.operations.deleted_clients import DeletedClients
@@ -62,6 +63,22 @@ class EveryMinute:
 
     async def run(self) -> None:
         """Run every step. Raises an `ExceptionGroup` of the failures."""
+        await _run(self.steps, self._reports, self._clock)
+
+
+class MessageTraceTimer:
+    """The timer of the message trace, which runs only if one is configured.
+
+    It is not a step of the minute timer: a slow tenant would delay the health log.
+    """
+
+    def __init__(self, *, traces: MessageTraces, reports: StepReports, clock: Callable[[], datetime]) -> None:
+        self._reports = reports
+        self._clock = clock
+        self.steps = (Step(name="message_trace", run=traces.run, until_seconds=50.0),)
+
+    async def run(self) -> None:
+        """Run the step. Raises an `ExceptionGroup` of its failure."""
         await _run(self.steps, self._reports, self._clock)
 
 
