@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relay.core.settings import Settings
     from relay.delivery.send_groups import SendGroups
     from relay.events.apply import Events
+    from relay.events.message_trace.reader import MessageTraces
     from relay.events.webhooks.delivery import Webhooks
     from relay.journal.content import Content
     from relay.journal.dead_letters import DeadLetters
@@ -97,6 +98,8 @@ class Services(Protocol):
     def dead_letters(self) -> "DeadLetters": ...
     @property
     def send_groups(self) -> "SendGroups": ...
+    @property
+    def message_traces(self) -> "MessageTraces": ...
     @property
     def holds(self) -> "Holds": ...
     @property

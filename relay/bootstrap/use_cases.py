@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relay.delivery.settlement import FollowUp
     from relay.events.apply import Events
     from relay.events.mailboxes import Mailboxes
+    from relay.events.message_trace.lost_responses import LostResponses
     from relay.events.message_trace.reader import MessageTraces, TraceReader
     from relay.events.webhooks.delivery import Webhooks
     from relay.journal.intake import Intake
@@ -85,8 +86,18 @@ class UseCases(Connections):
             pacing=Pacing(self.storage.tables, self.clock),
             clock=self.clock,
             random=self._draw,
+            lost_responses=self.lost_responses,
             telemetry=self.telemetry,
         )
+
+    @cached_property
+    def lost_responses(self) -> "LostResponses | None":
+        """Asks message traces about lost responses, if any is configured."""
+        if not self.settings.message_traces:
+            return None
+        from relay.events.message_trace.lost_responses import LostResponses
+
+        return LostResponses(self.message_traces, self.clock)
 
     @cached_property
     def fan_out(self) -> "FanOut":

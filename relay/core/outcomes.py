@@ -47,6 +47,12 @@ class Unknown(_Outcome, frozen=True, kw_only=True):
     provider_id: str | None = None
 
 
+class AskLater(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt can be known later: ask again after `seconds`."""
+
+    seconds: float
+
+
 type Outcome = Sent | Deferred | Rejected | RouteFault | Unknown
 
 

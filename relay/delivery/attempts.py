@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from relay.core import entries, part_states
+from relay.core import entries, part_history, part_states
 from relay.core.errors import StorageError, Unavailable, UnreadableEntry
 from relay.core.model import Part
-from relay.core.outcomes import Outcome, PerRecipient, Rejected, Unknown
+from relay.core.outcomes import AskLater, Outcome, PerRecipient, Rejected, Unknown
 from relay.core.settings import Lane, Route, Settings
 from relay.delivery.send_groups import SendGroups
 from relay.delivery.send_request import as_sent, send_request_of
@@ -22,6 +23,9 @@ from relay.platform.telemetry import OFF, Telemetry, measurement_of
 from relay.providers.contract import Provider
 from relay.routes.pacing import SLOT_LASTS, Pacing
 from relay.routes.watch import RouteWatch
+
+if TYPE_CHECKING:
+    from relay.events.message_trace.lost_responses import LostResponses
 
 MIN_SECONDS_LEFT = 90.0
 """Do not start an attempt with less lease time left than this (short leases: a quarter); it could outlive the lease."""
@@ -60,10 +64,11 @@ class Attempts:
         pacing: Pacing,
         clock: Callable[[], datetime],
         random: Callable[[], float],
+        lost_responses: "LostResponses | None" = None,
         telemetry: Telemetry = OFF,
     ) -> None:
         self._settings = settings
-        self._sending = Sending(settings, providers, can_verify, clock)
+        self._sending = Sending(settings, providers, can_verify, clock, lost_responses)
         self._can_verify = can_verify
         self._content = content
         self._groups = groups
@@ -142,11 +147,14 @@ class Attempts:
             # The process stood still, or storage was slow: another one may have taken the part by now.
             return (self._left_for_later(part),)
         asked_at = self._clock()
-        answer: Outcome | PerRecipient = Rejected(code="content_missing")
+        answer: Outcome | PerRecipient | AskLater = Rejected(code="content_missing")
         is_final_check = False
         if message is not None:
             request = send_request_of(batch.record, batch.entry, ours.index, part, message)
             part, answer, is_final_check = await self._sending.send(part, submission, request)
+        if isinstance(answer, AskLater):
+            later = self._clock() + timedelta(seconds=answer.seconds)
+            return (part_states.postpone(part, later, part_history.uncertain_attempts(part)[-1].code),)
         result = self._result(batch, part, answer, begun_at, is_final_check=is_final_check)
         held = await self._watch.note(
             batch.entry, part, submission, message, index=ours.index, answer=answer, now=result.now

@@ -1,20 +1,30 @@
 """Send a part by its route's provider, but first ask about attempts that may have been sent already."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from relay.core import part_history, part_states
+from relay.core.errors import StorageError
 from relay.core.model import Attempt, DeliveryGuarantee, Part, Submission
-from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.core.outcomes import AskLater, Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
 from relay.core.send_request import SendRequest
 from relay.core.settings import Settings
 from relay.delivery.provider_calls import ProviderCalls
+from relay.platform.log import log_event
 from relay.providers.contract import Provider
+
+if TYPE_CHECKING:
+    from relay.events.message_trace.lost_responses import LostResponses
 
 RECORD_SECONDS = 15.0
 """Lease time to keep for recording the outcome (short leases: a tenth)."""
+ASK_AGAIN_SECONDS = 60.0
+"""When to ask a message trace again that could not be asked."""
 
 
 class Sending:
@@ -26,20 +36,26 @@ class Sending:
         providers: Callable[[str], Provider],
         can_verify: Callable[[str], bool],
         clock: Callable[[], datetime],
+        lost_responses: "LostResponses | None" = None,
     ) -> None:
-        """`providers` finds a route's provider; `can_verify` says whether it can be asked about a lost response."""
+        """`providers` finds a route's provider; `can_verify` says whether it can be asked about a lost response.
+
+        `lost_responses` asks what the providers cannot say.
+        """
         self._calls = ProviderCalls(providers)
         self._can_verify = can_verify
+        self._lost_responses = lost_responses
         self._clock = clock
         self._record_seconds = min(RECORD_SECONDS, settings.attempt_seconds / 10)
 
     async def send(
         self, part: Part, submission: Submission, request: SendRequest
-    ) -> tuple[Part, Outcome | PerRecipient, bool]:
+    ) -> tuple[Part, Outcome | PerRecipient | AskLater, bool]:
         """Send, unless an earlier attempt was sent or may not be repeated. Never raises.
 
         Returns the part with the attempts that turned out not to be sent, the answer, and whether it is final: no later
-        question would help.
+        question would help. The answer is `AskLater` if nothing may be sent before it is known what became of an attempt. Mail
+        that may arrive twice does not wait for that: a late copy is worse than a second one.
         """
         uncertain = part_history.uncertain_attempts(part)
         if uncertain:
@@ -48,15 +64,21 @@ class Sending:
             part, found = await self._ask(part, request, uncertain if must_not or is_over else uncertain[-1:])
             if isinstance(found, Sent):
                 return part, found, True
+            if isinstance(found, AskLater):
+                if must_not and not is_over:
+                    return part, found, False
+                found = Unknown(code=uncertain[-1].code)
             if part_history.is_uncertain(part) and (must_not or is_over):
                 return part, found, True
             if is_over:
                 return part, Deferred(code="expired"), True
         return part, await self._calls.send(part.route, request, seconds=self._seconds_for(part)), False
 
-    async def _ask(self, part: Part, request: SendRequest, uncertain: Sequence[Attempt]) -> tuple[Part, Sent | Unknown]:
+    async def _ask(
+        self, part: Part, request: SendRequest, uncertain: Sequence[Attempt]
+    ) -> tuple[Part, Sent | Unknown | AskLater]:
         """Ask the route's provider about attempts of it, the latest first, until one turns out to have been sent."""
-        unknown = Unknown(code=uncertain[-1].code)
+        unknown: Unknown | AskLater = Unknown(code=uncertain[-1].code)
         can_ask = self._can_verify(part.route)
         askable = [attempt for attempt in uncertain if can_ask and attempt.route == part.route]
         for attempt in reversed(askable):
@@ -65,15 +87,24 @@ class Sending:
                 return part, found
             if isinstance(found, Deferred | Rejected):
                 part = part_history.mark_not_sent(part, attempt)
-            elif isinstance(found, Unknown):
+            elif isinstance(found, AskLater) or (isinstance(found, Unknown) and not isinstance(unknown, AskLater)):
                 unknown = found
         return part, unknown
 
-    async def _ask_about(self, part: Part, request: SendRequest, attempt: Attempt) -> Outcome | PerRecipient:
+    async def _ask_about(self, part: Part, request: SendRequest, attempt: Attempt) -> Outcome | PerRecipient | AskLater:
         previous = msgspec.structs.replace(
             request, attempt=attempt.number, attempt_id=part_history.attempt_id(request.id, part, attempt.number)
         )
-        return await self._calls.ask(part.route, previous, attempt.provider_id, seconds=self._seconds_for(part))
+        found = await self._calls.ask(part.route, previous, attempt.provider_id, seconds=self._seconds_for(part))
+        if not isinstance(found, Unknown) or self._lost_responses is None:
+            return found
+        try:
+            async with asyncio.timeout(self._seconds_for(part)):
+                traced = await self._lost_responses.ask(part.route, previous, attempt)
+        except (StorageError, TimeoutError) as error:
+            log_event("lost_response_not_traced", level=logging.WARNING, route=part.route, error=type(error).__name__)
+            return AskLater(seconds=ASK_AGAIN_SECONDS)
+        return found if isinstance(traced, Unknown) else traced
 
     def _seconds_for(self, part: Part) -> float:
         """Return the time limit of a call: what is left of the lease, without the time to record the outcome in."""

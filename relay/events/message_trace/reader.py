@@ -63,8 +63,8 @@ class TraceReader:
         """`name` is the row of this trace, `routes` those whose mail it covers."""
         self.name = name
         self.routes = tuple(routes)
-        self._client = client
-        self._budget = budget
+        self.client = client
+        self.budget = budget
         self._events = events
         self._journal = journal
         self._tables = tables
@@ -105,14 +105,12 @@ class TraceReader:
 
     async def _read_page(self, run: "_Run", progress: TraceProgress, each: Pass, part: PassProgress) -> TraceProgress:
         """Read the next page of a slice, enqueue its events, and store the progress."""
-        if not await self._budget.take():
+        if not await self.budget.take():
             run.is_over = True
             return progress
         until = part.slice_until or part.read_until
         page = await (
-            self._client.follow(part.link)
-            if part.link
-            else self._client.window(part.read_until, until, limit=PAGE_ROWS)
+            self.client.follow(part.link) if part.link else self.client.window(part.read_until, until, limit=PAGE_ROWS)
         )
         if isinstance(page, TraceFault):
             return await self._after_fault(run, progress, each, part, page)
@@ -131,7 +129,7 @@ class TraceReader:
         if fault.code == "link_refused":
             return await self._store(progress.with_pass(each, restarted(part)))
         if fault.code == "rate_limited":
-            await self._budget.block(fault.retry_after_seconds)
+            await self.budget.block(fault.retry_after_seconds)
             log_event("message_trace_throttled", level=logging.WARNING, route=",".join(self.routes))
         else:
             log_event("message_trace_unreadable", level=logging.ERROR, route=",".join(self.routes), code=fault.code)
@@ -162,15 +160,15 @@ class TraceReader:
 
     async def _reason(self, run: "_Run", row: TraceRow) -> str | None:
         """Ask why mail to a recipient failed. None if the budget does not allow it now."""
-        if not run.may_ask or not await self._budget.take(spare=SPARE_FOR_PAGES):
+        if not run.may_ask or not await self.budget.take(spare=SPARE_FOR_PAGES):
             return None
         run.reasons += 1
-        reason = await self._client.reason(row)
+        reason = await self.client.reason(row)
         if not isinstance(reason, TraceFault):
             return reason
         run.has_failed = True
         if reason.code == "rate_limited":
-            await self._budget.block(reason.retry_after_seconds)
+            await self.budget.block(reason.retry_after_seconds)
         return None
 
     async def _store(self, progress: TraceProgress) -> TraceProgress:

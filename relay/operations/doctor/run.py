@@ -25,6 +25,7 @@ async def examine(services: "DoctorServices", resolve: domains.Resolve | None = 
         ("clock", lambda: storage.clock(services)),
         ("queues", lambda: storage.queues(services)),
         *_of_routes(services, senders),
+        *_of_traces(services),
         *_of_domains(services, senders, resolve or domains.resolver()),
     ]
     found = await asyncio.gather(*(_bounded(about, check) for about, check in checks))
@@ -34,6 +35,14 @@ async def examine(services: "DoctorServices", resolve: domains.Resolve | None = 
 def _of_routes(services: "DoctorServices", senders: Sequence[str]) -> Iterator[tuple[str, Check]]:
     for name in services.settings.routes:
         yield f"route {name}", lambda name=name: routes.route(services, name, senders)  # type: ignore[misc] # bound here
+
+
+def _of_traces(services: "DoctorServices") -> Iterator[tuple[str, Check]]:
+    if services.settings.message_traces:
+        from relay.operations.doctor.message_trace import about, trace
+
+        for reader in services.message_traces.readers:
+            yield about(reader), lambda reader=reader: trace(services, reader)  # type: ignore[misc] # bound here
 
 
 def _of_domains(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from relay.clients.registry import Clients
 from relay.core.settings import Settings
+from relay.events.message_trace.reader import MessageTraces
 from relay.platform.secrets import Secrets
 from relay.platform.storage.ports import Storage
 from relay.providers.contract import Provider
@@ -27,6 +28,8 @@ class DoctorServices(Protocol):
     def clients(self) -> Clients: ...
     @property
     def holds(self) -> Holds: ...
+    @property
+    def message_traces(self) -> MessageTraces: ...
 
     def provider(self, route: str) -> Provider:
         """Return the provider of a route."""

@@ -8,9 +8,9 @@ the failed execution and its alert fires.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from relay.clients.suppressions import Suppressions
-from relay.events.message_trace.reader import MessageTraces
 from relay.events.webhooks.delivery import Webhooks
 from relay.operations.audit.retention import AuditRetention
 from relay.operations.deleted_clients import DeletedClients
@@ -23,6 +23,9 @@ from relay.operations.sent_checks import SentChecks
 from relay.operations.timers.late_timer import LateTimer
 from relay.operations.timers.steps import Step, StepReport, StepReports, run_step
 from relay.platform.concurrency import Deadline, Progress
+
+if TYPE_CHECKING:
+    from relay.events.message_trace.reader import MessageTraces
 
 
 class EveryMinute:
@@ -72,7 +75,7 @@ class MessageTraceTimer:
     It is not a step of the minute timer: a slow tenant would delay the health log.
     """
 
-    def __init__(self, *, traces: MessageTraces, reports: StepReports, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, traces: "MessageTraces", reports: StepReports, clock: Callable[[], datetime]) -> None:
         self._reports = reports
         self._clock = clock
         self.steps = (Step(name="message_trace", run=traces.run, until_seconds=50.0),)

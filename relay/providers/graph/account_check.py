@@ -1,4 +1,4 @@
-"""Reads the app's permissions from a Graph token, for the doctor.
+"""Read an app's permissions from its Graph token, for the doctor.
 
 A token lists permissions consented in Entra, which apply to every mailbox of the tenant, but not those granted by RBAC
 for Applications (scoped to mailboxes). Both apply. Source: learn.microsoft.com/exchange/permissions-exo/application-rbac.
@@ -12,7 +12,8 @@ import msgspec
 
 from relay.providers.contract import AccountRemark
 
-_WIDE = ("Mail.Send", "Mail.ReadWrite", "Mail.Read")
+WIDE = ("Mail.Send", "Mail.ReadWrite", "Mail.Read")
+"""Permissions that open every mailbox of a tenant when they are consented in Entra."""
 
 
 class _Claims(msgspec.Struct):
@@ -20,14 +21,11 @@ class _Claims(msgspec.Struct):
 
 
 def account_remarks(token: str) -> Sequence[AccountRemark]:
-    """Report the permissions in an access token. Its signature is not checked, since Graph decides what it may do."""
-    try:
-        payload = token.split(".")[1]
-        encoded = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        roles = msgspec.json.decode(encoded, type=_Claims).roles
-    except (IndexError, binascii.Error, msgspec.MsgspecError):
+    """Report the permissions in an access token."""
+    roles = roles_of(token)
+    if roles is None:
         return [AccountRemark(health="ok", what="token acquired; permissions cannot be read from it")]
-    wide = [role for role in roles if role in _WIDE]
+    wide = [role for role in roles if role in WIDE]
     if not wide:
         return [AccountRemark(health="ok", what="token acquired; it grants no access to all mailboxes")]
     return [
@@ -39,3 +37,16 @@ def account_remarks(token: str) -> Sequence[AccountRemark]:
             " (docs/how-to/exchange-online.md).",
         )
     ]
+
+
+def roles_of(token: str) -> Sequence[str] | None:
+    """Return the permissions in an access token. Its signature is not checked, since Graph decides what it may do.
+
+    None if it cannot be read.
+    """
+    try:
+        payload = token.split(".")[1]
+        encoded = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        return msgspec.json.decode(encoded, type=_Claims).roles
+    except (IndexError, binascii.Error, msgspec.MsgspecError):
+        return None

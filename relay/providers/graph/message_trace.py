@@ -20,6 +20,7 @@ from relay.core.settings import RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_problems
 from relay.providers.bearer import ExchangeResult, with_token
 from relay.providers.contract import ProviderContext
+from relay.providers.graph.account_check import WIDE, roles_of
 from relay.providers.graph.settings import CLOUDS, DEFAULT_URL, base_url, scope_of
 from relay.providers.http_exchange import HttpResponse, LostResponse, exchange, retry_after
 from relay.providers.http_settings import is_address, timeouts_of
@@ -134,6 +135,11 @@ class MessageTraceClient:
             return TraceFault(code="provider_unavailable", reply="the response is not the JSON of a trace")
         failed = (each.description or "" for each in found if (each.event or "").lower() == "fail")
         return next(failed, "")
+
+    async def needless_permissions(self) -> Sequence[str]:
+        """Return the permissions of this identity that open every mailbox, which the trace does not need."""
+        token = await self._context.credential.token(self._settings, scope_of(self._settings))
+        return [role for role in (roles_of(token) if isinstance(token, str) else None) or () if role in WIDE]
 
     async def _get(self, url: str) -> ExchangeResult:
         session: Any = self._context.http()

@@ -422,3 +422,18 @@ async def test_any_order_and_repetition_give_the_same_result(data: st.DataObject
     once, often = await recorded_after(ordered, kinds), await recorded_after(place, shuffled)
     assert {event.key: event for event in often} == {event.key: event for event in once}
     assert recipient_states(often) == recipient_states(once)
+
+
+async def test_recipients_that_the_message_does_not_name_become_one_event_if_the_event_asks_for_it(
+    place: Place, events: Events
+) -> None:
+    (name,) = await recorded(place, "ada@example.org")
+    people = ("ada@example.org", "member-1@example.org", "member-2@example.org")
+    found = [reported(name, key=f"k-{each}", recipient=each, unnamed_key="list") for each in people]
+    forwarded = reported(name, key="forwarded", recipient="else@example.org")
+    await apply(place, events, *found, forwarded)
+    assert sorted((event.key, event.kind, event.recipient) for event in await history(place, name)) == [
+        ("forwarded", "delivered", "else@example.org"),
+        ("k-ada@example.org", "delivered", "ada@example.org"),
+        ("list", "processed", ""),
+    ]

@@ -70,7 +70,7 @@ async def test_mail_that_exchange_retries_is_deferred_and_then_fails(tenant: Ten
     tenant.add(name, "ada@example.com", "pending")
     for _ in range(16):
         await tenant.run(minutes=1)
-    assert [event.kind for event in await tenant.events(batch)] == ["processed", "deferred"]
+    assert {event.kind for event in await tenant.events(batch)} == {"processed", "deferred"}
     tenant.trace.others.clear()
     await tenant.run()
     tenant.clock.move(-16 * 60)

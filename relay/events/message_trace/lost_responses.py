@@ -1,0 +1,96 @@
+"""Find out from the message trace whether an attempt whose response was lost was sent.
+
+A row with the attempt's Message-ID and one of its recipients proves that Exchange has the mail. The absence of rows proves the
+opposite only if all of this holds; else the attempt stays uncertain:
+
+- `SURE_AFTER` has passed since the attempt. Mail appears after 5 to 10 minutes (learn.microsoft.com/exchange/monitoring/
+  trace-an-email-message/message-trace-faq), which is no promise, and the attempt itself may have lasted eight.
+- The Message-ID is Relay's. Exchange keeps one that it was given (graph/api/message-update: `internetMessageId` may be set in a
+  draft; graph/outlook-things-to-know-about-send-mail: MIME stays "more or less intact"), but a server may overwrite it
+  (MS-OXCMAIL 2.1.3.2.11). So the trace must have other mail that Exchange received after the attempt and that kept Relay's.
+- The trace was read up to a time after the attempt.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from relay.core.model import Attempt
+from relay.core.outcomes import AskLater, Deferred, Sent, Unknown
+from relay.core.send_request import SendRequest
+from relay.events.message_trace.progress import TraceProgress
+from relay.events.message_trace.reader import MessageTraces, TraceReader
+from relay.events.provider_events import OUR_ID, recipient_of
+from relay.mime import raw as raw_mail
+from relay.providers.graph.message_trace import LONGEST_WINDOW, TraceFault, TracePage
+
+APPEARS_AFTER = timedelta(minutes=10)
+"""Asking earlier would spend a request on mail that does not appear yet."""
+SURE_AFTER = timedelta(minutes=70)
+_ASK_EVERY = timedelta(minutes=20)
+_NO_BUDGET_SECONDS = 60.0
+_CLOCK_SKEW = timedelta(minutes=2)
+SPARE = 30
+"""Requests that asking about lost responses leaves to the windows."""
+
+
+class LostResponses:
+    """Asks the traces about attempts of the routes that they cover."""
+
+    def __init__(self, traces: MessageTraces, clock: Callable[[], datetime]) -> None:
+        self._traces = traces
+        self._clock = clock
+
+    async def ask(self, route: str, request: SendRequest, attempt: Attempt) -> Sent | Deferred | Unknown | AskLater:
+        """Find out what became of an attempt. `Deferred`: it was certainly not sent. Raises `StorageError`."""
+        reader, now = self._traces.of(route), self._clock()
+        age = now - attempt.at
+        if reader is None or age > LONGEST_WINDOW - _CLOCK_SKEW:
+            return Unknown(code=attempt.code, reply="no message trace covers this attempt")
+        if age < APPEARS_AFTER:
+            return AskLater(seconds=(APPEARS_AFTER - age).total_seconds())
+        if not await reader.budget.take(spare=SPARE):
+            return AskLater(seconds=_NO_BUDGET_SECONDS)
+        page = await reader.client.find(_message_id(request), attempt.at - _CLOCK_SKEW, now)
+        if isinstance(page, TraceFault):
+            return await self._after_fault(reader, page, attempt, age)
+        if _has_recipient(page, request):
+            return Sent(reply="found in the message trace")
+        if page.rows or page.link:
+            return Unknown(code=attempt.code, reply="the message trace has this Message-ID with other recipients only")
+        if _is_proof(await reader.progress(), request, attempt, age):
+            return Deferred(code="provider_unavailable", reply="the message trace does not have it")
+        return _later_or_unknown(attempt, age, "not in the message trace")
+
+    async def _after_fault(
+        self, reader: TraceReader, fault: TraceFault, attempt: Attempt, age: timedelta
+    ) -> Unknown | AskLater:
+        if fault.code == "rate_limited":
+            await reader.budget.block(fault.retry_after_seconds)
+            return AskLater(seconds=max(_NO_BUDGET_SECONDS, fault.retry_after_seconds or 0.0))
+        return _later_or_unknown(attempt, age, f"message trace: {fault.code}")
+
+
+def _later_or_unknown(attempt: Attempt, age: timedelta, reply: str) -> Unknown | AskLater:
+    if age >= SURE_AFTER:
+        return Unknown(code=attempt.code, reply=reply)
+    return AskLater(seconds=min(_ASK_EVERY, SURE_AFTER - age).total_seconds())
+
+
+def _is_proof(progress: TraceProgress | None, request: SendRequest, attempt: Attempt, age: timedelta) -> bool:
+    """Whether the absence of rows proves that the attempt was not sent."""
+    is_own = request.message.raw is None and OUR_ID.search(request.message_id_header) is not None
+    if not is_own or age < SURE_AFTER or progress is None or progress.matched_at is None:
+        return False
+    return progress.matched_at > attempt.at and progress.sure_until > attempt.at
+
+
+def _has_recipient(page: TracePage, request: SendRequest) -> bool:
+    people = request.message.recipients
+    wanted = {people[number].email.lower() for number in request.recipients}
+    return any(recipient_of(row.recipient_address).lower() in wanted for row in page.rows)
+
+
+def _message_id(request: SendRequest) -> str:
+    """Return the Message-ID with which the attempt was sent: a raw message keeps its own."""
+    raw = request.message.raw
+    return (raw_mail.message_id(raw) if raw is not None else None) or request.message_id_header
