@@ -21,7 +21,7 @@ PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --durat
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
 SUITES := unit contract standins devhost api repository crash_points e2e browser
 
-.PHONY: bench plots docs screenshots soak mutants help run test pytest deep setup format format-check lint types requirements package clean $(SUITES)
+.PHONY: bench plots docs screenshots soak mutants help run test pytest deep setup format format-check lint types api-lint requirements package clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,11 +30,11 @@ run: setup ## Start Relay on this machine, with storage and an inbox (PORT=7071)
 	@$(PYTHON) -m devhost.stack
 
 test: ## Run every check: format, lint, types and all tests
-	@$(MAKE) --no-print-directory --jobs 2 $(VENV_STAMP) $(NODE_STAMP) format-check lint
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going types pytest
+	@$(MAKE) --silent --no-print-directory --jobs 2 $(VENV_STAMP) $(NODE_STAMP) format-check lint
+	@$(MAKE) --silent --no-print-directory --jobs 2 --keep-going types pytest
 
 setup: ## Create the Python environment and install Azurite
-	@$(MAKE) --no-print-directory --jobs 2 $(VENV_STAMP) $(NODE_STAMP)
+	@$(MAKE) --silent --no-print-directory --jobs 2 $(VENV_STAMP) $(NODE_STAMP)
 
 # uv installs in seconds; where it cannot (it does not read pip's configuration), pip does.
 $(VENV_STAMP): requirements-dev.txt scripts/find-tools.sh
@@ -66,6 +66,11 @@ lint: $(VENV_STAMP) ## Lint the code (ruff)
 
 types: $(VENV_STAMP) ## Check the types (mypy, strict)
 	@$(PYTHON) -m mypy $(CODE)
+
+api-lint: setup ## Check the OpenAPI document with Spectral and Redocly (installs both for this run)
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && $(PYTHON) -m scripts.openapi > "$$folder/openapi.json" && \
+	npx --yes @stoplight/spectral-cli@6.16.3 lint --fail-severity hint "$$folder/openapi.json" && \
+	npx --yes @redocly/cli@2.77.0 lint --max-problems 1000 "$$folder/openapi.json"
 
 # Beside the types, which keep one core busy while the tests begin.
 pytest: setup
