@@ -154,8 +154,9 @@ class Stores:
     def listing(self) -> "Listing":
         """Messages by time, newest first."""
         from relay.journal.listing import Listing
+        from relay.routes.reports import reports_of
 
-        return Listing(self.journal, self.clients)
+        return Listing(self.journal, self.clients, reports=reports_of(self.settings))
 
     @cached_property
     def overview(self) -> "Overview":

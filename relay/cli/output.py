@@ -20,8 +20,8 @@ console = Console()
 _STYLES = {
     **dict.fromkeys(("sent", "delivered", "active", "ok"), "green"),
     **dict.fromkeys(("queued", "sending", "scheduled"), "cyan"),
-    **dict.fromkeys(("deferred", "held", "trial", "warning"), "yellow"),
-    **dict.fromkeys(("failed", "expired", "unknown", "bounced", "complained", "fault"), "red"),
+    **dict.fromkeys(("deferred", "held", "trial", "warning", "soft bounced"), "yellow"),
+    **dict.fromkeys(("failed", "expired", "unknown", "bounced", "hard bounced", "complained", "fault"), "red"),
     "cancelled": "dim",
 }
 

@@ -38,7 +38,8 @@ _STATUS = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED = ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers")
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _WORD = re.compile(r"[A-Za-z-]+")
-_BLANK_LINE = re.compile(rb"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)")
+_BLANK_LINE = re.compile(rb"(?>\r\n|\r|\n)[ \t]*(?>\r\n|\r|\n)")
+"""Atomic groups: a CRLF must not match as two line ends."""
 _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _Block = Mapping[str, str]
 """A group of fields: values by lower-case name, each on one line. The first of a name counts."""

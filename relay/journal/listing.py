@@ -6,7 +6,7 @@ and filtered. So a page has a bounded cost however much lies in the range; it ma
 a next one. See docs/reference/listing.md.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import sqrt
@@ -15,6 +15,7 @@ import msgspec
 
 from relay.clients.registry import Client, Clients
 from relay.core import ids
+from relay.core.arrival.arrivals import Arrival, RecipientArrival, Reports, arrivals_of, recipient_count
 from relay.core.errors import Unavailable
 from relay.core.model import Message, MessageStatus, State, Submission
 from relay.journal.record_rows import Record, client_flag
@@ -38,7 +39,7 @@ _AFTER = "~"
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which messages: accepted from `since` to before `before`. Of `owner` alone, or of everybody. `recipient` is an address
-    in its one spelling.
+    in its one spelling. `arrival` is that of one recipient at least.
     """
 
     since: datetime
@@ -46,6 +47,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     owner: Client | None = None
     client: str | None = None
     state: State | None = None
+    arrival: Arrival | None = None
     tag: str | None = None
     recipient: str | None = None
 
@@ -53,7 +55,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A message that was wanted. `position` is where a page that begins after it begins.
 
-    `submission` and `status` are None where they cannot be read.
+    `submission` and `status` are None where they cannot be read. `arrivals` are those of its recipients.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     lane: str
     submission: Submission | None
     status: MessageStatus | None
+    arrivals: Collection[RecipientArrival] = ()
 
 
 type _Pages = Sequence[tuple[Sequence[str], bool]]
@@ -78,10 +81,18 @@ class _Window(msgspec.Struct, frozen=True, kw_only=True):
 class Listing:
     """Cuts pages."""
 
-    def __init__(self, journal: Journal, clients: Clients | None = None, *, names_at_once: int = 1000) -> None:
-        """`clients` name the messages of unreadable records. `names_at_once` is the page size of a shard's query: a table
-        returns at most a thousand rows.
+    def __init__(
+        self,
+        journal: Journal,
+        clients: Clients | None = None,
+        *,
+        reports: Callable[[str], Reports] = lambda _: Reports.NONE,
+        names_at_once: int = 1000,
+    ) -> None:
+        """`clients` name the messages of unreadable records. `reports` says what the provider of a route can report.
+        `names_at_once` is the page size of a shard's query: a table returns at most a thousand rows.
         """
+        self._reports = reports
         self._journal = journal
         self._clients = clients
         self._names_at_once = names_at_once
@@ -149,10 +160,11 @@ class Listing:
     ) -> Iterable[Found]:
         """The wanted messages of a batch after the last one of the page before, the last of the batch first."""
         if isinstance(record, Record):
-            found = _messages(record, wanted)
+            found = _messages(record, wanted, self._reports)
         else:
             clients = {} if self._clients is None else await self._clients.all()
-            found = _unreadable_messages(record, wanted, {name: each.mac_key for name, each in clients.items()})
+            keys = {name: each.mac_key for name, each in clients.items()}
+            found = _unreadable_messages(record, wanted, keys, self._reports)
         return (each for number, each in found if last is None or (record.batch, number) < last)
 
     async def _read(self, names: Sequence[str], client: str | None) -> Sequence[Record | UnreadableRecord]:
@@ -189,7 +201,7 @@ def _dense(pages: _Pages) -> float:
     return min(spans) / _MILLISECOND
 
 
-def _messages(record: Record, wanted: MessageFilter) -> Iterator[tuple[int, Found]]:
+def _messages(record: Record, wanted: MessageFilter, reports: Callable[[str], Reports]) -> Iterator[tuple[int, Found]]:
     """The wanted messages of a batch with their indices, the last of them first."""
     entry = record.entry()
     for index in range(len(record.statuses) - 1, -1, -1):
@@ -197,11 +209,17 @@ def _messages(record: Record, wanted: MessageFilter) -> Iterator[tuple[int, Foun
         if _is_visible(record.batch, index, entry.macs[index], submission, wanted) and _fits(
             submission, status, wanted
         ):
-            yield index, _found(record, index, record.message_id(index, entry), submission, status)
+            arrivals = _arrivals(submission, status, reports)
+            if _has_arrival(arrivals, wanted):
+                found = _found(record, index, record.message_id(index, entry), submission, status)
+                yield index, msgspec.structs.replace(found, arrivals=arrivals)
 
 
 def _unreadable_messages(
-    record: UnreadableRecord, wanted: MessageFilter, mac_keys: Mapping[str, bytes]
+    record: UnreadableRecord,
+    wanted: MessageFilter,
+    mac_keys: Mapping[str, bytes],
+    reports: Callable[[str], Reports],
 ) -> Iterator[tuple[int, Found]]:
     """The messages of a record that cannot be read as a whole, the last of them first.
 
@@ -214,7 +232,10 @@ def _unreadable_messages(
         if wanted.owner is not None and not ids.belongs_to(ids.parse(name), wanted.owner.mac_key):
             continue
         if _may_be_of(wanted.client, submission, record) and _may_fit(submission, status, wanted):
-            yield index, _found(record, index, name, submission, status)
+            arrivals = _arrivals(submission, status, reports)
+            if _has_arrival(arrivals, wanted):
+                found = _found(record, index, name, submission, status)
+                yield index, msgspec.structs.replace(found, arrivals=arrivals)
 
 
 def _found(
@@ -232,6 +253,19 @@ def _found(
         submission=submission,
         status=status,
     )
+
+
+def _arrivals(
+    submission: Submission | None, status: MessageStatus | None, reports: Callable[[str], Reports]
+) -> Collection[RecipientArrival]:
+    if submission is None or status is None:
+        return ()
+    count = recipient_count(submission.message, status)
+    return frozenset(arrivals_of(status, submission.suppressed, count, reports).values())
+
+
+def _has_arrival(arrivals: Iterable[RecipientArrival], wanted: MessageFilter) -> bool:
+    return wanted.arrival is None or any(each.arrival is wanted.arrival for each in arrivals)
 
 
 def _may_be_of(client: str | None, submission: Submission | None, record: UnreadableRecord) -> bool:

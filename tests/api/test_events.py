@@ -232,3 +232,41 @@ async def test_delivery_report_applies_only_to_the_callers_messages(vendors: Ven
     assert (await ends(vendors, mail))[0][0] == "bounced"
     assert (await report(vendors, mail, None)).status == 401
     assert (await vendors.call("POST", "/v1/events/bounce")).status == 400
+
+
+async def arrivals(vendors: Vendors, query: str) -> list[tuple[str, str | None, str]]:
+    vendors.clock.move(1)
+    response = await vendors.call("GET", f"/v1/messages?{query}")
+    return [(each["arrival"], each.get("bounce_type"), each["recipient"]) for each in response.json["value"]]
+
+
+async def test_list_shows_the_worst_arrival_and_is_filtered_by_any(vendors: Vendors) -> None:
+    mail = await vendors.sent(to=["ada@example.org", "bob@example.org", "cleo@example.org"])
+    assert await arrivals(vendors, "") == [("not_reported", None, "ada@example.org")]
+    ada, bob = vendors.sendgrid.events([mail], "delivered"), vendors.sendgrid.events([mail], "bounce")
+    await vendors.post_sendgrid([ada[0], bob[1]])
+    await vendors.apply()
+    bounced = [("bounced", "hard", "ada@example.org")]
+    assert await arrivals(vendors, "") == bounced
+    for arrival in ("bounced", "delivered", "not_reported"):
+        assert await arrivals(vendors, f"arrival={arrival}") == bounced
+    assert await arrivals(vendors, "arrival=complained") == []
+    assert await arrivals(vendors, "arrival=awaited") == []
+    history = await vendors.status(str(mail.relay_id))
+    assert (history["arrival"], history["bounce_type"]) == ("bounced", "hard")
+    assert [each["arrival"] for each in history["recipients"]] == ["delivered", "bounced", "not_reported"]
+
+
+async def test_unknown_arrival_filter_is_refused(vendors: Vendors) -> None:
+    response = await vendors.call("GET", "/v1/messages?arrival=lost")
+    assert (response.status, response.json["error"]["details"][0]["target"]) == (400, "arrival")
+
+
+async def test_erased_message_keeps_its_arrival(vendors: Vendors) -> None:
+    mail = await vendors.sent()
+    await vendors.post_sendgrid(vendors.sendgrid.events([mail], "spamreport"))
+    await vendors.apply()
+    await vendors.call("POST", "/v1/erase", json={"recipient": "ada@example.org"}, client="boss")
+    vendors.clock.move(1)
+    response = await vendors.call("GET", "/v1/messages?arrival=complained")
+    assert [(each["arrival"], "recipient" in each) for each in response.json["value"]] == [("complained", False)]

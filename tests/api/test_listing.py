@@ -74,6 +74,7 @@ async def test_listed_message_has_its_fields(filled: Harness) -> None:
         "next_attempt_at": "2026-03-02T12:00:00Z",
         "from": {"email": "orders@example.com", "name": "Shop"},
         "subject": "five",
+        "recipient": "ada@example.org",
         "recipient_count": 1,
         "tags": [],
     }

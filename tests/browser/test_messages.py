@@ -92,6 +92,54 @@ async def test_each_recipient_shows_its_own_state(screen: Screen) -> None:
     await screen.page.get_by_text("550 5.1.1 test recipient: no such mailbox").wait_for()
 
 
+REPORT = """\
+From: mailer-daemon@mx.example
+To: orders@shop.example
+Subject: Undelivered
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example
+
+Final-Recipient: rfc822; {recipient}
+Action: failed
+Status: {code}
+--b
+Content-Type: text/rfc822-headers
+
+X-Relay-Id: {id}
+--b--
+"""
+
+
+async def test_bounces_are_red_and_soft_bounces_amber(screen: Screen) -> None:
+    recipients = ["hard@example.org", "soft@example.org", "kept@example.org"]
+    name = await screen.site.send(subject="Three ends", to=recipients)
+    for recipient, code in (("hard@example.org", "5.1.1"), ("soft@example.org", "4.2.2")):
+        report = REPORT.format(recipient=recipient, code=code, id=name).replace("\n", "\r\n")
+        headers = {"Content-Type": "message/rfc822"}
+        status, _, _ = await screen.site.relay.call("POST", "/v1/events/bounce", data=report, headers=headers)
+        assert status == 202
+    await screen.go(f"/console#/messages/{name}", "Three ends")
+    ends = screen.page.locator(".recipients li")
+    for recipient, text, tone in (
+        ("hard@", "hard bounce", "bad"),
+        ("soft@", "soft bounce", "warn"),
+        ("kept@", "sent, not reported", ""),
+    ):
+        badge = ends.filter(has_text=recipient).locator(".badge")
+        await badge.get_by_text(text).wait_for()
+        assert (await badge.get_attribute("class") or "").split()[1:] == tone.split()
+    await screen.go("/console#/messages?arrival=bounced", "Messages")
+    row = screen.row("Three ends")
+    await row.locator(".badge.bad").get_by_text("hard bounce").wait_for()
+    assert "hard@example.org + 2" in await row.inner_text()
+    assert await screen.row("Nightly report").count() == 0
+
+
 async def test_scheduled_message_can_be_cancelled(screen: Screen) -> None:
     later = (datetime.now(UTC) + timedelta(days=3)).isoformat()
     name = await screen.site.send(subject="Not yet", send_at=later)

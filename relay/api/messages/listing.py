@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
-from relay.api.messages.view import mailbox_view, next_attempt_at
+from relay.api.messages.view import bounce_type_of, mailbox_view, next_attempt_at
 from relay.api.problems import Problems
 from relay.api.reading.addresses import email_address, same_mailbox
 from relay.api.reading.query import check_names, read_choice, read_limit, read_time, time_text
@@ -17,6 +17,7 @@ from relay.api.services import Call
 from relay.api.shapes.common import given
 from relay.api.shapes.messages import MessagePageView, MessageSummaryView, RecordState
 from relay.clients.registry import Role
+from relay.core.arrival.arrivals import Arrival, worst
 from relay.core.errors import Refusal
 from relay.core.model import State
 from relay.journal.listing import Found, MessageFilter
@@ -25,7 +26,7 @@ DEFAULT_PAGE = 50
 MAX_PAGE = 100
 DEFAULT_SPAN = timedelta(hours=24)
 _FIRST = datetime.min.replace(tzinfo=UTC)
-PARAMETERS = ("since", "before", "state", "tag", "recipient", "client", "limit", "cursor")
+PARAMETERS = ("since", "before", "state", "arrival", "tag", "recipient", "client", "limit", "cursor")
 
 
 async def index(call: Call) -> Response:
@@ -62,6 +63,7 @@ def _wanted(call: Call, query: Mapping[str, str], problems: Problems) -> Message
         owner=None if is_operator else call.client,
         client=client,
         state=read_choice(query, "state", State, problems),
+        arrival=read_choice(query, "arrival", Arrival, problems),
         tag=query.get("tag"),
         recipient=_recipient(query.get("recipient"), problems),
     )
@@ -88,10 +90,12 @@ def _summary(found: Found) -> MessageSummaryView:
             lane=found.lane,
             size=0 if submission is None else submission.size,
         )
-    message = submission.message
+    message, ended = submission.message, worst(found.arrivals)
     view = MessageSummaryView(
         id=found.id,
         state=RecordState(status.state),
+        arrival=UNSET if ended is None else ended.arrival,
+        bounce_type=bounce_type_of(ended),
         created_at=found.created_at,
         erased_at=UNSET if status.erased is None else status.erased.at,
         recipient_count=UNSET if status.erased is None else status.erased.recipients,
@@ -107,6 +111,7 @@ def _summary(found: Found) -> MessageSummaryView:
         view,
         from_=mailbox_view(status.sender or message.sender),
         subject=message.subject,
+        recipient=message.recipients[0].email if message.recipients else UNSET,
         recipient_count=len(message.recipients),
         tags=message.tags,
     )

@@ -20,6 +20,8 @@ from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client
 from relay.core import ids
 from relay.core.errors import Problem, Refusal
 from relay.core.model import FINAL, State
+from relay.journal.message_status import MessageHistory
+from relay.routes.reports import reports_of
 
 MOVING_RETRY_SECONDS = 2
 _POLL_SECONDS = 5
@@ -35,7 +37,7 @@ _UNSENT = frozenset(RecipientStatus(state) for state in FINAL - {State.SENT})
 async def show(call: Call) -> Response:
     """Handle GET /v1/messages/{id}: always 200, with `Retry-After` while the message is in progress."""
     history = await call.services.status_reader.history(call.client, call.values["id"])
-    view = await history_view(history, call.services.content, call.services.clock())
+    view = await _view(call, history)
     return json_response(view, headers={} if view.state in _FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)})
 
 
@@ -47,7 +49,7 @@ async def wait(call: Call) -> Response:
     client, goal, until = await _signed(call)
     call.services.quotas.requests.take(client, 1)
     history = await call.services.status_reader.history(client, call.values["id"])
-    view = await history_view(history, call.services.content, call.services.clock())
+    view = await _view(call, history)
     if _is_reached(goal, view):
         return json_response(view)
     _raise_missed(goal, view)
@@ -56,6 +58,11 @@ async def wait(call: Call) -> Response:
         "Retry-After": str(_pause(view, call.services.clock())),
     }
     return json_response(view, 202, headers)
+
+
+async def _view(call: Call, history: MessageHistory) -> MessageView:
+    services = call.services
+    return await history_view(history, services.content, services.clock(), reports_of(services.settings))
 
 
 async def _signed(call: Call) -> tuple[Client, WaitGoal, int]:

@@ -1,6 +1,6 @@
 """Show a message, from its record in the journal and its events."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import UNSET, UnsetType
@@ -18,15 +18,30 @@ from relay.api.shapes.messages import (
     RecordState,
 )
 from relay.core import ids, part_states
-from relay.core.arrival.recipient_states import recipient_states
+from relay.core.arrival.arrivals import (
+    RecipientArrival,
+    Reports,
+    arrival_of,
+    arrivals_of,
+    is_current,
+    recipient_count,
+    reported_of,
+    worst,
+)
+from relay.core.arrival.recipient_states import BounceType, recipient_states
 from relay.core.events import RecipientState, RecordedEvent
 from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, Submission
 from relay.journal.content import Content
 from relay.journal.message_status import MessageHistory
 
 
-async def history_view(history: MessageHistory, content: Content, now: datetime) -> MessageView:
-    """Show a message. While it is still on the queue only its id, state and time are known."""
+async def history_view(
+    history: MessageHistory, content: Content, now: datetime, reports: Callable[[str], Reports]
+) -> MessageView:
+    """Show a message. While it is still on the queue only its id, state and time are known.
+
+    `reports` says what the provider of a route can report.
+    """
     created_at = ids.created_at(history.name.batch)
     if history.submission is not None and history.status is not None:
         return message_view(
@@ -38,6 +53,7 @@ async def history_view(history: MessageHistory, content: Content, now: datetime)
             lane=history.lane,
             created_at=created_at,
             now=now,
+            reports=reports,
         )
     if history.unreadable is not None:
         return _unreadable_view(history, created_at)
@@ -69,12 +85,17 @@ def message_view(
     lane: str,
     created_at: datetime,
     now: datetime,
+    reports: Callable[[str], Reports],
 ) -> MessageView:
     """Show a message that has a record. `message` is None when its content is gone."""
     erased = status.erased
+    arrivals = _arrivals(submission, message, status, events, reports)
+    ended = worst(arrivals.values())
     view = MessageView(
         id=name,
         state=RecordState(status.state),
+        arrival=UNSET if ended is None else ended.arrival,
+        bounce_type=bounce_type_of(ended),
         created_at=created_at,
         erased_at=UNSET if erased is None else erased.at,
         recipient_count=UNSET if erased is None else erased.recipients,
@@ -85,7 +106,7 @@ def message_view(
         send_at=given(submission.send_at),
         next_attempt_at=next_attempt_at(status),
         size=submission.size,
-        recipients=list(_recipients(submission, message, status, events)),
+        recipients=list(_recipients(submission, message, status, events, arrivals)),
         attempts=[_attempt(part, attempt, submission.optional) for part in status.parts for attempt in part.attempts],
         events=[_event(event) for event in events],
     )
@@ -115,8 +136,30 @@ def mailbox_view(address: Address) -> MailboxView:
     return MailboxView(email=address.email, name=given(address.name or None))
 
 
+def bounce_type_of(arrival: RecipientArrival | None) -> BounceType | UnsetType:
+    """Show the type of a bounce; nothing of another arrival."""
+    return UNSET if arrival is None else given(arrival.bounce_type)
+
+
+def _arrivals(
+    submission: Submission,
+    message: Message | None,
+    status: MessageStatus,
+    events: Sequence[RecordedEvent],
+    reports: Callable[[str], Reports],
+) -> Mapping[int, RecipientArrival]:
+    if message is not None:
+        # The events of a record that an older version wrote say more than the record.
+        status = replace(status, reported=reported_of(events, [each.email.lower() for each in message.recipients]))
+    return arrivals_of(status, submission.suppressed, recipient_count(message, status), reports)
+
+
 def _recipients(
-    submission: Submission, message: Message | None, status: MessageStatus, events: Sequence[RecordedEvent]
+    submission: Submission,
+    message: Message | None,
+    status: MessageStatus,
+    events: Sequence[RecordedEvent],
+    arrivals: Mapping[int, RecipientArrival],
 ) -> Iterator[RecipientView]:
     if message is None:
         return
@@ -128,6 +171,8 @@ def _recipients(
     )
     for number, (address, kind) in enumerate(zip(message.recipients, kinds, strict=True)):
         row = RecipientView(email=address.email, name=given(address.name or None), kind=kind)
+        if arrival := arrivals.get(number):
+            row = replace(row, arrival=arrival.arrival, bounce_type=bounce_type_of(arrival))
         if number in submission.suppressed:
             yield replace(row, state=RecipientStatus.SUPPRESSED, code=submission.suppressed[number])
             continue
@@ -137,7 +182,7 @@ def _recipients(
 
 def _moved(row: RecipientView, part: Part, ended: RecipientState | None) -> RecipientView:
     """Add the state of sending, or what is known of the time after it."""
-    if ended is None:
+    if ended is None or not is_current(arrival_of(ended), ended.attempt, part):
         state = RecipientStatus(part.state)
         return replace(row, state=state, route=given(part.route or None), code=given(part.code or None))
     return replace(

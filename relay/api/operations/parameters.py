@@ -6,6 +6,7 @@ from typing import Any
 from relay.api.messages.waiting import WaitGoal
 from relay.api.operation import Parameter
 from relay.clients.idempotency import MAX_KEY
+from relay.core.arrival.arrivals import Arrival
 from relay.core.model import DeliveryGuarantee, State
 from relay.operations.audit.record import AuditOutcome
 
@@ -108,6 +109,7 @@ LISTING = (
     _query("since", "Accepted at or after this time, by default a day before `before`.", _TIME),
     _query("before", "Accepted before this time, by default now.", _TIME),
     _query("state", "In this state.", _one_of(*State)),
+    _query("arrival", "With this arrival of one recipient at least.", _one_of(*Arrival)),
     _query("tag", "With this tag."),
     _query("recipient", "To this address."),
     CLIENT,

@@ -8,6 +8,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from relay.api.shapes.base import says
 from relay.api.shapes.common import MessageName, NextLink, Time
+from relay.core.arrival.arrivals import Arrival
+from relay.core.arrival.recipient_states import BounceType
 from relay.core.events import BounceClass, EventKind
 from relay.core.model import DeliveryGuarantee, State
 
@@ -63,6 +65,8 @@ def _open(description: str, values: Iterable[str]) -> Meta:
 
 OUTCOMES = ("sent", "deferred", "rejected", "route_fault", "unknown", "interrupted", "not_sent")
 """How an attempt can end, as it is recorded."""
+_BounceType = Annotated[BounceType, says("Whether another mail to the address may arrive (`soft`), of a bounce.")]
+_WorstArrival = Annotated[Arrival, says("The worst arrival of its recipients. Absent until it was sent.")]
 _BounceClass = Annotated[str, _open("What a bounce is about.", BounceClass)]
 
 
@@ -84,6 +88,13 @@ class RecipientView(Struct, frozen=True, kw_only=True):
     code: (
         Annotated[str, says("The cause of the state: a cause of Relay, or the status code of a bounce.")] | UnsetType
     ) = UNSET
+    arrival: (
+        Annotated[
+            Arrival, says("Whether the copy arrived, as far as the provider reports it. Absent until it was sent.")
+        ]
+        | UnsetType
+    ) = UNSET
+    bounce_type: _BounceType | UnsetType = UNSET
     bounce_class: _BounceClass | UnsetType = UNSET
 
 
@@ -129,6 +140,8 @@ class MessageView(Struct, frozen=True, kw_only=True):
 
     id: Annotated[MessageName, says("The message's id.")]
     state: Annotated[RecordState, says("The message's state.")]
+    arrival: _WorstArrival | UnsetType = UNSET
+    bounce_type: _BounceType | UnsetType = UNSET
     created_at: Annotated[Time, says("When the message was accepted.")]
     erased_at: Annotated[Time, says("When an operator erased the message.")] | UnsetType = UNSET
     recipient_count: Annotated[int, says("The number of recipients of an erased message.")] | UnsetType = UNSET
@@ -158,8 +171,11 @@ class MessageSummaryView(Struct, frozen=True, kw_only=True):
 
     id: Annotated[MessageName, says("The message's id.")]
     state: Annotated[RecordState, says("The message's state.")]
+    arrival: _WorstArrival | UnsetType = UNSET
+    bounce_type: _BounceType | UnsetType = UNSET
     created_at: Annotated[Time, says("When the message was accepted.")]
     erased_at: Annotated[Time, says("When an operator erased the message.")] | UnsetType = UNSET
+    recipient: Annotated[str, says("The address of the first recipient.")] | UnsetType = UNSET
     recipient_count: Annotated[int, says("The number of recipients.")] | UnsetType = UNSET
     client: Annotated[str, says("The client that sent the message; empty if that cannot be read.")]
     lane: Annotated[str, says("The message's lane; empty if that cannot be read.")]

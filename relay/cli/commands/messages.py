@@ -94,6 +94,9 @@ def status(
 def messages(
     context: typer.Context,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+    arrival: Annotated[
+        str | None, typer.Option(help="Only with this arrival of a recipient, such as `bounced` or `not_reported`.")
+    ] = None,
     tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
     to: Annotated[str | None, typer.Option("--recipient", help="Only to this recipient.")] = None,
     since: Annotated[str | None, typer.Option(help="Accepted at or after: ISO 8601 with an offset.")] = None,
@@ -105,13 +108,21 @@ def messages(
 
     Example: relay messages --state deferred --since 2026-03-01T00:00:00Z
     """
-    query = {"state": state, "tag": tag, "recipient": to, "since": since, "before": before}
+    query = {"state": state, "arrival": arrival, "tag": tag, "recipient": to, "since": since, "before": before}
     found = list(remote_of(context).pages("/v1/messages", query, limit=limit))
     if as_json:
         print_json(found)
         return
-    rows = [(row["created_at"], row["state"], row["id"], row.get("subject"), row.get("client")) for row in found]
-    print_table("", ("accepted", "state", "id", "subject", "client"), rows, empty="No messages.")
+    rows = [
+        (row["created_at"], row["state"], _arrival(row), row["id"], row.get("recipient"), row.get("subject"))
+        for row in found
+    ]
+    print_table("", ("accepted", "state", "arrival", "id", "recipient", "subject"), rows, empty="No messages.")
+
+
+def _arrival(row: dict[str, Any]) -> str:
+    """Name an arrival, and of a bounce its type."""
+    return " ".join(row[name] for name in ("bounce_type", "arrival") if name in row).replace("_", " ")
 
 
 def _follow(remote: Remote, name: str, *, as_json: bool) -> None:
@@ -134,10 +145,10 @@ def _print(message: dict[str, Any], *, as_json: bool) -> None:
     named = ("id", "state", "created_at", "next_attempt_at", "erased_at", "lane", "subject")
     print_pairs({name: message.get(name) for name in named})
     recipients = [
-        (row.get("kind"), row["email"], row.get("state"), row.get("route"), row.get("code"))
+        (row.get("kind"), row["email"], row.get("state"), _arrival(row), row.get("route"), row.get("code"))
         for row in message.get("recipients", ())
     ]
-    print_table("\nRecipients", ("", "address", "state", "route", "cause"), recipients, empty="")
+    print_table("\nRecipients", ("", "address", "state", "arrival", "route", "cause"), recipients, empty="")
     attempts = [
         (row["number"], row["at"], row["route"], row["outcome"], row.get("code"), row.get("reply"))
         for row in message.get("attempts", ())

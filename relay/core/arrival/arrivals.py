@@ -7,7 +7,7 @@ import msgspec
 
 from relay.core.arrival.recipient_states import BounceType, bounce_type, recipient_states
 from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent
-from relay.core.model import FINAL, MessageStatus, Part, Reported, State
+from relay.core.model import FINAL, Message, MessageStatus, Part, Reported, State
 
 
 class Arrival(StrEnum):
@@ -115,6 +115,16 @@ def arrivals_of(
         if part.state is State.SENT and number not in found:
             found[number] = unreported(reports(part.route))
     return found
+
+
+def recipient_count(message: Message | None, status: MessageStatus) -> int:
+    """Return how many recipients a message has. Without its content: as many as its record names, and one at least."""
+    if message is not None:
+        return len(message.recipients)
+    if status.erased is not None:
+        return status.erased.recipients
+    groups = [part.recipients or () for part in status.parts] + [group.recipients for group in status.reported]
+    return 1 + max((number for group in groups for number in group), default=0)
 
 
 def _numbers(part: Part, recipients: int) -> Iterable[int]:

@@ -54,6 +54,14 @@ def test_report_is_parsed(name: str, at: str, said: list[tuple[str, str, str, st
     assert {each.provider for each in found} == {"graph"}
 
 
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\r"])
+@pytest.mark.parametrize("name", ["exchange", "postfix", "gmail", "complaint"])
+def test_report_is_parsed_with_any_line_end(name: str, line_end: bytes) -> None:
+    raw = (SAMPLES / f"{name}.eml").read_bytes()
+    assert b"\r" not in raw
+    assert brief(list(read_report(raw.replace(b"\n", line_end), NOW, provider="graph"))) == brief(read(name))
+
+
 @pytest.mark.parametrize("name", ["auto-reply", "foreign"])
 def test_foreign_message_gives_no_events(name: str) -> None:
     assert read(name) == []

@@ -83,7 +83,17 @@ export function axisTime(text, span) {
   return span === "week" ? shortDays.format(at) : minutes.format(at);
 }
 
+const ARRIVAL_MEANINGS = {
+  complained: "The recipient reported the mail as spam.",
+  bounced: "The mail will not arrive.",
+  suppressed: "The mail was not sent: the address is on a suppression list.",
+  not_reported: "This provider reports no deliveries, so nothing more is known.",
+  awaited: "The provider has not reported anything yet.",
+  delivered: "The recipient's server accepted the mail.",
+};
+
 const TONES = {
+  awaited: "in_progress", not_reported: "",
   sent: "good", delivered: "good", succeeded: "good", enabled: "good", ok: "good", active: "good", healthy: "good",
   queued: "in_progress", sending: "in_progress", scheduled: "in_progress", trial: "in_progress", processed: "in_progress", opened: "in_progress", clicked: "in_progress",
   deferred: "warn", warning: "warn", interrupted: "warn", unknown: "bad", not_sent: "warn",
@@ -104,6 +114,14 @@ export function humanize(word) {
 /** Make the badge of a state. */
 export function badge(state, text = humanize(state)) {
   return h("span", { class: `badge ${toneOf(state)}` }, text);
+}
+
+/** Make the badge of a message or a recipient: whether it arrived, once it was sent, else its state. */
+export function arrivalBadge({ state, arrival, bounce_type: type }) {
+  const isSent = arrival && ["sent", "delivered", "bounced", "complained", "suppressed"].includes(state);
+  if (!isSent) return badge(state);
+  const text = type ? `${type} bounce` : arrival === "not_reported" ? "sent, not reported" : arrival === "awaited" ? "sent" : humanize(arrival);
+  return h("span", { class: `badge ${type === "soft" ? "warn" : toneOf(arrival)}`, title: ARRIVAL_MEANINGS[arrival] }, text);
 }
 
 /** Format a mailbox: `Name <local@domain>`. */

@@ -6,6 +6,7 @@ import pytest
 
 from relay.api.messages.view import message_view
 from relay.core import part_states
+from relay.core.arrival.arrivals import Reports
 from relay.core.model import MessageStatus, Part, State
 from tests.doubles import START, changed, submission_of
 
@@ -31,5 +32,15 @@ def held(code: str) -> Part:
 )
 def test_expiry_shown_is_the_expiry_that_delivery_uses(part: Part, expires_at: object) -> None:
     status = MessageStatus(parts=(changed(part, recipients=(0,)), changed(WAITING, recipients=(1,))))
-    view = message_view("m", SUBMISSION, None, status, (), lane="bulk", created_at=START, now=START + HOUR)
+    view = message_view(
+        "m",
+        SUBMISSION,
+        None,
+        status,
+        (),
+        lane="bulk",
+        created_at=START,
+        now=START + HOUR,
+        reports=lambda _: Reports.ALL,
+    )
     assert view.expires_at == expires_at

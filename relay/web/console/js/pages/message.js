@@ -7,7 +7,7 @@ import { loadMeanings } from "../causes.js";
 import { card, copyable, definitions, errorState, heading, loading } from "../components.js";
 import { openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { badge, byteSize, count, duration, humanize, mailbox, moment, toneOf } from "../format.js";
+import { arrivalBadge, byteSize, count, duration, humanize, mailbox, moment, toneOf } from "../format.js";
 import { mailView } from "../mail-view.js";
 import { poll } from "../poll.js";
 import { discard, redrive } from "./redrive.js";
@@ -30,7 +30,7 @@ export async function show({ main, one: id, signal, focusTitle }) {
     draw({ message, meanings }) {
       const isFirst = loaded === null;
       loaded = message;
-      redraw(head, heading(titleOf(message), { crumb: ["Messages", "#/messages"], actions: [badge(message.state), ...actions(message, refresh)] }));
+      redraw(head, heading(titleOf(message), { crumb: ["Messages", "#/messages"], actions: [arrivalBadge(message), ...actions(message, refresh)] }));
       redraw(history, timeline(message, meanings), recipientList(message, meanings), about(message));
       if (message.erased_at) redraw(content, card("Content", h("p", { class: "inside muted" }, "Erased, together with addresses, provider replies and later events.")));
       else if (!hasContent) showContent();
@@ -97,7 +97,7 @@ function recipientList({ recipients = [] }, meanings) {
   if (!recipients.length) return null;
   const rows = recipients.map((each) => h("li", {},
     h("span", { class: "wide" }, mailbox(each), each.kind === "to" ? null : h("span", { class: "muted small" }, ` ${each.kind}`)),
-    h("span", {}, each.route && h("span", { class: "muted small" }, `${each.route} `), badge(each.state)),
+    h("span", {}, each.route && h("span", { class: "muted small" }, `${each.route} `), arrivalBadge(each)),
     each.code && h("span", { class: "muted small" }, meanings[each.code] ?? humanize(each.code))));
   return card(count(recipients.length, "recipient"), h("ul", { class: "recipients" }, rows));
 }

@@ -6,12 +6,13 @@ import { get, localPath } from "../api.js";
 import { button, dataTable, emptyState, errorState, heading, loading } from "../components.js";
 import { field } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { badge, byteSize, mailbox, moment } from "../format.js";
+import { arrivalBadge, byteSize, humanize, mailbox, moment } from "../format.js";
 import { poll } from "../poll.js";
 
 const STATES = ["scheduled", "queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
 const AGES = [["3600", "Last hour"], ["", "Last day"], ["604800", "Last week"], ["2592000", "Last 30 days"]];
-const FILTERS = ["state", "recipient", "tag", "client"];
+const ARRIVALS = ["delivered", "awaited", "not_reported", "suppressed", "bounced", "complained"];
+const FILTERS = ["state", "arrival", "recipient", "tag", "client"];
 const ID = /^msg_[0-9a-v]{40}$/;
 
 export async function show({ main, query, signal, focusTitle }) {
@@ -64,10 +65,11 @@ function searchForm(query) {
   const id = field({ name: "id", label: "ID", placeholder: "msg_…", value: filled("id") });
   const recipient = field({ name: "recipient", label: "Recipient", placeholder: "ada@example.org", value: filled("recipient") });
   const state = field({ name: "state", label: "State", options: [["", "Any"], ...STATES.map((each) => [each, each])], value: filled("state") });
+  const arrival = field({ name: "arrival", label: "Arrival", options: [["", "Any"], ...ARRIVALS.map((each) => [each, humanize(each)])], value: filled("arrival") });
   const tag = field({ name: "tag", label: "Tag", value: filled("tag") });
   const client = field({ name: "client", label: "Client", value: filled("client") });
   const age = field({ name: "age", label: "Period", options: AGES, value: filled("age") });
-  const form = h("form", { class: "search", role: "search" }, [recipient, state, age, client, tag, id].map(({ element }) => element), h("button", { type: "submit", class: "primary" }, "Search"));
+  const form = h("form", { class: "search", role: "search" }, [recipient, state, arrival, age, client, tag, id].map(({ element }) => element), h("button", { type: "submit", class: "primary" }, "Search"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (ID.test(id.read())) {
@@ -79,7 +81,7 @@ function searchForm(query) {
       id.showError("An ID is msg_ followed by 40 letters and digits.");
       return;
     }
-    const filters = new URLSearchParams([recipient, state, tag, client, age].map((each) => [each.name, each.read()]).filter(([, value]) => value));
+    const filters = new URLSearchParams([recipient, state, arrival, tag, client, age].map((each) => [each.name, each.read()]).filter(([, value]) => value));
     location.hash = `#/messages?${filters}`;
   });
   return form;
@@ -88,11 +90,16 @@ function searchForm(query) {
 function table(rows) {
   return dataTable("Messages", [
     { name: "Subject", cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, row.erased_at ? "(erased)" : row.subject || "(no subject)") },
-    { name: "State", cell: (row) => badge(row.state) },
+    { name: "State", cell: (row) => arrivalBadge(row) },
     { name: "From", cell: (row) => (row.from ? h("span", { class: "wide", title: mailbox(row.from) }, row.from.name ?? row.from.email) : "–") },
-    { name: "To", kind: "number minor", cell: (row) => row.recipient_count ?? "–" },
+    { name: "To", cell: (row) => recipients(row) },
     { name: "Client", cell: (row) => row.client },
     { name: "Size", kind: "number tight minor", cell: (row) => byteSize(row.size) },
     { name: "Accepted", kind: "tight", cell: (row) => moment(row.created_at) },
   ], rows);
+}
+
+function recipients({ recipient, recipient_count: all }) {
+  if (!recipient) return all ?? "–";
+  return h("span", { class: "wide", title: recipient }, recipient, all > 1 && h("span", { class: "muted small" }, ` + ${all - 1}`));
 }
