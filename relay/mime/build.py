@@ -14,7 +14,15 @@ from urllib.parse import quote
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
 from relay.mime import raw
-from relay.mime.fields import address_field, clean, is_field_name, parameter_field, plain_field, text_field
+from relay.mime.fields import (
+    address_field,
+    author_field,
+    clean,
+    is_field_name,
+    parameter_field,
+    plain_field,
+    text_field,
+)
 from relay.mime.writing import structured, transfer
 from relay.mime.writing.calendar import method_of
 from relay.mime.writing.plain_text import text_of
@@ -74,7 +82,7 @@ def header_problem(name: str) -> str:
 def _fields(request: SendRequest, *, with_bcc: bool) -> Iterable[bytes]:
     message = request.message
     to, cc = (request.to, request.cc) if with_bcc else (message.to, message.cc)
-    yield address_field("From", [message.sender])
+    yield author_field("From", [message.sender])
     if message.reply_to:
         yield address_field("Reply-To", message.reply_to)
     yield from _recipient_fields(to, cc, request.bcc if with_bcc else ())

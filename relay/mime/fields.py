@@ -24,6 +24,7 @@ _DOT_ATOM = re.compile(rf"{_ATEXT}+(\.{_ATEXT}+)*")
 _QUOTED_LOCAL = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"')
 _DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[A-Za-z0-9.:]+\]")
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_ADDRESS = re.compile(r"[^\s@]@[^\s@]")
 _WORDS = re.compile(r"[ ]*[^ ]+")
 _CHUNK_BYTES = 42
 _ESCAPED = frozenset(range(256)) - frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._")
@@ -37,6 +38,11 @@ def is_field_name(name: str) -> bool:
 def clean(text: str) -> str:
     """Replace control characters and line separators with spaces and lone surrogates with U+FFFD, and strip spaces."""
     return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text)).strip(" ")
+
+
+def holds_address(name: str) -> bool:
+    """Whether a display name is or holds an address."""
+    return _ADDRESS.search(name) is not None
 
 
 def text_field(name: str, text: str) -> bytes:
@@ -70,6 +76,21 @@ def address_field(name: str, addresses: Iterable[Address]) -> bytes:
             words[-1] += ","
         words += mailbox_words(address.name, address.email)
     return folded(name, words)
+
+
+def author_field(name: str, addresses: Iterable[Address]) -> bytes:
+    """Write From or Sender. Raises `ValueError` for an invalid address.
+
+    Some programs decode encoded words before they split a list of addresses, against RFC 2047 section 6.2. So that none reads
+    another author in a name, an address in it is not written in encoded words: its @ becomes a full-width one.
+    """
+    return address_field(name, [_without_hidden_address(address) for address in addresses])
+
+
+def _without_hidden_address(address: Address) -> Address:
+    name = clean(address.name)
+    is_hidden = holds_address(name) and any(word.startswith("=?") for word in phrase_words(name))
+    return Address(email=address.email, name=name.replace("@", "\uff20")) if is_hidden else address
 
 
 def parameter_field(name: str, value: str, parameters: Mapping[str, str], file_name: str = "") -> bytes:

@@ -9,7 +9,7 @@ import msgspec
 from relay.core.model import Address
 from relay.core.send_request import SendRequest
 from relay.mime.addresses import mailboxes, spelling
-from relay.mime.fields import address_field, clean, plain_field
+from relay.mime.fields import address_field, author_field, clean, plain_field
 
 _LINE_END = re.compile(rb"\r{1,2}\n|\r|\n")
 """A line's end, also CR CR LF as some programs write it."""
@@ -54,7 +54,7 @@ def prepare(request: SendRequest, *, with_bcc: bool) -> bytes:
     if with_bcc:
         added += _envelope_fields(request, fields)
     if is_bare:
-        added.append(address_field("From", [request.message.sender]))
+        added.append(author_field("From", [request.message.sender]))
     return b"".join([*added, *kept, b"\r\n", body])
 
 

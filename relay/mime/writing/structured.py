@@ -104,6 +104,12 @@ def _list_id(value: str) -> list[str]:
     return [*(fields.phrase_words(name) if name else ()), f"<{identifier}"]
 
 
+def can_fold_anywhere(name: str) -> bool:
+    """Whether a field's lines may end where they have no blank: within the brackets of a link."""
+    return name.lower() in _LINK_FIELDS
+
+
+_LINK_FIELDS = frozenset(("list-unsubscribe", "list-subscribe", "list-help", "list-post", "list-owner", "list-archive"))
 _GRAMMARS: Mapping[str, Callable[[str], list[str]]] = {
     # RFC 8098 section 2.1, and fields that mail programs use in the same way.
     **dict.fromkeys(
@@ -114,9 +120,13 @@ _GRAMMARS: Mapping[str, Callable[[str], list[str]]] = {
     # RFC 3834, 8058, 2156, 8098, 5703; and what others define as tokens.
     **dict.fromkeys(("auto-submitted", "list-unsubscribe-post", "importance", "priority", "sensitivity"), _ascii),
     **dict.fromkeys(("disposition-notification-options", "precedence", "expires", "reply-by"), _ascii),
-    **dict.fromkeys(
-        ("list-unsubscribe", "list-subscribe", "list-help", "list-post", "list-owner", "list-archive"), _links
-    ),
+    **dict.fromkeys(_LINK_FIELDS, _links),
     "list-id": _list_id,
 }
-"""How to write each structured field, by its name in lower case."""
+"""How to write each structured field, by its name in lower case.
+
+The fields that ask for receipts and reports are not held to the policy's senders, as Reply-To is not. Mail programs ask before
+they send a receipt to an address that is not the Return-Path, which is held to the policy (RFC 8098 section 2.1). Errors-To and
+Return-Receipt-To are no standard; Sendmail sends errors there only with UseErrorsTo, which is off by default (its Installation
+and Operation Guide, section 5.6).
+"""

@@ -5,7 +5,6 @@ Graph has no envelope for MIME: its To, Cc and Bcc are the recipients, so they m
 """
 
 import base64
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +28,6 @@ RELAY_ATTEMPT = "X-Relay-Attempt"
 MIME = "text/plain"
 """The content type of MIME in Graph."""
 
-_ADDRESS = re.compile(r"[^\s@]@[^\s@]")
 _encoder = msgspec.json.Encoder()
 
 
@@ -146,7 +144,7 @@ def _resource(request: SendRequest) -> dict[str, Any]:
 
 def _sender(address: Address) -> Address:
     """Leave out a display name with an address in it: Exchange may take it for another sender (`ErrorSendAsDenied`)."""
-    return msgspec.structs.replace(address, name="") if _ADDRESS.search(address.name) else address
+    return msgspec.structs.replace(address, name="") if fields.holds_address(address.name) else address
 
 
 def _people(addresses: Sequence[Address]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from relay.core.model import Address, Attachment
 from relay.mime import build
-from relay.mime.fields import addr_spec, clean, text_field
+from relay.mime.fields import addr_spec, clean, holds_address, text_field
 from tests.depth import examples
 from tests.unit.mime.mime_reading import STANDARD, fields, people, read, send_request
 
@@ -72,7 +72,11 @@ def test_no_text_starts_another_field(texts: tuple[str, str, str, str, str, str]
 @settings(max_examples=examples(100))
 def test_display_name_is_read_back(name: str) -> None:
     message = read(build.build(send_request(sender=Address(email="ann@example.com", name=name))))
-    assert people(message, "From") == [(clean(name), "ann@example.com")]
+    # An address in a name is not written in encoded words.
+    allowed = {clean(name), clean(name).replace("@", "＠")} if holds_address(clean(name)) else {clean(name)}
+    [(shown, email)] = people(message, "From")
+    assert shown in allowed
+    assert email == "ann@example.com"
 
 
 @given(email=st.one_of(NASTY, st.builds(lambda local, domain: f"{local}@{domain}", NASTY, NASTY)))

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from relay.api.problems import Problems, member
 from relay.core.model import Address
 from relay.mime.addresses import mailboxes
-from relay.mime.fields import MAX_LINE_HARD, address_field, plain_field, text_field
+from relay.mime.fields import MAX_LINE_HARD, address_field, author_field, holds_address, plain_field
 from relay.mime.parts import field_text
 from relay.mime.raw import Field
+from relay.mime.writing import structured
 
 REMOVED_FIELD = "X-Relay-Removed"
 """Records in the message which of its fields were left out, because they were malformed."""
@@ -31,7 +32,7 @@ _FOR = re.compile(r"(?<!\s)\s+for\s+<?[^\s;<>]*[^\x00-\x7f][^\s;<>]*>?", re.IGNO
 def can_fold(line: bytes) -> bool:
     """Whether a line of a header that is too long can be folded: it has blanks, or is a list of addresses."""
     name = line.partition(b":")[0].decode("latin-1").lower()
-    return name in _LISTS or _LONG_WORD.search(line) is None
+    return name in _LISTS or structured.can_fold_anywhere(name) or _LONG_WORD.search(line) is None
 
 
 def write_fields(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], problems: Problems) -> list[Field]:
@@ -46,10 +47,14 @@ def write_fields(fields: Sequence[Field], people: Mapping[str, Sequence[Address]
         if field.name == "reply-to" and not _is_whole(field, people["reply-to"]):
             written += _reply_to(field, people["reply-to"])
         elif field.name in _LISTS and (is_several or _is_odd(field, people[field.name])):
-            written += _made(field, problems, lambda name: address_field(name, people[name.lower()]))
+            written += _made(field, problems, lambda name: _list(name, people[name.lower()]))
         else:
             written += _plain(field, problems)
     return written
+
+
+def _list(name: str, people: Sequence[Address]) -> bytes:
+    return (author_field if name.lower() in _AUTHORS else address_field)(name, people)
 
 
 def _is_whole(field: Field, people: Sequence[Address]) -> bool:
@@ -71,6 +76,8 @@ def _is_odd(field: Field, people: Sequence[Address]) -> bool:
         # Many commas with nothing between them make some parsers fail.
         or (field.name in _JOINED and field.value.count(b",") > 2 * len(people) + 8)
         or (field.name in _AUTHORS and not _PLAIN.fullmatch(field.value.decode("latin-1")))
+        # Programs that decode before they split would read another author.
+        or (field.name in _AUTHORS and any(holds_address(each.name) for each in people))
         # A local part that needs quotes and has none, as some carriers' addresses.
         or any(each.email.startswith('"') and each.email.encode() not in field.value for each in people)
     )
@@ -86,7 +93,9 @@ def _plain(field: Field, problems: Problems) -> list[Field]:
         value = _FOR.sub("", field_text(field)).encode("ascii", "replace").decode()
         return [Field(name=field.name, line=plain_field(field.spelling, value))]
     if not field.line.isascii():
-        return _made(field, problems, lambda name: text_field(name, field.value.decode()))
+        return _made(field, problems, lambda name: structured.header_field(name, field.value.decode()))
+    if _has_long_line(field) and structured.can_fold_anywhere(field.name):
+        return _made(field, problems, lambda name: structured.header_field(name, field.value.decode()))
     if _has_long_line(field):
         return [Field(name=field.name, line=plain_field(field.spelling, field.value.decode()))]
     return [field]
@@ -104,7 +113,8 @@ def _made(field: Field, problems: Problems, write: Callable[[str], bytes]) -> li
         return [Field(name=field.name, line=write(field.spelling))]
     except UnicodeDecodeError:
         text = "This field is not UTF-8. Send UTF-8, or encode it (RFC 2047)."
-    except ValueError:
-        text = "This field has an address that cannot be encoded."
+    except ValueError as error:
+        reason = "has an address that cannot be encoded" if field.name in _LISTS else str(error)
+        text = f"This field {reason}."
     problems.add("invalid_text", member("headers", field.spelling), text)
     return []
