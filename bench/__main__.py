@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from bench import acceptance, contention, end_to_end, events, limits, load, memory, report, scale, start, transactions
+from bench.over_grpc import measure
 from bench.results import OUT, Figure, Verdict, verdicts
 
 PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
@@ -25,6 +26,7 @@ PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "start": start.first_202,
     "memory": lambda _: memory.resident(),
     "contention": contention.contention,
+    "grpc": measure.over_grpc,
     "scale": scale.scale,
 }
 
