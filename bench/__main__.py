@@ -10,13 +10,28 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from bench import acceptance, contention, end_to_end, events, limits, load, memory, report, scale, start, transactions
+from bench import (
+    acceptance,
+    contention,
+    end_to_end,
+    events,
+    idle,
+    latency,
+    limits,
+    load,
+    memory,
+    report,
+    scale,
+    start,
+    transactions,
+)
 from bench.over_grpc import measure
 from bench.results import OUT, Figure, Verdict, verdicts
 
 PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "accepted": acceptance.accepted,
     "latency": acceptance.latency,
+    "one-message": latency.idle_to_provider,
     "end-to-end": end_to_end.rates,
     "limits": limits.limits,
     "transactions": lambda _: transactions.per_message(),
@@ -26,11 +41,12 @@ PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "start": start.first_202,
     "memory": lambda _: memory.resident(),
     "contention": contention.contention,
+    "idle": idle.idle,
     "grpc": measure.over_grpc,
     "scale": scale.scale,
 }
 
-IN_MEMORY = frozenset(("contention",))
+IN_MEMORY = frozenset(("contention", "idle"))
 """Parts that need no load generator."""
 
 

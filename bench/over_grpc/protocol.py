@@ -56,7 +56,7 @@ _MESSAGES = {
     "RpcLog": "invocation_id string 1|category string 2|level int32 3|message string 4|log_category int32 8",
 }
 _CHOICES = {"StreamingMessage": ("content", 1), "TypedData": ("data", 0), "ParameterBinding": ("rpc_data", 1)}
-"""Messages whose fields, after the first so many, are a choice, and its name."""
+"""The `oneof` of a message: its name, and the number of fields before it."""
 _NUMBERS = {
     "StatusResult": {"Failure": 0, "Success": 1, "Cancelled": 2},
     "BindingInfo": {"undefined": 0, "out": 1, "inout": 2},

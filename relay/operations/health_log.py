@@ -62,7 +62,7 @@ class HealthLog:
 
     async def _log_routes(self) -> int:
         """Log each hold of a route, or that the route is active. Returns the number of routes with a hold."""
-        holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.state is not RouteState.ACTIVE]
+        holds = [hold for hold in (await self._holds.all()).values() if hold.state is not RouteState.ACTIVE]
         now, held, states = self._clock(), set(), []
         for hold in holds:
             if hold.route in self._settings.routes:

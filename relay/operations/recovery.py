@@ -44,14 +44,17 @@ class Recovery:
         self._clock = clock
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
-        """Probe held routes, wake released ones, recover overdue messages. What is left is done by the next run."""
+        """Probe held routes, wake released ones, recover overdue messages. What is left is done by the next run.
+
+        The probes read the holds again; the steps after them use these, or those that the probes changed.
+        """
         probed = await self._probes.run(deadline.share(3))
         return probed + await self.wake(deadline) + await self.recover(deadline)
 
     async def wake(self, deadline: Deadline = NEVER) -> Progress:
         """Enqueue the held messages of released routes."""
         now, progress = self._clock(), Progress()
-        for scope, hold in list((await self._holds.all(fresh=True)).items()):
+        for scope, hold in list((await self._holds.all()).items()):
             if hold.must_wake:
                 woken = await process(
                     self._pending.held(scope),
@@ -69,7 +72,7 @@ class Recovery:
     async def recover(self, deadline: Deadline = NEVER) -> Progress:
         """Enqueue overdue rows again, several at once."""
         now = self._clock()
-        rows = OverdueRows(await self._holds.all(fresh=True), now)
+        rows = OverdueRows(await self._holds.all(), now)
         progress = await process(
             self._pending.until(now + SOON),
             lambda listed: self._recover_or_log(listed, now),

@@ -7,13 +7,12 @@ from functools import partial
 
 import msgspec
 
-from relay.core.errors import StorageError
+from relay.core.errors import NotFound, StorageError
 from relay.platform import resources
 from relay.platform.concurrency import Deadline, Progress
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 from relay.platform.storage.readable import readable
-from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.TIMERS_TABLE
 _PARTITION, _ROW = "report", "steps"
@@ -54,11 +53,16 @@ class StepReports:
         """Replace the reports of these steps. They are for display: storage that is away is logged and fails no run."""
         properties = {name: msgspec.json.encode(report).decode() for name, report in reports.items()}
         try:
-            await change_row(
-                self._tables, TABLE, _PARTITION, _ROW, lambda _: RowChange(result=None, properties=properties)
-            )
+            await self._merge(Entity(partition=_PARTITION, row=_ROW, properties=properties))
         except StorageError as error:
             log_event("timer_reports_lost", level=logging.WARNING, error=type(error).__name__)
+
+    async def _merge(self, row: Entity) -> None:
+        """Merge a row that is missing only before the first run, so without reading it."""
+        try:
+            await self._tables.merge(TABLE, row)
+        except NotFound:
+            await self._tables.upsert(TABLE, row)
 
     async def last(self) -> Mapping[str, StepReport]:
         """Return the last report of every step that has one. A report that cannot be read is logged and left out."""

@@ -376,15 +376,15 @@ async def waiting(place: Place, number: int, *, kind: str, at: timedelta, scope:
 
 async def test_idle_run_costs_one_query_per_shard(place: Place) -> None:
     await place.recovery.run()
-    # Three queries of the routes, and one per shard.
-    assert dict(place.tables.calls) == {"query": 3 + SHARDS}
+    # One query of the routes, and one per shard.
+    assert dict(place.tables.calls) == {"query": 1 + SHARDS}
     assert not place.queues.calls
 
 
 async def test_rows_that_are_not_due_cost_nothing(place: Place) -> None:
     await waiting(place, 6000, kind="scheduled", at=timedelta(days=1))
     await place.recovery.run()
-    assert dict(place.tables.calls) == {"query": 3 + SHARDS}
+    assert dict(place.tables.calls) == {"query": 1 + SHARDS}
 
 
 async def test_rows_of_a_held_route_cost_one_operation_per_thousand(place: Place) -> None:
@@ -393,7 +393,7 @@ async def test_rows_of_a_held_route_cost_one_operation_per_thousand(place: Place
     await waiting(place, 10_000, kind="held", at=timedelta(seconds=-60), scope="main")
     await place.recovery.run()
     # 2,500 rows per shard are three pages: a million rows would cost a thousand operations, and no write.
-    assert dict(place.tables.calls) == {"query": 3 + 3 * SHARDS}
+    assert dict(place.tables.calls) == {"query": 1 + 3 * SHARDS}
     assert not place.queues.calls
 
 

@@ -119,7 +119,8 @@ async def test_second_run_is_refused_and_names_the_running_step(place: Place) ->
 
 async def test_lease_that_was_not_released_ends_by_its_time(place: Place) -> None:
     """As after a process that died: the release never reached storage."""
-    place.tables.fail("merge", Unavailable("away"))
+    # The first merge is that of the report.
+    place.tables.fail("merge", None, Unavailable("away"))
     assert (await run_now_of(place, finished).run("work")).done == 3
     place.time.move((LEASE - timedelta(seconds=1)).total_seconds())
     with pytest.raises(StepRunning):
