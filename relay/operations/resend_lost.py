@@ -5,6 +5,9 @@ stays in the journal with its content until the retention ends.
 
 A message matches by its part's last attempt: sent, by this route, within this period. Resending makes the part `deferred`, and
 its next attempt is later than the period. So repeating an interrupted call does not resend a message again.
+
+Where a message trace reports what the provider has, mail that it reports in any way is not lost: Exchange may still be retrying
+it, and does not report the members of a list.
 """
 
 from collections.abc import Sequence
@@ -31,7 +34,7 @@ _LOST_CLASSES = frozenset({BounceClass.UNKNOWN, BounceClass.NETWORK})
 class LostMailQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Selects mail that was sent by `route` from `since` (inclusive) to `before` (exclusive).
 
-    `to_route` resends by another route. `is_dry` only counts.
+    `to_route` resends by another route. `is_dry` only counts. `is_traced`: a message trace reports all mail of this route.
     """
 
     route: str
@@ -39,6 +42,7 @@ class LostMailQuery(msgspec.Struct, frozen=True, kw_only=True):
     before: datetime
     to_route: str | None = None
     is_dry: bool = False
+    is_traced: bool = False
 
     def matches(self, part: Part) -> bool:
         """Return whether a part was sent by the route within the period."""
@@ -94,7 +98,8 @@ class ResendLost:
         for index, status in enumerate(record.statuses):
             if not any(query.matches(part) for part in status.parts):
                 continue
-            copies = await self._copies(entry.messages[index], [event for event in events if event.index == index])
+            own = [event for event in events if event.index == index]
+            copies = await self._copies(entry.messages[index], own, is_traced=query.is_traced)
             if any(_concerns(part, copies.lost) for part in status.parts if query.matches(part)):
                 is_once = entry.messages[index].delivery is DeliveryGuarantee.AT_MOST_ONCE
                 done = done.plus(ResendStep(found=1, skipped=int(is_once)))
@@ -106,7 +111,7 @@ class ResendLost:
             done = done.plus(ResendStep(redriven=await self._message_changes.resend(record.batch, wanted)))
         return done
 
-    async def _copies(self, submission: Submission, events: Sequence[RecordedEvent]) -> "_Copies":
+    async def _copies(self, submission: Submission, events: Sequence[RecordedEvent], *, is_traced: bool) -> "_Copies":
         """Find the recipients of a message, and those whose copy was neither reported as delivered nor as refused.
 
         No recipients if the content was purged: the message cannot be resent.
@@ -120,10 +125,14 @@ class ResendLost:
             for number, address in enumerate(message.recipients)
             if number not in submission.suppressed
         ]
-        return _Copies(
-            recipients=tuple(number for number, _ in recipients),
-            lost=frozenset(number for number, email in recipients if _is_lost(states.get(email))),
+        # An event without a recipient is about any of them.
+        known = {event.recipient.lower() for event in events} if is_traced else set[str]()
+        lost = (
+            number
+            for number, email in recipients
+            if _is_lost(states.get(email), is_known="" in known or email in known)
         )
+        return _Copies(recipients=tuple(number for number, _ in recipients), lost=frozenset(lost))
 
 
 class _Copies(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,5 +144,8 @@ def _concerns(part: Part, lost: frozenset[int]) -> bool:
     return bool(lost) if part.recipients is None else bool(lost & set(part.recipients))
 
 
-def _is_lost(state: RecipientState | None) -> bool:
-    return state is None or (state.state is EventKind.BOUNCED and state.bounce_class in _LOST_CLASSES)
+def _is_lost(state: RecipientState | None, *, is_known: bool) -> bool:
+    """Whether a copy is lost. `is_known`: the provider is known to have it, and has not said yet what became of it."""
+    if state is None:
+        return not is_known
+    return state.state is EventKind.BOUNCED and state.bounce_class in _LOST_CLASSES

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from standins.entra import DEFAULT_CLIENT, DEFAULT_TENANT
 from standins.everything import Everything
+from standins.http import utc_now
 from tests.e2e.running import RunningRelay, running_relay
 from tests.unit.events.webhooks.hook import Hook, hook
 
@@ -46,8 +49,11 @@ async def test_provider_events_are_recorded_and_posted_to_the_webhook(tmp_path: 
     assert refused.status == 403
 
 
-async def test_bounce_in_the_mailbox_is_recorded(tmp_path: Path) -> None:
+async def test_bounce_in_the_mailbox_and_the_message_trace_are_recorded(tmp_path: Path) -> None:
     async with Everything(tmp_path) as vendors, running_relay(_settings(vendors)) as relay:
+        # The trace is read two minutes behind: Exchange's clock is late.
+        vendors.graph.clock = lambda: utc_now() - timedelta(minutes=5)
+        vendors.graph.trace.statuses["eve@graph.test"] = "quarantined"
         async with asyncio.timeout(PATIENCE_SECONDS):
             name = await _sent(relay, ["ada@graph.test"])
             async with relay.session.post(
@@ -59,6 +65,10 @@ async def test_bounce_in_the_mailbox_is_recorded(tmp_path: Path) -> None:
             status = await _until(
                 lambda: _status(relay, name), lambda found: found["recipients"][0]["state"] == "bounced"
             )
+            traced = await _sent(relay, ["bob@graph.test", "eve@graph.test"])
+            await relay.session.post(f"{relay.url}/admin/functions/read_message_trace", json={"input": ""})
+            seen = await _until(lambda: _status(relay, traced), lambda found: len(found["events"]) == 2)
+    assert _ends(seen) == {"bob@graph.test": ("delivered", None), "eve@graph.test": ("bounced", "content")}
     assert (status["recipients"][0]["code"], status["recipients"][0]["bounce_class"]) == ("5.1.10", "address")
     assert [event["provider"] for event in status["events"]] == ["graph"]
 
@@ -73,13 +83,24 @@ MESSAGE: dict[str, Any] = {
 
 def _settings(vendors: Everything) -> dict[str, str]:
     mailboxes = [{"route": "graph", "mailbox": "relay@example.com"}]
+    trace = {"routes": ["graph"], "base_url": vendors.graph.url, **_identity(vendors)}
     return {
         **vendors.settings(),
+        "RELAY_MESSAGE_TRACE": msgspec.json.encode([trace]).decode(),
         "RELAY_SENDGRID_EVENT_KEYS": vendors.sendgrid.webhook.public_key,
         "RELAY_EVENT_GRID_SECRET": "setting:GRID",
         "GRID": SECRET,
         "RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true",
         "RELAY_BOUNCE_MAILBOXES": msgspec.json.encode(mailboxes).decode(),
+    }
+
+
+def _identity(vendors: Everything) -> dict[str, str]:
+    return {
+        "authority": vendors.graph.url,
+        "tenant_id": DEFAULT_TENANT,
+        "client_id": DEFAULT_CLIENT,
+        "client_secret": "vault:graph-client-secret",
     }
 
 

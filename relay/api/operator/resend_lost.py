@@ -20,6 +20,9 @@ async def resend_lost(call: Call) -> Response:
     problems = Problems(20)
     wanted = _wanted(call, value, problems)
     problems.raise_any()
+    if wanted.is_traced:
+        await _check_trace(call, wanted, problems)
+        problems.raise_any()
     step = await step_of(call.services.resend_lost.step(wanted, value.cursor))
     view = LostResentView(
         found=step.found,
@@ -39,8 +42,14 @@ def _wanted(call: Call, value: ResendLostRequest, problems: Problems) -> LostMai
         if name is not None and name not in routes:
             problems.add("unknown_route", field, f"Unknown route. Use one of: {', '.join(routes)}.")
     route = routes.get(value.route)
-    if route is not None and "delivery_events" not in provider_module(route.provider).CAPABILITIES.features:
+    is_traced = any(value.route in trace.routes for trace in call.services.settings.message_traces)
+    reports = is_traced or (
+        route is not None and "delivery_events" in provider_module(route.provider).CAPABILITIES.features
+    )
+    if route is not None and not reports:
         text = "The provider of this route reports no deliveries, so all mail it sent would count as lost."
+        if route.provider == "graph":
+            text += " Configure RELAY_MESSAGE_TRACE for this route."
         problems.add("not_applicable", "route", text)
     if not value.without_delivered:
         text = "`without_delivered` must be true; otherwise delivered mail would be sent again."
@@ -60,7 +69,25 @@ def _wanted(call: Call, value: ResendLostRequest, problems: Problems) -> LostMai
         before=before,
         to_route=value.to_route,
         is_dry=bool(value.dry_run),
+        is_traced=is_traced,
     )
+
+
+async def _check_trace(call: Call, wanted: LostMailQuery, problems: Problems) -> None:
+    """Check that the message trace was read for the whole period; else mail that arrived would count as lost."""
+    reader = call.services.message_traces.of(wanted.route)
+    progress = await reader.progress() if reader is not None else None
+    if progress is None:
+        problems.add("not_applicable", "route", "The message trace of this route has not been read yet.")
+    elif wanted.since < progress.began_at:
+        text = f"The message trace is known from {progress.began_at:%Y-%m-%dT%H:%M:%SZ} on."
+        problems.add("out_of_range", "sent_since", text)
+    elif wanted.before > progress.sure_until:
+        text = f"The message trace was read until {progress.sure_until:%Y-%m-%dT%H:%M:%SZ}."
+        problems.add("out_of_range", "sent_before", text)
+    elif not progress.knows(wanted.since, wanted.before):
+        text = "The message trace has no mail of Relay since then, so it cannot say which mail was lost."
+        problems.add("not_applicable", "route", text)
 
 
 def _time(text: str, field: str, problems: Problems) -> datetime:

@@ -66,6 +66,14 @@ class TraceProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             return self
         return msgspec.structs.replace(self, matched_at=received_at)
 
+    def knows(self, since: datetime, before: datetime) -> bool:
+        """Whether all mail of Relay's that Exchange received in a period was found, if it had Relay's Message-ID.
+
+        Mail that was found since then shows that Exchange keeps the Message-IDs.
+        """
+        is_read = self.began_at <= since and before <= self.sure_until
+        return is_read and self.matched_at is not None and self.matched_at >= since
+
     @property
     def sure_until(self) -> datetime:
         """Until when all mail that Exchange received is known."""

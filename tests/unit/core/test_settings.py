@@ -143,3 +143,32 @@ def test_every_setting_has_a_meaning_and_a_secret_mark() -> None:
     assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
     assert all(setting.meaning.endswith(".") for setting in SETTINGS)
     assert [setting.name for setting in SETTINGS if setting.is_secret] == ["SENDGRID_API_KEY"]
+
+
+def test_message_trace_has_routes_and_an_identity_of_its_own() -> None:
+    routes = {"exchange": {"provider": "graph", "managed_identity": True}}
+    trace = [{"routes": ["exchange"], "managed_identity": True, "client_id": "c1"}]
+    (read,) = load(environment(ROUTES=routes, MESSAGE_TRACE=trace)).message_traces
+    assert (read.routes, dict(read.settings)) == (("exchange",), {"managed_identity": True, "client_id": "c1"})
+    assert "c1" not in repr(read)
+
+
+def test_every_problem_of_message_traces_is_reported() -> None:
+    routes = {"exchange": {"provider": "graph", "managed_identity": True}, "local": {"provider": "capture"}}
+    identity = {"managed_identity": True}
+    traces = [
+        {"routes": ["exchange", "local"], **identity},
+        {"routes": ["exchange"], "base_url": "https://graph.microsoft.us", "mailbox": "x", **identity},
+        {"routes": []},
+        identity,
+    ]
+    found = problems(environment(ROUTES=routes, MESSAGE_TRACE=traces))
+    assert [problem.partition(": ")[0] for problem in found] == [
+        "RELAY_MESSAGE_TRACE[3]",
+        "RELAY_MESSAGE_TRACE[0].routes",
+        "RELAY_MESSAGE_TRACE[1].mailbox",
+        "RELAY_MESSAGE_TRACE[1].base_url",
+        "RELAY_MESSAGE_TRACE[1].routes",
+        "RELAY_MESSAGE_TRACE[2].managed_identity",
+        "RELAY_MESSAGE_TRACE[2].routes",
+    ]

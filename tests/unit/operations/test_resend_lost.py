@@ -223,3 +223,20 @@ async def test_several_steps_resend_each_message_once(place: Place) -> None:
 async def test_invalid_cursor_is_refused(place: Place, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
         await place.resend_lost.step(query(), cursor)
+
+
+async def test_mail_that_a_message_trace_reports_in_any_way_is_not_lost(place: Place) -> None:
+    batch = await place.send(submission_of(message_of(*PEOPLE)))
+    await report(place, batch, "processed", PEOPLE[0])
+    await report(place, batch, "bounced", PEOPLE[1], bounce_class="network")
+    place.time.move(2 * HOUR)
+    assert (await resend_all(place, query(is_traced=True))).redriven == 1
+    assert await sent_in_an_hour(place) == [PEOPLE, (PEOPLE[1], PEOPLE[2])]
+
+
+async def test_mail_of_which_a_message_trace_names_no_recipient_is_not_lost(place: Place) -> None:
+    batch = await place.send(submission_of(message_of(*PEOPLE)))
+    await report(place, batch, "processed", "")
+    place.time.move(2 * HOUR)
+    assert await resend_all(place, query(is_traced=True)) == ResendStep()
+    assert (await resend_all(place, query(is_dry=True))).found == 1
