@@ -52,6 +52,15 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     other_example: str = ""
 
 
+REASON = Parameter(
+    name="X-Relay-Reason",
+    description="Why, for the audit log; the first 256 characters are kept.",
+    schema={"type": "string"},
+    place="header",
+)
+"""A header that every audited operation takes."""
+
+
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """An operation whose calls the audit log records. A record names the values of the path, and these members of the body.
 

@@ -13,13 +13,12 @@ from typing import Any
 import msgspec
 
 from relay.api.http import Request, Response
-from relay.api.operation import Audit, Operation, loaded
+from relay.api.operation import REASON, Audit, Operation, loaded
 from relay.api.services import Call
 from relay.core.errors import NotFound, Refusal, StorageError, UnreadableEntry
 from relay.operations.audit.record import MAX_DETAIL, AuditOutcome, AuditRecord, clipped, new_id, plain
 from relay.platform.log import log_event
 
-REASON_HEADER = "x-relay-reason"
 UNREADABLE = "unreadable"
 """Stands for the digest of a resource that cannot be read."""
 RETRY_AFTER_SECONDS = 5
@@ -68,7 +67,7 @@ def _intent(operation: Operation, audit: Audit, call: Call) -> AuditRecord:
         operation=operation.name,
         target=named.pop(target, ""),
         details=named,
-        reason=plain(members.get("reason") or request.headers.get(REASON_HEADER, "")),
+        reason=plain(members.get("reason") or request.headers.get(REASON.name.lower(), "")),
         address=plain(request.caller_address),
         request_id=call.request_id,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.api.http import Response
-from relay.api.operation import JSON, Body, Operation, Operations, Parameter, Tag, loaded
+from relay.api.operation import JSON, REASON, Audit, Body, Operation, Operations, Parameter, Tag, loaded
 from relay.api.services import Call
 from relay.api.shapes.json_schema import REFERENCE, name_of, schemas_of
 from relay.clients.registry import Role
@@ -98,13 +98,17 @@ def _operation(operation: Operation, tag: Tag) -> dict[str, Any]:
         "tags": [tag.name],
         "summary": operation.summary,
         "description": operation.description + needs + counts,
-        "parameters": [_parameter(parameter) for parameter in operation.parameters],
+        "parameters": [_parameter(parameter) for parameter in _parameters(operation)],
         "security": [] if operation.role is None else [{"key": []}],
         "responses": _responses(operation, tag),
     }
     if operation.body is not None:
         described["requestBody"] = {"required": operation.body.is_required, "content": _body(operation.body)}
     return described
+
+
+def _parameters(operation: Operation) -> Sequence[Parameter]:
+    return (*operation.parameters, REASON) if isinstance(operation.audit, Audit) else operation.parameters
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

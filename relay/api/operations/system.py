@@ -43,7 +43,7 @@ TAG = Tag(
             handler="operator.audit:export_json_lines", role=Role.OPERATOR,
             summary="Export the audit log as JSON lines",
             description="Returns a page of records, one in each line. `Link` with `rel=\"next\"` names the next page.",
-            parameters=given.AUDIT, responses={200: "application/jsonl"}, errors=(400,)),
+            parameters=given.AUDIT, responses={200: "text/plain"}, errors=(400,)),
         Operation(name="ShowCaller", endpoint="GET /v1/me", handler="operator.clients:me",
             summary="Get the calling client", description="Shows the name and role that the key belongs to.",
             responses={200: "shapes.operator:CallerView"}),

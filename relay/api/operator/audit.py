@@ -39,7 +39,12 @@ async def export_json_lines(call: Call) -> Response:
     """Handle GET /v1/audit/export.jsonl."""
     records, link = await _page(call, "/v1/audit/export.jsonl", MAX_PAGE)
     body = b"".join(msgspec.json.encode(_view(each)) + b"\n" for each in records)
-    return Response(headers={"Content-Type": "application/jsonl", **_links(link)}, body=body)
+    headers = {
+        # JSON lines have no registered media type, and generators of clients know this one.
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="audit.jsonl"',
+    }
+    return Response(headers={**headers, **_links(link)}, body=body)
 
 
 async def _page(call: Call, path: str, default: int) -> tuple[Sequence[AuditRecord], str | None]:
