@@ -10,18 +10,18 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from relay.core.errors import AlreadyExists, NotFound, Unavailable
+from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
 from relay.core.model import Address
 from relay.core.settings import SuppressionRule
 from relay.platform import resources
-from relay.platform.concurrency import NEVER, Deadline, Progress
+from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row
 from relay.platform.storage.readable import decode, log_unreadable, readable
@@ -37,6 +37,7 @@ OVERLAP = timedelta(seconds=120)
 RELOAD = timedelta(hours=1)
 """A scope is reloaded after this time, to find changes whose writer died before writing the log."""
 LOG_KEPT = timedelta(days=1)
+DROPPED_AT_ONCE = 16
 _LOG = "log"
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 _REPORTED = "reported"
@@ -180,10 +181,10 @@ class Suppressions:
         await self._log([suppression])
 
     async def remove(self, scope: str, emails: Iterable[str]) -> None:
-        """Remove addresses from a scope. Missing ones are not an error."""
-        chosen = list(emails)
+        """Remove addresses from a scope, whatever is known of them. Missing ones are not an error."""
+        # The time is from before the removal: in the log, what is added after it must follow it.
+        chosen, now = list(emails), self._clock()
         await self._tables.delete_all(TABLE, _partition(scope), [key_of(email) for email in chosen])
-        now = self._clock()
         await self._log([Suppression(email=each, reason="", scope=scope, at=now, expires_at=now) for each in chosen])
 
     async def follow(self, events: Sequence[MessageEvent]) -> None:
@@ -222,19 +223,29 @@ class Suppressions:
         return await change_row(self._tables, TABLE, _REPORTED, key_of(made.email), decide)
 
     async def drop_missing(self, source: str, before: datetime) -> int:
-        """Remove the entries of a source that its provider no longer lists: those last seen before this time."""
-        cursor: str | None = None
-        gone: list[str] = []
-        while True:
-            found, cursor = await self.page(ALL, cursor=cursor)
-            gone += [
-                each.email for each in found if (each.reason, each.source) == ("provider", source) and each.at < before
-            ]
-            if cursor is None:
-                break
-        if gone:
-            await self.remove(ALL, gone)
-        return len(gone)
+        """Remove the entries of a source that its provider no longer lists: those last seen before this time.
+
+        An entry that is written after it was read stays: it may have another reason by now.
+        """
+
+        async def missing() -> AsyncIterator[tuple[Entity, Suppression]]:
+            async for row in every_row(self._tables, TABLE, Query(partition=_partition(ALL))):
+                for each in readable(TABLE, (row,), _suppression):
+                    if (each.reason, each.source) == ("provider", source) and each.at < before:
+                        yield row, each
+
+        progress = await process(missing(), self._drop, limit=DROPPED_AT_ONCE)
+        return progress.done
+
+    async def _drop(self, missing: tuple[Entity, Suppression]) -> bool:
+        row, known = missing
+        now = self._clock()
+        try:
+            await self._tables.delete(TABLE, row.partition, row.row, etag=row.etag)
+        except Changed:
+            return False
+        await self._log([Suppression(email=known.email, reason="", scope=known.scope, at=now, expires_at=now)])
+        return True
 
     async def remove_all(self, client_id: str, deadline: Deadline = NEVER) -> Progress:
         """Delete the list of a deleted client."""

@@ -96,7 +96,7 @@ CAUSES = {
     "mailbox_unavailable": "The sending mailbox does not exist or may not be used.",
     "misconfigured": "The route's settings are invalid.",
     "secret_unavailable": "A secret of the route could not be read.",
-    "repeated_failure": "Too many transient failures in a row: the circuit breaker holds the route.",
+    "repeated_failure": "Ten messages failed in a row: the circuit breaker holds the route.",
     "operator": "An operator holds the route.",
     # unknown
     "response_lost": "The connection was lost, or timed out, after the message was handed over.",

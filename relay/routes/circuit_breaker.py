@@ -1,28 +1,39 @@
-"""Count consecutive transient failures, so that a failing route is held instead of being tried by every message."""
+"""Count messages that fail in a row, so that a failing route is held instead of being tried by every message."""
 
 from datetime import datetime, timedelta
 
+import msgspec
+
 FAILURES = 10
+"""Messages whose attempts fail, without another outcome in between, that hold the route.
+
+Retries of a message count once: one that its provider cannot take would else hold the route for all."""
 SPREAD = timedelta(seconds=5)
 """Consecutive failures must span at least this time: concurrent sends that fail together count as one failure."""
 CODES = frozenset({"provider_unavailable", "unreachable", "response_lost"})
 """Codes that count: the provider fails, is unreachable, or accepts a message and never responds."""
 
 
+class _Failures(msgspec.Struct, frozen=True):
+    since: datetime
+    messages: set[str]
+
+
 class CircuitBreaker:
-    """Counts failures of each route in this process."""
+    """Counts the failed messages of each route in this process."""
 
     def __init__(self) -> None:
-        self._failures: dict[str, tuple[int, datetime]] = {}
+        self._failures: dict[str, _Failures] = {}
 
-    def note(self, route: str, code: str, now: datetime) -> bool:
-        """Count the outcome of an attempt (`code` is empty on success). Returns whether the route should be held now."""
+    def note(self, route: str, code: str, message: str, now: datetime) -> bool:
+        """Count the outcome of a message's attempt (`code` is empty on success). Returns whether to hold the route now."""
         if code not in CODES:
             self._failures.pop(route, None)
             return False
-        count, since = self._failures.get(route, (0, now))
-        self._failures[route] = (count + 1, since)
-        if count + 1 < FAILURES or now - since < SPREAD:
+        failures = self._failures.setdefault(route, _Failures(now, set()))
+        if len(failures.messages) < FAILURES:
+            failures.messages.add(message)
+        if len(failures.messages) < FAILURES or now - failures.since < SPREAD:
             return False
         del self._failures[route]
         return True

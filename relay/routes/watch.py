@@ -58,7 +58,7 @@ class RouteWatch:
             message=f"{entry.batch}-{index:02d}",
         )
         try:
-            await self._note_failures(part.route, outcomes, now)
+            await self._note_failures(attempted, outcomes, now)
             fault = next((outcome for outcome in outcomes if isinstance(outcome, RouteFault)), None)
             if fault is None:
                 if any(isinstance(outcome, Sent | Rejected) for outcome in outcomes):
@@ -143,11 +143,11 @@ class RouteWatch:
         scopes = (attempted.route, scope_of(attempted.route, attempted.sender))
         return [scope for scope in scopes if scope in known and known[scope].state is RouteState.TRIAL]
 
-    async def _note_failures(self, route: str, outcomes: tuple[Outcome, ...], now: datetime) -> None:
+    async def _note_failures(self, attempted: _Attempted, outcomes: tuple[Outcome, ...], now: datetime) -> None:
         for outcome in outcomes:
             code = outcome.code if isinstance(outcome, Deferred | Unknown) else ""
-            if self._breaker.note(route, code, now):
-                await self._holds.hold(route, "repeated_failure", outcome.reply)
+            if self._breaker.note(attempted.route, code, attempted.message, now):
+                await self._holds.hold(attempted.route, "repeated_failure", outcome.reply)
 
 
 def _outcomes(answer: Outcome | PerRecipient) -> tuple[Outcome, ...]:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,16 @@ async def test_entry_that_a_provider_no_longer_lists_is_removed(place: Place, li
     await lists.put([lists.made("a@b.example", "provider", "shop", source="main")])
     assert await lists.drop_missing("main", began) == 2
     assert await among(lists, *(f"{name}@b.example" for name in "abcde")) == ["provider", "", "", "provider", "bounced"]
+
+
+async def test_entry_that_is_written_while_a_list_is_compared_stays(place: Place, lists: Suppressions) -> None:
+    await lists.put([lists.made(f"{name}@b.example", "provider", "shop", source="main") for name in "ab"])
+    place.time.move(60)
+    complaint = lists.made("a@b.example", "complained", "shop", scope=ALL)
+    place.tables.before("delete", partial(another(place).put, [complaint]))
+    assert await lists.drop_missing("main", place.time()) == 1
+    assert (await lists.get(ALL, "a@b.example")).reason == "complained"
+    assert await among(another(place), "a@b.example", "b@b.example") == ["complained", ""]
 
 
 def test_documentation_lists_every_reason_and_its_rule() -> None:

@@ -1,4 +1,4 @@
-"""The circuit breaker: consecutive failures trip it, and any other outcome resets the count."""
+"""The circuit breaker: messages that fail in a row trip it, and any other outcome resets the count."""
 
 from datetime import timedelta
 
@@ -11,10 +11,10 @@ from tests.doubles import START, Clock
 def fail(
     breaker: CircuitBreaker, clock: Clock, times: int, route: str = "main", code: str = "unreachable"
 ) -> list[bool]:
-    """Note failures, one second apart."""
+    """Note failures of different messages, one second apart."""
     noted = []
-    for _ in range(times):
-        noted.append(breaker.note(route, code, clock.now))
+    for number in range(times):
+        noted.append(breaker.note(route, code, f"{clock.now}-{number}", clock.now))
         clock.move(1)
     return noted
 
@@ -30,7 +30,7 @@ def test_consecutive_failures_trip_the_breaker_once(clock: Clock, code: str) -> 
 def test_other_outcome_resets_the_count(clock: Clock, code: str) -> None:
     breaker = CircuitBreaker()
     fail(breaker, clock, FAILURES - 1)
-    assert not breaker.note("main", code, clock.now)
+    assert not breaker.note("main", code, "other", clock.now)
     assert not any(fail(breaker, clock, FAILURES - 1))
 
 
@@ -43,6 +43,15 @@ def test_failures_are_counted_per_route(clock: Clock) -> None:
 
 def test_burst_that_fails_at_once_counts_as_one_failure() -> None:
     breaker = CircuitBreaker()
-    assert not any(breaker.note("main", "unreachable", START) for _ in range(100))
-    assert not breaker.note("main", "unreachable", START + SPREAD - timedelta(microseconds=1))
-    assert breaker.note("main", "unreachable", START + SPREAD)
+    assert not any(breaker.note("main", "unreachable", str(number), START) for number in range(100))
+    assert not breaker.note("main", "unreachable", "100", START + SPREAD - timedelta(microseconds=1))
+    assert breaker.note("main", "unreachable", "100", START + SPREAD)
+
+
+def test_retries_of_a_message_count_as_one_failure(clock: Clock) -> None:
+    breaker = CircuitBreaker()
+    fail(breaker, clock, FAILURES - 2)
+    for _ in range(2 * FAILURES):
+        assert not breaker.note("main", "unreachable", "the same", clock.now)
+        clock.move(60)
+    assert fail(breaker, clock, 1) == [True]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from relay.core import part_states
+from relay.core.entries import BatchEntry
 from relay.core.errors import Unavailable
 from relay.core.model import Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
@@ -44,10 +45,15 @@ class Watch:
         self._watch = RouteWatch(place.settings, place.holds, CircuitBreaker())
 
     async def note(
-        self, answer: Outcome | PerRecipient, part: Part = SENDING, submission: Submission | None = None
+        self,
+        answer: Outcome | PerRecipient,
+        part: Part = SENDING,
+        submission: Submission | None = None,
+        *,
+        entry: BatchEntry | None = None,
     ) -> RouteHold | None:
         submission = submission or submission_of()
-        entry, now = batch_of(entry_of(submission)), self.place.time()
+        entry, now = entry or batch_of(entry_of(submission)), self.place.time()
         return await self._watch.note(entry, part, submission, submission.message, index=0, answer=answer, now=now)
 
     async def held(
@@ -164,6 +170,17 @@ async def test_consecutive_failures_trip_the_breaker(answer: Outcome) -> None:
         assert await watch.note(answer) is None
         watch.place.time.move(1)
     assert (await watch.place.holds.all(fresh=True))["main"].code == "repeated_failure"
+
+
+@pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="response_lost")])
+async def test_retries_of_one_message_hold_no_route(answer: Outcome) -> None:
+    watch, entry = await watch_of(), batch_of(entry_of(submission_of()))
+    per_recipient = PerRecipient(outcomes=tuple(((number,), answer) for number in range(FAILURES)))
+    for _ in range(2 * FAILURES):
+        await watch.note(answer, entry=entry)
+        await watch.note(per_recipient, entry=entry)
+        watch.place.time.move(60)
+    assert await watch.states() == {}
 
 
 async def test_route_that_asks_for_a_long_wait_has_a_spare(caplog: pytest.LogCaptureFixture) -> None:
