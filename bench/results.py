@@ -50,6 +50,14 @@ TARGETS = (
     ),
     Target(what="end to end, to Postfix", figure="end to end/relay", to="end to end/postfix", bound="at least", value=1.3),
     Target(what="end to end, to the tutorial", figure="end to end/relay", to="end to end/tutorial", bound="at least", value=15),
+    Target(
+        what="one message to an idle relay, p50 (s)",
+        figure="one message/p50 to the provider", bound="at most", value=0.6,
+    ),
+    Target(
+        what="one message to an idle relay, p99 (s)",
+        figure="one message/p99 to the provider", bound="at most", value=1.3,
+    ),
     Target(what="storage transactions per message, 32 senders", figure="transactions/32", bound="at most", value=0.5),
     Target(what="storage transactions per message, one sender", figure="transactions/1", bound="at most", value=4.2),
     Target(what="import of function_app (ms)", figure="import/relay", bound="at most", value=250),
