@@ -1,7 +1,7 @@
 """What the provider of each route can report of the mail it took, by today's settings.
 
-`delivered` comes only by a webhook of the vendor (docs/reference/events.md). A mailbox that Relay reads gets bounces, but no
-reports of deliveries: Relay does not ask for them (RFC 3461), because few servers send them.
+`delivered` comes only by a webhook of the vendor or by a message trace (docs/reference/events.md). A mailbox that Relay reads
+gets bounces, but no reports of deliveries: Relay does not ask for them (RFC 3461), because few servers send them.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,8 @@ def reports_of(settings: Settings) -> Callable[[str], Reports]:
 
 def _reports(route: Route, settings: Settings) -> Reports:
     webhooks = {"sendgrid": bool(settings.sendgrid_event_keys), "acs": bool(settings.event_grid_secret)}
-    if webhooks.get(route.provider, False):
+    is_traced = any(route.name in trace.routes for trace in settings.message_traces)
+    if is_traced or webhooks.get(route.provider, False):
         return Reports.ALL
     has_mailbox = any(mailbox.route == route.name for mailbox in settings.bounce_mailboxes)
     # The return path of mail by SMTP may be any mailbox, also one that another route's identity reads.

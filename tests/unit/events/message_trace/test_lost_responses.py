@@ -87,19 +87,24 @@ async def test_attempt_that_is_not_in_the_trace_is_sent_again_when_that_is_certa
     assert len(provider(tenant).sent) == 3
 
 
-@pytest.mark.parametrize("why", ["no other mail", "ids are rewritten", "the trace is not read", "raw", "own id"])
+@pytest.mark.parametrize(
+    "why", ["no other mail", "only earlier mail", "ids are rewritten", "the trace is not read", "raw", "own id"]
+)
 async def test_absence_proves_nothing_without_evidence(tenant: Tenant, why: str) -> None:
     raw = b"From: shop@example.org\r\nMessage-ID: <own@example.org>\r\nSubject: x\r\n\r\nHi.\r\n"
     messages = {
         "raw": message_of(raw=raw, text=None),
         "own id": message_of(headers={"Message-ID": "<own@example.org>"}),
     }
+    if why == "only earlier mail":
+        await other_mail_of_relay(tenant)
+        tenant.clock.move(60)
     batch, _ = await lose(tenant, messages.get(why))
     tenant.clock.move(60)
     if why == "ids are rewritten":
         await tenant.send(submission_of())
         tenant.add("", "ada@example.com", id="t1", message_id="<1@prod.outlook.com>")
-    elif why != "no other mail":
+    elif why not in ("no other mail", "only earlier mail"):
         await other_mail_of_relay(tenant)
     await pass_minutes(tenant, SURE_MINUTES + 30, reads=why != "the trace is not read")
     final, outcomes = await state(tenant, batch)
