@@ -148,7 +148,7 @@ async def _holds(tables: RemoteTables, counts: Counts, instances: int) -> None:
             await holds.release("route", "canary", is_by_canary=True, message=f"{batch}-00")
 
     async def instance(number: int) -> None:
-        holds = Holds(tables, now)
+        holds = Holds(tables, now, ())
 
         async def send(sender: int) -> None:
             while not is_over:
@@ -163,7 +163,7 @@ async def _holds(tables: RemoteTables, counts: Counts, instances: int) -> None:
 
     async def probe() -> None:
         nonlocal is_over
-        holds = Holds(tables, now)
+        holds = Holds(tables, now, ())
         while (hold := (await holds.all(fresh=True)).get("route")) is None or hold.state is not RouteState.ACTIVE:
             if hold is not None and hold.next_probe_at is not None and hold.next_probe_at <= now():
                 claimed = await holds.claim_probe(hold)

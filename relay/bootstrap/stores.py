@@ -99,7 +99,7 @@ class Stores:
         """Held routes."""
         from relay.routes.holds import Holds
 
-        return Holds(self.storage.tables, self.clock)
+        return Holds(self.storage.tables, self.clock, self.settings.routes)
 
     @cached_property
     def readiness(self) -> "Readiness":

@@ -122,6 +122,18 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"Client(name={self.name!r}, role={self.role.value!r})"
 
 
+class _KeyRemains(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Remains(msgspec.Struct, frozen=True, kw_only=True):
+    """What a row that cannot be read as a whole still says about its client."""
+
+    id: str
+    name: str
+    keys: tuple[_KeyRemains, ...] = ()
+
+
 class DeletedClient(msgspec.Struct, frozen=True, kw_only=True):
     """A client that was deleted, and whose belongings may not all be deleted yet."""
 
@@ -241,15 +253,18 @@ class Clients:
 
         return await self.change(name, remove)
 
-    async def delete(self, name: str) -> DeletedClient:
-        """Remove a client with its keys, and list it as deleted. Raises `NotFound`, and `UnreadableEntry`."""
+    async def delete(self, name: str) -> DeletedClient | None:
+        """Remove a client with its keys, and list it as deleted. Raises `NotFound`.
+
+        A row that cannot be read is removed too, so that its name is free. If not even its id is readable, the result is None:
+        what belongs to the client cannot be found.
+        """
         known = await self._tables.get(TABLE, _PARTITION, name)
-        client = decode(TABLE, known, _client)
-        key_ids = tuple(key.id for key in client.keys)
-        gone = DeletedClient(id=client.id, name=name, key_ids=key_ids, at=self._clock())
-        # Listed first: if the process dies in between, the client lives on, and `deleted` leaves it out.
-        properties: dict[str, Value] = {"client": msgspec.json.encode(gone)}
-        await self._tables.upsert(TABLE, Entity(partition=_DELETED, row=gone.id, properties=properties))
+        gone = _gone(known, self._clock())
+        if gone is not None:
+            # Listed first: if the process dies in between, the client lives on, and `deleted` leaves it out.
+            properties: dict[str, Value] = {"client": msgspec.json.encode(gone)}
+            await self._tables.upsert(TABLE, Entity(partition=_DELETED, row=gone.id, properties=properties))
         await self._tables.delete(TABLE, _PARTITION, name, etag=known.etag)
         self._read_at = None
         return gone
@@ -338,6 +353,21 @@ def _client(entity: Entity) -> Client:
     if client.name != entity.row:
         raise ValueError("the row holds another client")
     return client
+
+
+def _gone(row: Entity, now: datetime) -> DeletedClient | None:
+    """Return what is deleted with a client's row, from whatever is readable of it; None without an id."""
+    try:
+        client: Client | _Remains = decode(TABLE, row, _client)
+    except UnreadableEntry:
+        try:
+            client = msgspec.json.decode(msgspec.convert(row.properties.get("client"), bytes), type=_Remains)
+        except msgspec.MsgspecError:
+            return None
+        # The id in a row that names another client may be that of a client which lives.
+        if client.name != row.row or not client.id:
+            return None
+    return DeletedClient(id=client.id, name=row.row, key_ids=tuple(key.id for key in client.keys), at=now)
 
 
 def _deleted(entity: Entity) -> DeletedClient:

@@ -47,6 +47,10 @@ class DeletedClients:
     async def delete(self, name: str) -> None:
         """Delete a client. Raises `NotFound`. What storage or time prevents now, the nightly timer does."""
         gone = await self._clients.delete(name)
+        if gone is None:
+            # Nothing reaches a later client of the name, and no webhook posts for an id without a client.
+            log_event("client_not_cleared", level=logging.ERROR, client=name, error="UnreadableEntry")
+            return
         try:
             progress = await self._clear(gone, Deadline(self._clock, REQUEST_SECONDS))
         except StorageError as error:

@@ -79,9 +79,11 @@ class Pause:
         """
         now = self._clock()
         wanted = Hold(route="", owner=owner, reason=reply_text(reason), until=until)
+        # Released routes that the settings do not name any more may come back during the pause.
+        known_routes = (hold.route for hold in (await self._holds.all(fresh=True)).values() if not hold.sender)
         changes = [
             await self._holds.change(Hold(route=route), lambda known: paused(known, now, wanted))
-            for route in self._settings.routes
+            for route in sorted({*self._settings.routes, *known_routes})
         ]
         if any(changes):
             log_event("delivery_paused", level=logging.WARNING, routes=sum(changes), reason=reason)
@@ -99,10 +101,11 @@ class Pause:
         A route that was at fault before is held again with its fault, and probed at once.
         """
         now = self._clock()
+        holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.is_paused]
+        # Those without a row first: they are paused only while another row is.
         changes = [
             await self._holds.change(hold, lambda known: resumed(known, now))
-            for hold in list((await self._holds.all(fresh=True)).values())
-            if hold.is_paused
+            for hold in sorted(holds, key=lambda hold: bool(hold.etag))
         ]
         if any(changes):
             log_event("delivery_resumed", level=logging.WARNING, routes=sum(changes))

@@ -11,7 +11,8 @@ verified, mailbox missing) holds only that sender, so that one client's mistake 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -141,15 +142,20 @@ def _wait(probes: int, code: str, retry_after: float | None) -> timedelta:
 class Holds:
     """Reads the rows (cached for seconds) and changes them."""
 
-    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
+    def __init__(self, tables: Tables, clock: Callable[[], datetime], routes: Collection[str]) -> None:
+        """Read and change the holds of these routes, which the settings name."""
         self._tables = tables
         self._clock = clock
+        self._routes = routes
         self._cached: Mapping[str, Hold] = {}
         self._cached_until: datetime | None = None
         self._reading = asyncio.Lock()
 
     async def all(self, *, fresh: bool = False) -> Mapping[str, Hold]:
-        """Read all holds by scope, released ones included. A route without a row is active."""
+        """Read all holds by scope, released ones included. A route without a row is active.
+
+        While delivery is paused it is paused too: the settings may have named it after the pause began.
+        """
         now = self._clock()
         if not fresh and self._is_known(now):
             return self._cached
@@ -157,7 +163,7 @@ class Holds:
         async with self._reading:
             if fresh or not self._is_known(now):
                 entities = [entity async for entity in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
-                self._cached = {entity.row: _hold(entity) for entity in entities}
+                self._cached = with_new_routes({entity.row: _hold(entity) for entity in entities}, self._routes)
                 self._cached_until = now + timedelta(seconds=CACHE_SECONDS)
         return self._cached
 
@@ -361,7 +367,9 @@ class Holds:
         """
 
         def decide_row(entity: Entity | None) -> RowChange[Result]:
-            hold, result = decide(_hold(entity) if entity else missing)
+            # A route that only the pause holds has no row yet.
+            known = _hold(entity) if entity else self._cached.get(missing.scope, missing)
+            hold, result = decide(known)
             return RowChange(result=result, properties=None if hold is None else _entity(hold).properties)
 
         try:
@@ -375,6 +383,29 @@ class Holds:
             return await write_row(self._tables, TABLE, _entity(hold))
         finally:
             self._cached_until = None
+
+
+def with_new_routes(holds: Mapping[str, Hold], routes: Collection[str]) -> Mapping[str, Hold]:
+    """Add the routes that the pause holds although it has no row of them."""
+    pauses = [hold for hold in holds.values() if hold.is_paused]
+    if not pauses:
+        return holds
+    pause = max(pauses, key=_pause_end)
+    new = Hold(
+        route="",
+        state=RouteState.HELD,
+        code=OPERATOR,
+        since=pause.paused_at,
+        paused_at=pause.paused_at,
+        next_probe_at=pause.next_probe_at,
+        owner=pause.owner,
+        reason=pause.reason,
+    )
+    return {**holds, **{name: msgspec.structs.replace(new, route=name) for name in routes if name not in holds}}
+
+
+def _pause_end(hold: Hold) -> float:
+    return hold.next_probe_at.timestamp() if hold.next_probe_at else math.inf
 
 
 def later_end(one: datetime | None, other: datetime | None) -> datetime | None:

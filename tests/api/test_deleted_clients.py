@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay.clients import registry, suppressions, uploads
@@ -200,11 +201,23 @@ async def test_webhooks_of_clients_are_for_operators(relay: Harness, method: str
     assert (await relay.call(method, f"/v1/clients/ghost/webhooks{path}", client="boss")).status == 404
 
 
-async def test_client_that_cannot_be_read_is_not_deleted() -> None:
+@pytest.mark.parametrize("left", ["id", "nothing"])
+async def test_client_that_cannot_be_read_is_deleted_and_its_name_is_free(left: str) -> None:
     relay = await Harness().start()
-    damaged = Entity(partition="client", row="app", properties={"client": b"{}"})
+    client_id = (await relay.relay.clients.get("app")).id
+    whole = await relay.memory.tables.get(registry.TABLE, "client", "app")
+    body = msgspec.json.encode({"id": client_id, "name": "app", "role": 7}) if left == "id" else b"{}"
+    damaged = Entity(partition="client", row="app", properties={**whole.properties, "client": body})
     await relay.memory.tables.upsert(registry.TABLE, damaged)
-    response = await relay.call("DELETE", "/v1/clients/app", client="boss")
-    assert response.status == 503
-    assert response.error["code"] == "unreadable"
-    assert (await relay.memory.tables.get(registry.TABLE, "client", "app")).properties == damaged.properties
+    assert (await relay.call("DELETE", "/v1/clients/app", client="boss")).status == 204
+    assert [gone.id for gone in await relay.relay.clients.deleted()] == ([client_id] if left == "id" else [])
+    await relay.add_client("app")
+    assert (await relay.relay.clients.get("app")).id != client_id
+
+
+async def test_unreadable_row_that_names_another_client_does_not_clear_that_one() -> None:
+    relay = await Harness().start()
+    other = (await relay.memory.tables.get(registry.TABLE, "client", "boss")).properties
+    await relay.memory.tables.upsert(registry.TABLE, Entity(partition="client", row="app", properties=other))
+    assert (await relay.call("DELETE", "/v1/clients/app", client="boss")).status == 204
+    assert await relay.relay.clients.deleted() == []

@@ -24,7 +24,7 @@ class Relay:
         settings = configuration.load({"RELAY_ROUTES": ROUTES, "RELAY_LANES": '{"transactional": {"shards": 2}}'})
         self.clock = clock
         self.storage = storage
-        self.holds = Holds(storage.tables, clock)
+        self.holds = Holds(storage.tables, clock, ())
         self.health_log = HealthLog(settings, storage.queues, self.holds, clock)
 
 

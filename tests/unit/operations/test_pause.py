@@ -8,8 +8,8 @@ import pytest
 from relay.core.model import State
 from relay.core.outcomes import RouteFault
 from relay.core.settings import Route
-from relay.operations.pause import SETTLE_SECONDS, PauseState, paused, resumed
-from relay.routes.holds import OPERATOR, Hold, RouteState
+from relay.operations.pause import SETTLE_SECONDS, Pause, PauseState, paused, resumed
+from relay.routes.holds import OPERATOR, Hold, Holds, RouteState
 from tests.doubles import START, Place, place_of, settings_of, submission_of
 
 LATER = START + timedelta(minutes=5)
@@ -257,3 +257,62 @@ async def test_paused_delivery_resumes_by_itself_at_its_end(place: Place) -> Non
     assert (place.script().probes, await state_of(place, batch)) == (1, State.SENT)
     assert not (await place.pause.state()).is_paused
     assert await hold_of(place) == Hold(route="main", etag=(await hold_of(place)).etag)
+
+
+# ── routes that the settings name later ──
+
+
+def with_new_route(place: Place) -> tuple[Pause, Holds]:
+    """The pause and the holds of a process that was started with the settings of two routes, on the same storage."""
+    settings = settings_of(Route(name="main", provider="smtp"), Route(name="new", provider="smtp"))
+    holds = Holds(place.memory.tables, place.time, settings.routes)
+    pause = Pause(
+        settings=settings,
+        holds=holds,
+        journal=place.journal,
+        pending=place.pending,
+        clock=place.time,
+        sleep=place.time.sleep,
+    )
+    return pause, holds
+
+
+async def test_route_that_is_added_in_a_pause_is_paused(place: Place) -> None:
+    await place.pause.pause("deployment", until=LATER)
+    pause, holds = with_new_route(place)
+    assert (await pause.state()).routes == ("main", "new")
+    new = (await holds.all(fresh=True))["new"]
+    assert (new.state, new.reason, new.ends_at) == (RouteState.HELD, "deployment", LATER)
+    assert await pause.resume() == 2
+    released = (await holds.all(fresh=True))["new"]
+    assert (released.state, released.must_wake) == (RouteState.ACTIVE, True)
+
+
+async def test_route_that_comes_back_in_a_pause_is_paused(place: Place) -> None:
+    _, holds = with_new_route(place)
+    await holds.hold("new", "bad_credentials")
+    await holds.release("new", "operator")
+    await place.pause.pause()
+    assert (await holds.all(fresh=True))["new"].is_paused
+
+
+async def test_added_route_is_paused_until_the_pause_ends(place: Place) -> None:
+    await place.pause.pause(until=LATER)
+    _, holds = with_new_route(place)
+    new = (await holds.all(fresh=True))["new"]
+    await holds.hold("new", "bad_credentials")
+    assert (await holds.all(fresh=True))["new"] == new
+    claimed = await holds.claim_probe(new)
+    assert claimed is not None
+    assert not claimed.is_paused
+    assert await holds.begin_trial(claimed)
+
+
+async def test_added_route_is_released_by_an_operator(place: Place) -> None:
+    await place.pause.pause()
+    _, holds = with_new_route(place)
+    await holds.all(fresh=True)
+    released = await holds.release("new", "operator")
+    assert released is not None
+    assert released.must_wake
+    assert (await holds.all(fresh=True))["new"].state is RouteState.ACTIVE

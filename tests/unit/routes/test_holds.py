@@ -36,7 +36,7 @@ async def tables(clock: Clock) -> Watched:
 
 @pytest.fixture
 def holds(tables: Watched, clock: Clock) -> Holds:
-    return Holds(tables, clock)
+    return Holds(tables, clock, ("main",))
 
 
 async def state_of(holds: Holds, scope: str = "main") -> RouteState:
@@ -160,7 +160,7 @@ async def test_first_probes_come_early_while_the_provider_is_away(holds: Holds, 
 
 async def test_one_process_claims_a_probe(holds: Holds, tables: Watched, clock: Clock) -> None:
     await holds.hold("main", "repeated_failure")
-    seen, elsewhere = await row(holds), Holds(tables, clock)
+    seen, elsewhere = await row(holds), Holds(tables, clock, ("main",))
     clock.move(5)
     claimed = await elsewhere.claim_probe(seen)
     assert claimed is not None
@@ -203,7 +203,7 @@ async def test_operator_hold_ends_only_by_release(holds: Holds, clock: Clock) ->
 
 async def test_only_one_batch_is_the_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
-    elsewhere = Holds(tables, clock)
+    elsewhere = Holds(tables, clock, ("main",))
     assert await holds.claim_canary("main", "a")
     assert await holds.claim_canary("main", "a")
     assert not await elsewhere.claim_canary("main", "b")
@@ -214,7 +214,7 @@ async def test_only_one_batch_is_the_canary(holds: Holds, tables: Watched, clock
 
 async def test_inconclusive_canary_lets_another_batch_try(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
-    elsewhere = Holds(tables, clock)
+    elsewhere = Holds(tables, clock, ("main",))
     assert await holds.claim_canary("main", "a")
     await elsewhere.release_canary("main", "b")
     assert not await elsewhere.claim_canary("main", "b")
@@ -224,7 +224,7 @@ async def test_inconclusive_canary_lets_another_batch_try(holds: Holds, tables: 
 
 async def test_concurrent_claims_give_one_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
-    elsewhere = Holds(tables, clock)
+    elsewhere = Holds(tables, clock, ("main",))
     tables.before("merge", lambda: elsewhere.claim_canary("main", "b"))
     assert not await holds.claim_canary("main", "a")
     assert (await row(holds)).canary_batch == "b"
@@ -258,7 +258,7 @@ async def test_late_canary_success_does_not_release_a_route_held_again(
     holds: Holds, tables: Watched, clock: Clock
 ) -> None:
     await canary(holds)
-    elsewhere = Holds(tables, clock)
+    elsewhere = Holds(tables, clock, ("main",))
     await elsewhere.hold_for_operator("main")
     assert await holds.release("main", "canary", is_by_canary=True) is None
     assert await state_of(holds) is RouteState.HELD
@@ -309,7 +309,7 @@ async def test_number_of_suspects_is_limited(holds: Holds, clock: Clock) -> None
 
 
 async def test_concurrent_operator_hold_wins(holds: Holds, tables: Watched, clock: Clock) -> None:
-    elsewhere = Holds(tables, clock)
+    elsewhere = Holds(tables, clock, ("main",))
     tables.before("insert", lambda: elsewhere.hold_for_operator("main"))
     # Our first insert waits until theirs is done.
     assert (await holds.hold("main", "bad_credentials")).code == "operator"
@@ -318,7 +318,7 @@ async def test_concurrent_operator_hold_wins(holds: Holds, tables: Watched, cloc
 
 async def test_release_retries_after_a_concurrent_write(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
-    elsewhere = Holds(tables, clock)
+    elsewhere = Holds(tables, clock, ("main",))
     tables.before("merge", lambda: elsewhere.hold_for_operator("main"))
     assert await holds.release("main", "canary", is_by_canary=True) is None
     assert (await row(holds)).code == "operator"

@@ -55,7 +55,7 @@ async def test_process_that_loses_the_claim_does_not_probe(place: Place) -> None
     await place.holds.hold("main", "repeated_failure")
     place.time.move(6)
     # Another process claims the probe between our read of the row and our write.
-    elsewhere = Holds(place.memory.tables, place.time)
+    elsewhere = Holds(place.memory.tables, place.time, place.settings.routes)
     due = (await elsewhere.all())["main"]
     place.tables.before("merge", lambda: elsewhere.claim_probe(due))
     await place.probes.run_early()
