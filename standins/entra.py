@@ -62,10 +62,14 @@ class TokenIssuer:
         """Issue a token for an audience (a resource, without `/.default`)."""
         text = f"eyJ0eXAiOiJKV1QifQ.{secrets.token_urlsafe(24)}.standin"
         self.issued += 1
-        self._tokens[text] = Token(
+        self.accept(text, audience, client_id)
+        return text
+
+    def accept(self, token: str, audience: str, client_id: str = DEFAULT_CLIENT) -> None:
+        """Accept a token as if it had been issued."""
+        self._tokens[token] = Token(
             client_id=client_id, audience=audience.rstrip("/"), expires_at=self._clock() + _LIFETIME
         )
-        return text
 
     def revoke(self) -> None:
         self._tokens.clear()

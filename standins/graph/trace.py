@@ -26,6 +26,7 @@ SERVICE_PRINCIPAL = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373"
 ROOT = "/v1.0/admin/exchange/tracing/messageTraces"
 LIMIT = Limit(name="messageTrace", count=100, seconds=300)
 MAX_ROWS, DEFAULT_ROWS = 5_000, 1_000
+_KEPT = timedelta(days=90)
 STATUSES = ("gettingStatus", "pending", "failed", "delivered", "expanded", "quarantined", "filteredAsSpam")
 _NO_PRINCIPAL = (
     f"Service principal-less Authentication failed: the service principal for App ID {SERVICE_PRINCIPAL} was not found. Please "
@@ -110,11 +111,11 @@ class Trace:
 
         return [route(ROOT, self._list), route(ROOT + "/{trace}/{details}", self._details)]
 
-    def rows(self) -> list[TraceRow]:
-        """Return the rows that have appeared, newest first."""
-        newest = self._standin.clock() - self.delay
+    def rows(self, start: datetime, end: datetime) -> list[TraceRow]:
+        """Return the rows of a window that have appeared, newest first."""
+        newest = min(end, self._standin.clock() - self.delay)
         own = [row for mail in self._standin.inbox.messages for row in self._of(mail)]
-        found = [row for row in (*own, *self.others) if row.received_at <= newest]
+        found = [row for row in (*own, *self.others) if start <= row.received_at <= newest]
         return sorted(found, key=lambda row: (row.received_at, row.id, row.recipient), reverse=True)
 
     def _of(self, mail: Mail) -> list[TraceRow]:
@@ -155,7 +156,7 @@ class Trace:
             raise _bad("ResultSize is invalid")
         start, end = self._window(query.get("$filter", ""))
         wanted = {name.lower(): value.replace("''", "'") for name, value in _EQUAL.findall(query.get("$filter", ""))}
-        found = [row for row in self.rows() if start <= row.received_at <= end and _is_wanted(row, wanted)]
+        found = [row for row in self.rows(start, end) if _is_wanted(row, wanted)]
         skip = _whole(query.get("$skiptoken", "0"))
         answer: dict[str, Any] = {"value": [row.resource() for row in found[skip : skip + top]]}
         if skip + top < len(found):
@@ -171,7 +172,7 @@ class Trace:
             raise _bad("EndDate is required when a StartDate is entered.")
         if bounds["le"] - bounds["ge"] > timedelta(days=10):
             raise _bad("The interval between StartDate and EndDate can't be longer than 10 days.")
-        if now - bounds["ge"] > timedelta(days=90):
+        if now - bounds["ge"] > _KEPT:
             raise _bad("Invalid StartDate value. The StartDate can't be older than 90 days from today.")
         return bounds["ge"], bounds["le"]
 
@@ -180,10 +181,11 @@ class Trace:
         if asked is None:
             raise GraphError(400, "BadRequest", "Resource not found for the segment.")
         recipient = asked[1].replace("''", "'").lower()
+        now = self._standin.clock()
         self.details_of.append((request.match_info["trace"], recipient))
         found = [
             event
-            for row in self.rows()
+            for row in self.rows(now - _KEPT, now)
             if row.id == request.match_info["trace"] and row.recipient.lower() == recipient
             for event in _events(row)
         ]

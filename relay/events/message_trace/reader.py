@@ -4,6 +4,7 @@ If the process dies in between, the next run reads the same page again; the keys
 instance reads at a time, under a lease. What the budget or the deadline leaves, the next run reads.
 """
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -115,7 +116,7 @@ class TraceReader:
         if isinstance(page, TraceFault):
             return await self._after_fault(run, progress, each, part, page)
         own = [row for row in page.rows if message_of(row)]
-        found = [event for row in own if (event := await self._event(run, each, row)) is not None]
+        found = await self._events_of(run, each, own)
         await self._events.enqueue(found)
         run.rows, run.events = run.rows + len(page.rows), run.events + len(found)
         after = msgspec.structs.replace(part, link=page.link) if page.link else PassProgress(read_until=until)
@@ -135,10 +136,16 @@ class TraceReader:
             log_event("message_trace_unreadable", level=logging.ERROR, route=",".join(self.routes), code=fault.code)
         return progress
 
-    async def _event(self, run: "_Run", each: Pass, row: TraceRow) -> ProviderEvent | None:
-        """Translate a row, a failed one with its reason. Without budget for that, the first pass leaves it to the next."""
-        if not is_failed(row):
-            return event_of(row, self._clock())
+    async def _events_of(self, run: "_Run", each: Pass, rows: Sequence[TraceRow]) -> Sequence[ProviderEvent]:
+        """Translate the rows of Relay's mail in a page. Thousands of them would hold up the event loop."""
+        now = self._clock()
+        others = [row for row in rows if not is_failed(row)]
+        found = await asyncio.to_thread(lambda: [event_of(row, now) for row in others])
+        failures = [await self._failure(run, each, row) for row in rows if is_failed(row)]
+        return [event for event in (*found, *failures) if event is not None]
+
+    async def _failure(self, run: "_Run", each: Pass, row: TraceRow) -> ProviderEvent | None:
+        """Translate a failed row, with its reason. Without budget for that, the first pass leaves it to the next."""
         if await self._is_known(run, row):
             return None
         reason = await self._reason(run, row)

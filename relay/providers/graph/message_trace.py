@@ -7,6 +7,7 @@ window of 10 of the last 90 days, both bounds), /exchangemessagetrace-getdetails
 the missing service principal is in office365itpros.com/2026/01/27/message-trace-api.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -104,7 +105,7 @@ class MessageTraceClient:
 
     async def window(self, since: datetime, until: datetime, *, limit: int = MAX_ROWS) -> TracePage | TraceFault:
         """Read the first page of the mail that Exchange received in a window, both ends included."""
-        return _page(await self._get(self._root + _query(_received(since, until), limit)), self._now())
+        return await _page(await self._get(self._root + _query(_received(since, until), limit)), self._now())
 
     async def follow(self, link: str) -> TracePage | TraceFault:
         """Read the page of a link. `link_refused` if Graph no longer takes it, or if it leads to another server."""
@@ -113,12 +114,12 @@ class MessageTraceClient:
         result = await self._get(link)
         if isinstance(result, HttpResponse) and result.status in (400, 404, 410):
             return TraceFault(code="link_refused", reply=result.reply)
-        return _page(result, self._now())
+        return await _page(result, self._now())
 
     async def find(self, message_id: str, since: datetime, until: datetime) -> TracePage | TraceFault:
         """Find the mail with a Message-ID (without brackets) that Exchange received in a window."""
         named = "messageId eq '<{}>'".format(message_id.replace("'", "''"))
-        return _page(
+        return await _page(
             await self._get(self._root + _query(f"{_received(since, until)} and {named}", MAX_ROWS)), self._now()
         )
 
@@ -167,11 +168,15 @@ def _query(expression: str, limit: int) -> str:
     return "?" + urlencode({"$filter": expression, "$top": limit}, quote_via=quote, safe="$:'")
 
 
-def _page(result: ExchangeResult, now: datetime) -> TracePage | TraceFault:
+async def _page(result: ExchangeResult, now: datetime) -> TracePage | TraceFault:
     if not isinstance(result, HttpResponse) or result.status != 200:
         return _fault(result, now)
+    return await asyncio.to_thread(_decoded, result.body)
+
+
+def _decoded(body: bytes) -> TracePage | TraceFault:
     try:
-        page = msgspec.json.decode(result.body, type=_Page)
+        page = msgspec.json.decode(body, type=_Page)
     except msgspec.MsgspecError:
         return TraceFault(code="provider_unavailable", reply="the response is not the JSON of a trace")
     return TracePage(rows=[row for raw in page.value if (row := _row(raw)) is not None], link=page.link)

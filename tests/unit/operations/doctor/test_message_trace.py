@@ -1,12 +1,17 @@
 """The doctor's check of a message trace, against the stand-in: permission, service principal, budget, and how late it is."""
 
+import base64
+import json
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import pytest
 
 from relay.events.message_trace.budget import LIMIT
 from relay.operations.doctor.findings import Finding, Health
 from relay.operations.doctor.message_trace import trace
+from relay.providers.graph.message_trace import MessageTraceClient
+from standins.graph.server import AUDIENCE
 from standins.graph.trace import PERMISSION, SERVICE_PRINCIPAL
 from tests.unit.events.message_trace.tenant import Tenant, tenant_of
 
@@ -58,3 +63,20 @@ async def test_trace_that_is_read_late_is_a_warning(tenant: Tenant) -> None:
     await tenant.run(minutes=3)
     tenant.clock.move(2 * 3600)
     assert [found.health for found in await check(tenant)] == [Health.OK, Health.WARNING]
+
+
+async def test_identity_that_can_read_every_mailbox_is_a_warning(tenant: Tenant) -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"roles": [PERMISSION, "Mail.Send"]}).encode()).decode().rstrip("=")
+    token = f"e30.{claims}.sig"
+    tenant.standin.issuer.accept(token, AUDIENCE)
+
+    class Wide:
+        async def token(self, *_: object, **__: object) -> str:
+            return token
+
+    context = msgspec.structs.replace(tenant.place.provider_context, credential=Wide())
+    reader = tenant.place.message_traces.readers[0]
+    settings = tenant.place.settings.message_traces[0].settings
+    reader.client = MessageTraceClient(settings, context)
+    found = await trace(tenant.place, reader)
+    assert [(each.health, "Mail.Send" in each.what) for each in found] == [(Health.OK, False), (Health.WARNING, True)]
