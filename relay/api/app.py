@@ -114,7 +114,7 @@ def _refusal(error: Exception, request_id: str) -> Refusal:
 
     refusal = refusal_of(error)
     if refusal.code == "internal_error":
-        log_failure("request_failed", request=request_id)
+        log_failure("request_failed", request_id=request_id)
     return refusal
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from relay.mime import charsets, parameters
 from relay.mime.encoded_words import base64_decoded
-from relay.mime.raw import Field
+from relay.mime.raw import BYTE_ORDER_MARK, Field
 
 MAX_DEPTH = 50
 """Multiparts and messages within each other. Mail servers allow about as many (Postfix: mime_nesting_limit = 100)."""
@@ -110,7 +110,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 def parse(raw: bytes) -> Mail:
     """Split a mail into its parts."""
     parser = _Parser(raw)
-    root = parser.part(0, len(raw), depth=0, default="text/plain")
+    start = len(BYTE_ORDER_MARK) if raw.startswith(BYTE_ORDER_MARK) else 0
+    root = parser.part(start, len(raw), depth=0, default="text/plain")
     return Mail(root=root, exceeded=frozenset(parser.exceeded), similar=tuple(parser.similar))
 
 

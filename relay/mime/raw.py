@@ -13,6 +13,8 @@ from relay.mime.fields import address_field, author_field, clean, plain_field
 
 _LINE_END = re.compile(rb"\r{1,2}\n|\r|\n")
 """A line's end, also CR CR LF as some programs write it."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What editors and .NET write at the beginning of a text file. It is not part of the message."""
 _ENVELOPE = frozenset(("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"))
 _HIDDEN = frozenset(("bcc", "resent-bcc"))
 _NEVER = frozenset(("x-relay-id", "x-relay-attempt", "return-path"))
@@ -66,7 +68,7 @@ def message_id(raw: bytes) -> str | None:
 
 def split(raw: bytes) -> tuple[bytes, bytes]:
     """Split a message into header and body, both with CRLF. The empty line between them is in neither."""
-    text = _with_crlf(raw)
+    text = _with_crlf(raw.removeprefix(BYTE_ORDER_MARK))
     if text.startswith(b"\r\n"):
         return b"", text[2:]
     head, _, body = text.partition(b"\r\n\r\n")

@@ -154,4 +154,4 @@ def _unavailable() -> Refusal:
 
 
 def _log_incomplete(call: Call, error: Exception) -> None:
-    log_event("audit_incomplete", level=logging.ERROR, request=call.request_id, error=type(error).__name__)
+    log_event("audit_incomplete", level=logging.ERROR, request_id=call.request_id, error=type(error).__name__)

@@ -132,6 +132,7 @@ STRUCTURE = (
         text="Hello\r\n",
         refused="invalid_header_name",
     ),
+    Sample(name="a byte order mark first", raw=b"\xef\xbb\xbf" + mail(), text="Hello\r\n", refused=""),
     Sample(name="no header", raw=b"\r\nHello", text="Hello"),
     Sample(name="nothing", raw=b"", text=""),
     _named("a name", "attachment; filename=a.txt", "a.txt"),

@@ -59,3 +59,8 @@ def test_every_line_end_of_a_raw_message_becomes_crlf(pieces: list[bytes]) -> No
     raw = b"X: y\n\n" + b"".join(pieces)
     _, body = mime_raw.split(raw)
     assert body == re.sub(rb"\r{1,2}\n|\r|\n", b"\r\n", raw).partition(b"\r\n\r\n")[2]
+
+
+def test_byte_order_mark_before_the_header_is_removed() -> None:
+    assert mime_raw.split(b"\xef\xbb\xbf" + RAW) == mime_raw.split(RAW)
+    assert mime_raw.split(b"Subject: x\n\n\xef\xbb\xbfHi")[1] == b"\xef\xbb\xbfHi"
