@@ -1,6 +1,6 @@
 """Each row of each table is damaged in turn: no list answers 500 or hides another row, and no timer loses or purges any."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from relay.events.mailboxes import TABLE as MAILBOXES
 from relay.events.provider_events import QUEUE as EVENTS
 from relay.events.provider_events import ProviderEvent
 from relay.journal.records import TABLE as JOURNAL
-from relay.platform.resources import PENDING_TABLE, TABLES, WEBHOOK_LOG_TABLE
+from relay.platform.resources import AUDIT_TABLE, PENDING_TABLE, TABLES, WEBHOOK_LOG_TABLE
 from relay.platform.storage.memory.memory_storage import StorageSnapshot
 from relay.platform.storage.ports import Entity, Value
 from tests.api.harness import Harness, message
@@ -97,6 +97,11 @@ async def note_event(relay: Harness, name: str) -> None:
         await relay.memory.queues.delete(EVENTS, entry)
 
 
+def chosen(rows: Sequence[Entity], table: str) -> Sequence[Entity]:
+    """The rows to damage: all, but of the audit log one of each kind, because the others differ in their values only."""
+    return rows if table != AUDIT_TABLE else list({frozenset(row.properties): row for row in rows}.values())
+
+
 def damages(row: Entity) -> Iterator[tuple[str, Entity]]:
     """The row without a property, with one of another type, with one cut short: each property in turn."""
     for name, value in row.properties.items():
@@ -122,17 +127,17 @@ async def listed(relay: Harness) -> dict[str, set[tuple[Any, ...]]]:
 
 
 async def messages_answer(relay: Harness) -> None:
-    """Every message answers a read of itself, and its client's list."""
+    """Every message answers a read of itself, and each client's list does."""
     for client in ("app", "other"):
         answer = await relay.call("GET", "/v1/messages?limit=100", client=client)
         # Its own row may be the damaged one: then the client cannot sign in.
         assert answer.status in (200, 401), answer.body
-    for row in relay.memory.tables.rows(JOURNAL):
-        batch = row.partition.partition("-")[2]
-        for sender in (await relay.relay.clients.all()).values():
-            name = ids.MessageId(batch=batch, index=0, mac=ids.mac(sender.mac_key, batch, 0))
-            answer = await relay.call("GET", f"/v1/messages/{name}", client="boss")
-            assert answer.status in (200, 503), answer.body
+    # An operator's own key opens every message, and its row stays whole.
+    boss = (await relay.relay.clients.all())["boss"]
+    for batch in {batch_of(row) for row in relay.memory.tables.rows(JOURNAL)}:
+        name = ids.MessageId(batch=batch, index=0, mac=ids.mac(boss.mac_key, batch, 0))
+        answer = await relay.call("GET", f"/v1/messages/{name}", client="boss")
+        assert answer.status in (200, 503), answer.body
 
 
 async def timers(relay: Harness) -> set[tuple[str, str, str]]:
@@ -176,13 +181,17 @@ async def states(relay: Harness) -> dict[str, str]:
     return {each["id"]: each["state"] for each in answer.json["value"]}
 
 
+def batch_of(row: Entity) -> str:
+    return row.partition.partition("-")[2]
+
+
 @pytest.mark.parametrize("table", TABLES)
 async def test_damaged_row_hides_and_loses_no_other(table: str) -> None:
     relay = await filled()
     snapshot = relay.memory.snapshot()
     healthy = await restarted(relay, snapshot)
     shown, kept, ended = await listed(healthy), await timers(healthy), await states(healthy)
-    for row in relay.memory.tables.rows(table):
+    for row in chosen(relay.memory.tables.rows(table), table):
         if (table, row.partition, row.row) == ("clients", "client", "boss"):
             continue  # it makes the calls
         for what, damaged in damages(row):
