@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("relay", "tests/crash_points", "tests/traces.py", "pyproject.toml")
+NEEDED = ("relay", "tests/crash_points", "tests/depth.py", "tests/traces.py", "pyproject.toml")
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
@@ -358,8 +358,10 @@ def killed_by(mutant: Mutant, folder: Path) -> str:
     )
     if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise LookupError(f"no test ran for {mutant.only!r}: {done.stdout[-500:]}")
-    failed = [line.partition(" ")[2] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0].partition("::")[2] if failed else ""
+    failed = [line.partition("::")[2] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if done.returncode == pytest.ExitCode.TESTS_FAILED and not any(failed):
+        raise LookupError(f"the tests cannot be collected: {done.stdout[-500:]}")
+    return failed[0] if failed else ""
 
 
 def _selection(mutant: Mutant) -> list[str]:
