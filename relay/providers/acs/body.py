@@ -18,10 +18,10 @@ _encoder = msgspec.json.Encoder()
 
 
 class RecipientGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """The recipients of one request, and their numbers in the message. `is_blind`: a single Bcc recipient, sent as `to`."""
+    """The recipients of one request, and their numbers in the message. `is_alone`: a single recipient, sent as `to`."""
 
     numbers: tuple[int, ...]
-    is_blind: bool = False
+    is_alone: bool = False
     to: tuple[Address, ...] = ()
     cc: tuple[Address, ...] = ()
     bcc: tuple[Address, ...] = ()
@@ -31,17 +31,26 @@ def recipient_groups(request: SendRequest) -> tuple[RecipientGroup, ...]:
     """Split the recipients into requests: usually one. The service requires a `to` in each.
 
     Without `to`, the cc recipients take its place, because they see each other anyway. Without both, each bcc recipient gets a
-    request of its own, because in one `to` they would see each other.
+    request of its own, because in one `to` they would see each other. So does an address with a quoted local part: the service
+    refuses a request as a whole for one address (`InvalidEmailAddress`), and does not document which addresses it takes.
     """
-    numbers = request.recipients
-    if request.to:
-        return (RecipientGroup(numbers=numbers, to=request.to, cc=request.cc, bcc=request.bcc),)
-    if request.cc:
-        return (RecipientGroup(numbers=numbers, to=request.cc, bcc=request.bcc),)
-    return tuple(
-        RecipientGroup(numbers=(number,), is_blind=True, to=(address,))
-        for number, address in zip(sorted(numbers), request.bcc, strict=True)
+    to, cc, bcc = (
+        tuple(each for each in kind if not _is_quoted(each)) for kind in (request.to, request.cc, request.bcc)
     )
+    people = tuple(zip(sorted(request.recipients), (*request.to, *request.cc, *request.bcc), strict=True))
+    numbers = tuple(number for number, address in people if not _is_quoted(address))
+    if not to and not cc:
+        return tuple(_alone(number, address) for number, address in people)
+    together = RecipientGroup(numbers=numbers, to=to or cc, cc=cc if to else (), bcc=bcc)
+    return (together, *(_alone(number, address) for number, address in people if _is_quoted(address)))
+
+
+def _alone(number: int, address: Address) -> RecipientGroup:
+    return RecipientGroup(numbers=(number,), is_alone=True, to=(address,))
+
+
+def _is_quoted(address: Address) -> bool:
+    return address.email.startswith('"')
 
 
 def build(request: SendRequest, group: RecipientGroup, *, tracks: bool) -> bytes:

@@ -48,7 +48,7 @@ class Acs:
         self._tracks: bool = settings.get("engagement_tracking", True)
 
     async def send(self, request: SendRequest) -> Outcome | PerRecipient:
-        """Send one request, or one for each recipient if all are in Bcc."""
+        """Send one request for all recipients, and one for each that needs its own."""
         if problems := _unsupported(request):
             return Rejected(code="unsupported", reply="; ".join(problems))
         groups = recipient_groups(request)
@@ -71,7 +71,7 @@ class Acs:
         """Look up the attempt's operations. Their ids are derived from the request, so no response is needed."""
         groups = recipient_groups(request)
         operations = [operation_of(request, group) for group in groups]
-        if provider_id is not None and not groups[0].is_blind:
+        if provider_id is not None and len(groups) == 1:
             operations = [provider_id]
         return _together(groups, [operation_outcome(await self._show(each), each) for each in operations])
 
@@ -96,11 +96,11 @@ class Acs:
 
 
 def operation_of(request: SendRequest, group: RecipientGroup) -> str:
-    """Return the operation id: the attempt's own, or one derived from the recipient for a single Bcc recipient.
+    """Return the operation id: the attempt's own, or one derived from the recipient if it has a request of its own.
 
     The derived id stays the same when the recipients are split into parts after the attempt.
     """
-    if not group.is_blind:
+    if not group.is_alone:
         return request.attempt_id
     return str(uuid.uuid5(_OPERATIONS, f"{request.id}/{group.numbers[0]}/{request.attempt}"))
 

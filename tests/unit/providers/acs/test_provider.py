@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from relay.core.model import Address, Attachment, Message
@@ -13,6 +14,11 @@ from standins.acs.server import CUSTOM_DOMAIN, STATUS_READS
 from tests.unit.providers.acs.acs_route import Place, mail, place, send_request
 
 OPERATION = send_request().attempt_id
+QUOTED = mail(
+    to=(Address(email='"end."@docomo.ne.jp'), Address(email="ada@example.org")),
+    cc=(Address(email="cem@example.org"),),
+    bcc=(Address(email='"a..b"@ezweb.ne.jp'), Address(email="bob@example.org")),
+)
 BLIND = mail(to=(), bcc=tuple(Address(email=f"{name}@example.org") for name in ("ada", "bob", "cem")))
 
 
@@ -77,6 +83,47 @@ async def test_bcc_only_recipients_do_not_see_each_other(here: Place) -> None:
     assert isinstance(await here.route().verify(send_request(BLIND, recipients=(1,)), None), Deferred)
     both = await here.route().verify(send_request(BLIND, recipients=(1, 2)), None)
     assert isinstance(both, PerRecipient)
+
+
+async def test_refused_quoted_recipients_leave_the_others_sent(here: Place) -> None:
+    outcome = await here.route().send(send_request(QUOTED, recipients=(0, 1, 2, 3, 4)))
+    assert isinstance(outcome, PerRecipient)
+    assert [(numbers, type(each)) for numbers, each in outcome.outcomes] == [
+        ((1, 2, 4), Sent), ((0,), Rejected), ((3,), Rejected),
+    ]  # fmt: skip
+    assert [each.code for _, each in outcome.outcomes if isinstance(each, Rejected)] == ["invalid_recipient"] * 2
+    (kept,) = here.standin.inbox.messages
+    assert kept.envelope == ("ada@example.org", "cem@example.org", "bob@example.org")
+    both = await here.route().verify(send_request(QUOTED, recipients=(0, 1, 2, 3, 4)), None)
+    assert isinstance(both, PerRecipient)
+    assert [type(each) for _, each in both.outcomes] == [Sent, Deferred, Deferred]
+
+
+async def test_lost_response_beside_a_quoted_recipient_is_verified_after_the_split(here: Place) -> None:
+    here.standin.script.cut_after_accept(recipient="ada@*")
+    outcome = await here.route().send(send_request(QUOTED, recipients=(0, 1, 2, 3, 4)))
+    assert isinstance(outcome, PerRecipient)
+    (numbers, lost), *_ = outcome.outcomes
+    assert isinstance(lost, Unknown)
+    # The part of the split has another first recipient, and so another attempt id.
+    part = msgspec.structs.replace(
+        send_request(QUOTED, recipients=numbers), attempt_id=send_request(attempt=9).attempt_id
+    )
+    assert isinstance(await here.route().verify(part, lost.provider_id), Sent)
+
+
+@pytest.mark.parametrize(
+    ("recipients", "shown"),
+    [
+        ((0, 2, 4), [["cem@example.org"]]),
+        ((0, 3, 4), [["bob@example.org"]]),
+    ],
+)
+async def test_recipients_beside_a_quoted_one_keep_their_places(
+    here: Place, recipients: tuple[int, ...], shown: list[list[str]]
+) -> None:
+    await here.route().send(send_request(QUOTED, recipients=recipients))
+    assert [[person.address for person in kept.to] for kept in here.standin.inbox.messages] == shown
 
 
 async def test_empty_subject_and_body_become_a_space(here: Place) -> None:
