@@ -16,7 +16,7 @@ from relay.clients.registry import Client, Policy
 from relay.core.errors import Problem, Refusal
 from relay.core.model import Address, Message, Submission
 from relay.core.settings import DEFAULT_LANE, Settings
-from relay.mime.file_names import files_in_text, kinds_of, readings
+from relay.mime.file_names import Files, files_in_text, kinds_of, readings
 from relay.mime.size import attachments_size, estimate_size
 from relay.routes import capabilities, routing
 
@@ -29,6 +29,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[routing.Leg, ...]
 
 
+_NO_FILES = Files()
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, section 3.2; any other value is not stored."""
 
@@ -187,7 +188,7 @@ def _file_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
     for number, each in enumerate(message.attachments):
         kinds += [(f"attachments[{number}].type", kind) for kind in kinds_of(each)]
     for target, text in (("text", message.text), ("html", message.html), ("calendar", message.calendar)):
-        within = files_in_text(text, f"text/{target}")
+        within = files_in_text(text, f"text/{target}") if text else _NO_FILES
         names += [(target, name) for name in within.names]
         kinds += [(target, kind) for kind in within.opaque]
     for target, name in names:

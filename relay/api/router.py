@@ -21,9 +21,13 @@ class Router[T]:
 
     def __init__(self) -> None:
         self._root: dict[str, Any] = {}
+        self._fixed: dict[tuple[str, str], T] = {}
+        """Targets of paths without variables, which need no walk."""
 
     def add(self, method: str, path: str, target: T) -> None:
         """Add the target of a method and a path."""
+        if "{" not in path:
+            self._fixed[method, path] = target
         node = self._root
         for segment in segments(path):
             node = node.setdefault("{" if segment.startswith("{") else segment, {})
@@ -34,6 +38,9 @@ class Router[T]:
     def find(self, method: str, path: str) -> Found[T]:
         """Return the target. Raises `Refusal`: 404 for an unknown path, 405 for a method that the path does not have."""
         values: dict[str, str] = {}
+        fixed = self._fixed.get((method, path))
+        if fixed is not None:
+            return Found(target=fixed, values=values)
         node = _walk(self._root, segments(path), values)
         methods: dict[str, T] | None = None if node is None else node.get("/")
         if not methods:

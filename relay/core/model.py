@@ -115,7 +115,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     @property
     def content_size(self) -> int:
         """The characters and bytes of content in memory: at most as many as the message has in JSON."""
-        texts = sum(len(text or "") for text in (self.text, self.html, self.calendar)) + len(self.raw or b"")
+        texts = len(self.text or "") + len(self.html or "") + len(self.calendar or "") + len(self.raw or b"")
         return texts + sum(len(attachment.content) for attachment in self.attachments)
 
     @property

@@ -86,8 +86,10 @@ def may_send_for(route: Route, sender: Address) -> bool:
 
 def matches(pattern: str, email: str) -> bool:
     """Match a pattern (`*`, an address, or `*@domain`) against an address, ignoring case."""
+    if pattern == "*":
+        return True
     pattern, email = pattern.lower(), email.lower()
-    return pattern in ("*", email) or (pattern.startswith("*@") and email.endswith(pattern[1:]))
+    return pattern == email or (pattern.startswith("*@") and email.endswith(pattern[1:]))
 
 
 def _applies(rule: Rule, submission: Submission, message: Message, lane: str, recipient: Address) -> bool:

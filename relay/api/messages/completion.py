@@ -57,6 +57,8 @@ class Completion:
 
     async def keep(self, submissions: Sequence[Submission]) -> None:
         """Keep the files of messages to be accepted. Raises `Refusal` when one has expired."""
+        if not self._uploads:
+            return
         known = {upload.blob: upload for upload in self._uploads.values() if upload is not None}
         after = HELD_AND_REDRIVEN + timedelta(days=self._call.services.settings.retention_days)
         until: dict[str, datetime] = {}

@@ -42,9 +42,9 @@ async def repeatable(request: Request, fingerprint: Callable[[], str], *, size: 
     if given is not None:
         key = checked_key(given)
         return Repeatable(key=key, fingerprint=await run_sized(fingerprint, size))
-    named = [request.headers.get(name, "") for name in WORKFLOW_HEADERS]
-    if not all(named):
+    if not all(map(request.headers.get, WORKFLOW_HEADERS)):
         return None
+    named = [request.headers[name] for name in WORKFLOW_HEADERS]
     print_of = await run_sized(fingerprint, size)
     named_print = msgspec.json.encode([*named, print_of])
     return Repeatable(key=f"workflow {hashlib.sha256(named_print).hexdigest()}", fingerprint=print_of, is_derived=True)
