@@ -65,7 +65,7 @@ async def test_records_come_newest_first_in_pages_and_by_filter(log: AuditLog, n
 
 async def test_purge_deletes_only_hours_before_the_retention(log: AuditLog, name: str) -> None:
     end = START + 24 * HOUR
-    made = [record(end + shift, name) for shift in (-3 * HOUR, -HOUR, HOUR, 24 * HOUR)]
+    made = [record(end + shift, name) for shift in (-3 * HOUR, -HOUR, HOUR / 6, 24 * HOUR)]
     for each in made:
         await log.add(each)
     assert (await log.purge()).is_complete
