@@ -50,8 +50,9 @@ TAG = Tag(
         Operation(name="RemoveSuppression", endpoint="DELETE /v1/suppressions/{email}", handler="resources.suppressions:remove",
             audit=Audit(members=("client",), resource="auditing.resources:suppression"),
             summary="Remove a suppression",
-            description="Returns 204 also when the address is not suppressed. Operators remove it for every client.",
-            parameters=(given.EMAIL, given.CLIENT), responses={204: ""}),
+            description="Returns 204 also when the address is not suppressed. Operators remove it for every client, and with "
+                "`client` also for that one; 404 when there is no such client.",
+            parameters=(given.EMAIL, given.CLIENT), responses={204: ""}, errors=(404,)),
     ),
 )
 # fmt: on
