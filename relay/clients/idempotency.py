@@ -120,7 +120,7 @@ class Idempotency:
 
     async def _take_over(self, known: Entity, plan: Plan) -> Reserved:
         now = self._clock()
-        lease_until = moment_of(known, "lease_until") or now
+        lease_until = _lease_end(known) or now
         if lease_until > now:
             raise in_flight(1 + int((lease_until - now).total_seconds()))
         properties: dict[str, Value] = {"lease_until": (now + LEASE).isoformat()}
@@ -163,6 +163,14 @@ class Idempotency:
             "chunks": len(chunks),
             **{f"response{number:02d}": chunk for number, chunk in enumerate(chunks)},
         }
+
+
+def _lease_end(known: Entity) -> datetime | None:
+    """Return the end of a lease: by the service's clock at most `LEASE` after its write, whatever the writer's clock was."""
+    lease_until, written_at = moment_of(known, "lease_until"), known.written_at
+    if lease_until is None or written_at is None:
+        return lease_until
+    return min(lease_until, written_at + LEASE)
 
 
 def _stored(known: Entity) -> tuple[Plan, bool]:

@@ -25,17 +25,16 @@ class OldBatch(msgspec.Struct, kw_only=True):
     blobs: list[str] = []
 
 
-async def old_batches(tables: Tables, *, before: datetime) -> AsyncIterator[OldBatch]:
-    """Yield the old batches, shard by shard. A batch whose rows run over a page's end comes twice."""
-    for shard in ids.SHARDS:
-        query = Query(
-            partition_from=f"{shard}-",
-            partition_before=f"{shard}-{ids.batch_floor(before)}",
-            select=("open", "written_at", "blobs"),
-        )
-        async for page in every_page(tables, JOURNAL_TABLE, query):
-            for batch in await _over(tables, page.entities, before):
-                yield batch
+async def old_batches(tables: Tables, shard: str, *, before: datetime) -> AsyncIterator[OldBatch]:
+    """Yield the old batches of a shard. A batch whose rows run over a page's end comes twice."""
+    query = Query(
+        partition_from=f"{shard}-",
+        partition_before=f"{shard}-{ids.batch_floor(before)}",
+        select=("open", "written_at", "blobs"),
+    )
+    async for page in every_page(tables, JOURNAL_TABLE, query):
+        for batch in await _over(tables, page.entities, before):
+            yield batch
 
 
 async def _over(tables: Tables, entities: Sequence[Entity], before: datetime) -> Sequence[OldBatch]:

@@ -14,6 +14,7 @@ from relay.core.outcomes import CAUSES
 from relay.delivery import send_groups
 from relay.journal import dead_letters
 from relay.journal.old_batches import OldBatch, old_batches
+from relay.operations.rotation import Rotation
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER, JOURNAL_TABLE
@@ -89,8 +90,13 @@ class Purge:
         return total
 
     async def _records(self, deadline: Deadline) -> Progress:
-        batches = old_batches(self._tables, before=self._clock() - self._retention)
-        return await process(batches, self._delete_record, limit=RECORDS_AT_ONCE, deadline=deadline)
+        before = self._clock() - self._retention
+
+        async def of_shard(shard: str, deadline: Deadline) -> Progress:
+            batches = old_batches(self._tables, shard, before=before)
+            return await process(batches, self._delete_record, limit=RECORDS_AT_ONCE, deadline=deadline)
+
+        return await Rotation(self._tables, "batches").run(ids.SHARDS, of_shard, deadline)
 
     async def _delete_record(self, old: OldBatch) -> bool:
         # Blobs first: after a crash the next run finds the record again, but not a blob without a record.
@@ -101,17 +107,19 @@ class Purge:
 
     async def _old_dead_letters(self, deadline: Deadline) -> Progress:
         """Delete the rows of messages that failed before the retention, which may have been accepted long before that."""
-        before, progress = self._clock() - self._retention, Progress()
-        for code in CAUSES:
+        before = self._clock() - self._retention
+
+        async def of_cause(code: str, deadline: Deadline) -> Progress:
             query = Query(partition=code, row_before=ids.batch_floor(before), select=("at",))
-            progress += await delete_where(
+            return await delete_where(
                 self._tables,
                 dead_letters.TABLE,
                 query,
                 lambda entity: is_older(entity, "at", before),
                 deadline=deadline,
             )
-        return progress
+
+        return await Rotation(self._tables, "dead_letters").run(list(CAUSES), of_cause, deadline)
 
     async def _old_rows(self, table: str, age: timedelta, deadline: Deadline) -> Progress:
         """Delete rows older than the age. Scans the table."""

@@ -25,6 +25,9 @@ TABLE = resources.PACING_TABLE
 SLOT_LASTS = timedelta(seconds=20)
 """A slot expires when it is not used within this time: a backlog of old slots must not become a burst."""
 
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""The difference between a writer's clock and the service's that is no fault: clocks drift, and a write takes time."""
+
 
 class Pacing:
     """Reserves slots."""
@@ -60,8 +63,11 @@ class Pacing:
 
         def decide(known: Entity | None) -> RowChange[list[float]]:
             # After lost races the time is another one, and a slot of the first would have expired.
-            slots, arrival = reserve(pace, _arrival(known), self._clock().timestamp(), sum(wanted))
-            return RowChange(result=slots, properties={"arrival": repr(arrival)})
+            before, now = _arrival(known), self._clock().timestamp()
+            slots, arrival = reserve(pace, before, now, sum(wanted))
+            return RowChange(
+                result=slots, properties={"arrival": repr(arrival), "before": repr(before), "at": repr(now)}
+            )
 
         slots = iter(await change_row(self._tables, TABLE, partition, row, decide, retry_after_seconds=5))
         return [[datetime.fromtimestamp(slot, zone) for slot in islice(slots, count)] for count in wanted]
@@ -72,6 +78,18 @@ def _arrival(known: Entity | None) -> float:
     if known is None:
         return 0.0
     try:
-        return decode(TABLE, known, lambda row: float(str(row.properties["arrival"])))
+        return decode(TABLE, known, _read)
     except UnreadableEntry:
         return 0.0
+
+
+def _read(row: Entity) -> float:
+    """Read the arrival time. What a clock that was ahead of the service's added to it is taken off."""
+    arrival = float(str(row.properties["arrival"]))
+    if row.written_at is None or "at" not in row.properties:
+        return arrival
+    before, at = float(str(row.properties["before"])), float(str(row.properties["at"]))
+    written_at = row.written_at.timestamp()
+    if at - written_at <= CLOCKS_DIFFER.total_seconds():
+        return arrival
+    return max(before, written_at) + arrival - max(before, at)

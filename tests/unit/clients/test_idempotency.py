@@ -3,14 +3,16 @@
 import asyncio
 import os
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.clients.idempotency import KEPT, LEASE, MAX_RESPONSE, TABLE, Plan, Replay, Reserved, fingerprint
+from relay.clients.idempotency import KEPT, LEASE, MAX_RESPONSE, TABLE, Idempotency, Plan, Replay, Reserved, fingerprint
 from relay.core.errors import Changed, NotFound, Refusal
-from tests.doubles import Place, entry_of, submission_of
+from relay.platform.storage.ports import Tables
+from tests.doubles import Clock, Place, entry_of, submission_of
 
 PAYLOAD = fingerprint("/v1/messages", b'{"a":1}')
 PLAN = Plan(
@@ -87,6 +89,14 @@ async def test_repeat_after_a_crash_gets_the_stored_plan(place: Place) -> None:
     assert await refused(place) == (409, "idempotency_key_in_use", "31")
     await place.idempotency.finish(again)
     assert await find(place) == REPLAY
+
+
+async def test_lease_of_a_process_whose_clock_is_ahead_is_no_longer(place: Place) -> None:
+    ahead = Clock(place.time() + timedelta(minutes=10))
+    await Idempotency(cast(Tables, place.tables), ahead).reserve("shop", "k1", PAYLOAD, PLAN)
+    assert (await refused(place))[0] == 409
+    place.time.move(LEASE.total_seconds())
+    await taken_over(place)
 
 
 async def test_released_key_can_be_taken_over_at_once(place: Place) -> None:

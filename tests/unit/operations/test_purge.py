@@ -166,7 +166,9 @@ async def test_purge_costs_one_operation_per_thousand_rows_and_one_per_batch(pla
     # The same queries as on a night without work: one per shard for records, one per cause for dead letters.
     assert place.tables.calls["query"] == idle
     assert place.tables.calls["delete_all"] == 40
-    assert set(place.tables.calls) == {"query", "delete_all"}
+    # Of the shards and of the causes: where to begin.
+    assert place.tables.calls["get"] == 2
+    assert set(place.tables.calls) == {"query", "delete_all", "get"}
     assert idle >= len(ids.SHARDS)
 
 
@@ -246,3 +248,13 @@ async def test_scan_of_young_rows_ends_at_the_deadline() -> None:
         cast(Tables, tables), "young", Query(), lambda _: False, deadline=Deadline(clock, 10.0)
     )
     assert (progress.is_complete, tables.calls["query"]) == (False, 10)
+
+
+async def test_every_shard_is_purged_in_some_night_however_slow_storage_is(place: Place) -> None:
+    for _ in range(60):
+        await place.send()
+    place.time.now = START + timedelta(days=15)
+    place.tables.take_time(place.time, 8.0)
+    for _ in range(60):
+        await place.purge.run(Deadline(place.time, 210.0))
+    assert rows(place, JOURNAL) == 0

@@ -154,3 +154,14 @@ async def test_slot_is_not_before_the_end_of_lost_races(tables: Watched, clock: 
     tables.before("insert", be_first)
     [slot] = await Pacing(tables, clock).slots([MAILBOX], ["shop@example.org"], 1)
     assert slot == clock()
+
+
+@pytest.mark.parametrize("taken", [0, 20])
+async def test_clock_that_is_ahead_delays_no_other_instance(tables: Watched, clock: Clock, taken: int) -> None:
+    await Pacing(tables, clock).slots((MAILBOX,), ("m",), taken)
+    ahead = Clock()
+    ahead.now = clock.now + timedelta(minutes=10)
+    await Pacing(tables, ahead).slots((MAILBOX,), ("m",), 6)
+    elsewhere = await Pacing(tables, clock).slots((MAILBOX,), ("m",), 1)
+    # As if the clock had been right: after 6 of the burst, every 2.5 seconds.
+    assert elsewhere == [clock.now + timedelta(seconds=2.5 * (taken + 1))]
