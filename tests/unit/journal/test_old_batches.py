@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from relay.core import ids
 from relay.core.errors import NotFound
 from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Part, State
@@ -34,7 +35,8 @@ def event(key: str) -> RecordedEvent:
 
 
 async def old(tables: Tables, before_days: float, clock: Clock) -> list[OldBatch]:
-    return [batch async for batch in old_batches(tables, before=clock.now - timedelta(days=before_days))]
+    before = clock.now - timedelta(days=before_days)
+    return [batch for shard in ids.SHARDS async for batch in old_batches(tables, shard, before=before)]
 
 
 def rows(found: Sequence[OldBatch], record: Record) -> list[str]:
