@@ -30,7 +30,7 @@ from relay.platform.storage.ports import Entity, Value
 from relay.routes import holds, pacing
 from relay.routes.holds import Hold, RouteState
 from relay.routes.pacing import Pacing
-from tests.doubles import START, Clock, Place, batch_of
+from tests.doubles import START, Clock, Place, batch_of, changed
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 BATCH = "019c9e5e7a107a3b8c4d5e6f70819203"
@@ -370,8 +370,17 @@ async def test_pacing_rows_match_the_sample(place: Place, clock: Clock) -> None:
     await shared.slots([pace], ["main"], 1)
     (row,) = place.memory.tables.rows(pacing.TABLE)
     assert row.row == "30-60"
-    assert as_json(row.properties) == (SAMPLES / "pacing-row-1.json").read_text()
+    assert as_json(row.properties) == (SAMPLES / "pacing-row-1.1.json").read_text()
     assert await shared.slots([pace], ["main"], 5) == [START] * 5
+
+
+async def test_sample_pacing_row_is_read(place: Place, clock: Clock) -> None:
+    pace, shared = Pace(count=30, seconds=60), Pacing(place.memory.tables, clock)
+    await shared.slots([pace], ["main"], 1)
+    (row,) = place.memory.tables.rows(pacing.TABLE)
+    properties = json.loads((SAMPLES / "pacing-row-1.json").read_text())
+    await place.memory.tables.upsert(pacing.TABLE, changed(row, properties=properties))
+    assert await shared.slots([pace], ["main"], 6) == [*[START] * 5, START + timedelta(seconds=2.5)]
 
 
 def test_every_sample_is_used() -> None:
