@@ -105,6 +105,7 @@ async def test_audit_page_shows_filters_and_exports_who_held_the_route_and_why(s
     vendor = screen.page.get_by_role("region", name="Route vendor")
     await vendor.get_by_text(f"{until:%H:%M}").first.wait_for()
     await screen.press("Release vendor")
+    await screen.toast("vendor is active.")
     await screen.go("/console#/audit", "Audit")
     await screen.row("HoldRoute", "vendor", "=Maintenance until later", "succeeded").first.wait_for()
     await screen.screenshot("console-audit")

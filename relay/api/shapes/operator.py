@@ -241,7 +241,9 @@ class AuditRecordView(Struct, frozen=True, kw_only=True):
     reason: Annotated[str, says("The reason that the caller gave, in the body or in `X-Relay-Reason`; else empty.")]
     address: Annotated[str, says("The IP address that called, as the platform's front end saw it.")]
     request_id: Annotated[str, says("The request's id, which the log contains.")]
-    outcome: Annotated[AuditOutcome, says("What came of it. `unknown`: Relay stopped before it could record that.")]
+    outcome: Annotated[
+        AuditOutcome, says("What came of it. `unknown`: it still runs, or Relay stopped before it could record that.")
+    ]
     status: Annotated[int, says("The response's HTTP status; 0 while the outcome is unknown.")]
     code: Annotated[str, says("The error's code; else empty.")]
     before: Annotated[str, says("The SHA-256 digest of what was stored before; empty where there is none.")]

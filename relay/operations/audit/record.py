@@ -31,7 +31,7 @@ _VERSION = re.compile(r"[0-9]{1,7}")
 
 
 class AuditOutcome(StrEnum):
-    """What came of a call. `unknown`: the process died, or storage failed, before the outcome was recorded."""
+    """What came of a call. `unknown`: it still runs, or Relay or storage failed before the outcome was recorded."""
 
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
