@@ -35,7 +35,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     `envelope` lists every transport recipient (including bcc); `headers` has the sender's own
     headers unchanged; `fields` has vendor-specific fields; `raw` has the RFC 5322
     bytes if the vendor received the message as MIME. `outcome` is what the vendor does next:
-    `delivered`, `scheduled`, `cancelled`, `queued` (account suspended) or `dropped`.
+    `delivered`, `scheduled`, `cancelled`, `queued` (account suspended), `dropped` or `refused` (by a report).
     """
 
     id: str

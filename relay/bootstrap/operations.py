@@ -36,7 +36,6 @@ class Operations(UseCases):
         return MessageChanges(
             settings=self.settings,
             journal=self.journal,
-            pending=self.pending,
             follow_up=self.follow_up,
             dead_letters=self.dead_letters,
             clock=self.clock,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from relay.delivery.delivery import Delivery
     from relay.delivery.planning_inputs import PlanningInputs
     from relay.delivery.poison import Poison
+    from relay.delivery.reported_refusals import ReportedRefusals
     from relay.delivery.settlement import FollowUp
     from relay.events.apply import Events
     from relay.events.mailboxes import Mailboxes
@@ -155,10 +156,24 @@ class UseCases(Connections):
             journal=self.journal,
             queues=self.storage.queues,
             dead_letters=self.dead_letters,
-            followers=(self.suppressions, self.webhooks),
+            followers=(self.suppressions, self.reported_refusals, self.webhooks),
             content=self.content.stored,
             clock=self.clock,
             sleep=self.sleep,
+        )
+
+    @cached_property
+    def reported_refusals(self) -> "ReportedRefusals":
+        """Acts on reports by which a provider refuses the account."""
+        from relay.delivery.reported_refusals import ReportedRefusals
+
+        return ReportedRefusals(
+            settings=self.settings,
+            journal=self.journal,
+            holds=self.holds,
+            follow_up=self.follow_up,
+            content=self.content,
+            clock=self.clock,
         )
 
     @cached_property

@@ -16,6 +16,7 @@ WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of the replies before those: a batch's record holds 1 MiB."""
 
+ROUTE_FAULT = "route_fault"
 _UNCERTAIN = ("unknown", "interrupted")
 _replace = msgspec.structs.replace
 _ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")

@@ -106,6 +106,14 @@ class FollowUp:
             if key not in new:
                 await self._pending.remove(due)
 
+    async def put_rows(self, record: Record, changed: Mapping[int, MessageStatus]) -> None:
+        """Write the rows in `pending` that must exist once a change is recorded, for changes that no entry repeats."""
+        statuses = [changed.get(index, status) for index, status in enumerate(record.statuses)]
+        now = rows_of(record.batch, record.lane, enumerate(record.statuses))
+        for key, due in rows_of(record.batch, record.lane, enumerate(statuses)).items():
+            if key not in now:
+                await self._pending.put(due)
+
     async def _enqueue(self, record: Record, parts: Iterable[tuple[int, Part]]) -> None:
         """Put an entry for each due time of these parts; it becomes visible at that time."""
         turns: dict[datetime, tuple[set[int], int]] = {}

@@ -18,7 +18,6 @@ from relay.core.settings import Settings
 from relay.delivery.settlement import FollowUp
 from relay.journal.change import Decision, change_record
 from relay.journal.dead_letters import DeadLetter, DeadLetters
-from relay.journal.pending import Pending, rows_of
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.platform import concurrency
@@ -58,7 +57,6 @@ class MessageChanges:
         *,
         settings: Settings,
         journal: Journal,
-        pending: Pending,
         follow_up: FollowUp,
         dead_letters: DeadLetters,
         clock: Callable[[], datetime],
@@ -66,7 +64,6 @@ class MessageChanges:
     ) -> None:
         self._settings = settings
         self._journal = journal
-        self._pending = pending
         self._follow_up = follow_up
         self._dead_letters = dead_letters
         self._clock = clock
@@ -167,7 +164,7 @@ class MessageChanges:
             return Decision(statuses=changed, result=result)
 
         done = await change_record(
-            self._journal, await self._journal.read(batch), decide, before_write=self._put_pending
+            self._journal, await self._journal.read(batch), decide, before_write=self._follow_up.put_rows
         )
         if done.is_written:
             # Off the list before it can move: a message that dies again is then listed again.
@@ -177,14 +174,6 @@ class MessageChanges:
 
     def _unique_time(self, at: datetime) -> datetime:
         return part_states.unique_due_time(at, int(self._draw() * 1_000_000))
-
-    async def _put_pending(self, record: Record, changed: Mapping[int, MessageStatus]) -> None:
-        """Write the rows in `pending` that must exist once the change is recorded."""
-        statuses = [changed.get(index, status) for index, status in enumerate(record.statuses)]
-        now = rows_of(record.batch, record.lane, enumerate(record.statuses))
-        for key, due in rows_of(record.batch, record.lane, enumerate(statuses)).items():
-            if key not in now:
-                await self._pending.put(due)
 
 
 def _revived(before: Record, after: Record, indices: Iterable[int]) -> Iterator[DeadLetter]:

@@ -27,7 +27,7 @@ from relay.operations.message_changes import MessageChanges, Resend
 from relay.operations.scan import ScanStep, scan_step
 from relay.platform.log import log_event
 
-_LOST_CLASSES = frozenset({BounceClass.UNKNOWN, BounceClass.NETWORK})
+_LOST_CLASSES = frozenset({BounceClass.UNKNOWN, BounceClass.NETWORK, BounceClass.ACCOUNT})
 """Bounce classes that count as lost: the recipient's server did not refuse the copy."""
 
 

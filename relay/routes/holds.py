@@ -4,6 +4,8 @@
                            ▲  └─probe fails: next probe later    │
                            └──────────another route fault────────┘
 
+A hold that a report led to ends only some minutes after its canary was accepted, when no report has refused that too.
+
 Messages of a held route use no attempts. Their expiry stops while the configuration is at fault, not while the provider is
 away. In `trial` one canary batch may send (claimed by ETag); the others stay held. A fault of one From address (not
 verified, mailbox missing) holds only that sender, so that one client's mistake does not stop the mail of all.
@@ -42,6 +44,8 @@ MAX_WAIT_SECONDS = 86_400.0
 """Limit for a provider's `Retry-After`: a probe costs little."""
 CANARY_SECONDS = 120.0
 """Time a canary batch may take before another batch may claim the trial."""
+REPORT_SECONDS = 600.0
+"""Time for a report about a canary to arrive: reports take minutes, and Relay reads them every minute."""
 MAX_SUSPECTS = 32
 """Suspects that a row remembers, the latest ones."""
 OPERATOR = "operator"
@@ -69,6 +73,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     `next_probe_at` is None on a held route that only an operator releases. `owner` is the client that held or paused it, for
     `reason`; `until` is the end that a hold's owner set, at which Relay probes the route. `paused_at`: held while delivery is
     paused (`relay.operations.pause`), without probes until `next_probe_at`, if the pause has an end.
+    `is_by_report`: the provider refuses by a report, after it has accepted; `confirmed_at` is when a canary that it accepted
+    counts as sent. `reopened_at`: since when attempts show whether the route works again.
     """
 
     route: str
@@ -87,6 +93,9 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     reason: str = ""
     until: datetime | None = None
+    is_by_report: bool = False
+    confirmed_at: datetime | None = None
+    reopened_at: datetime | None = None
     etag: str = ""
 
     @property
@@ -179,17 +188,20 @@ class Holds:
         sender: str = "",
         retry_after_seconds: float | None = None,
         suspect: str = "",
+        reported_attempt_at: datetime | None = None,
     ) -> Hold:
         """Hold a route, or one sender of it. A hold keeps its `since`; after a failed canary the probe delay grows.
 
         `suspect` is the message that met the fault. If it is a suspect already and the route has worked for others since,
-        nothing is held, and the hold returned is `active`.
+        nothing is held, and the hold returned is `active`. `reported_attempt_at`: a report says so of an attempt of that time.
+        It is too late if the route was held or reopened since.
         """
         now = self._clock()
 
         def decide(known: Hold) -> tuple[Hold | None, tuple[Hold, bool]]:
             is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
-            if is_running:
+            is_by_report = reported_attempt_at is not None
+            if _is_late(known, reported_attempt_at) if is_by_report else is_running:
                 return None, (known, False)
             was_active = known.state is RouteState.ACTIVE
             if was_active and suspect in known.suspects:
@@ -205,6 +217,7 @@ class Holds:
                 next_probe_at=now + _wait(probes, code, retry_after_seconds),
                 probes=probes,
                 suspects=_with_suspect(known, suspect),
+                is_by_report=is_by_report or (known.is_by_report and not was_active),
             )
             return held, (held, was_active)
 
@@ -259,7 +272,13 @@ class Holds:
 
         def canary(known: Hold) -> Hold:
             return msgspec.structs.replace(
-                known, state=RouteState.TRIAL, next_probe_at=None, canary_batch="", canary_until=None
+                known,
+                state=RouteState.TRIAL,
+                next_probe_at=None,
+                canary_batch="",
+                canary_until=None,
+                confirmed_at=None,
+                reopened_at=self._clock(),
             )
 
         return await self._change_held(hold, canary) is not None
@@ -338,21 +357,31 @@ class Holds:
         """Release a route; None if it was active. Its held messages must then be re-enqueued (`must_wake`).
 
         `is_by_canary`: release only a route that is still in `trial`, not one that was held again since. `message` is the one
-        that was sent; the others under suspicion stay so.
+        that was sent; the others under suspicion stay so. After a report, the route stays in `trial` for `REPORT_SECONDS` more.
         """
+        now = self._clock()
 
         def decide(known: Hold) -> tuple[Hold | None, tuple[Hold, Hold] | None]:
             if known.state is RouteState.ACTIVE or (is_by_canary and known.state is not RouteState.TRIAL):
                 return None, None
+            if is_by_canary and known.is_by_report and (known.confirmed_at is None or known.confirmed_at > now):
+                at = known.confirmed_at or now + timedelta(seconds=REPORT_SECONDS)
+                return msgspec.structs.replace(known, confirmed_at=at, canary_until=at), None
             suspects = tuple(each for each in known.suspects if each != message) if is_by_canary else ()
-            released = Hold(route=known.route, sender=known.sender, must_wake=True, suspects=suspects)
+            released = Hold(
+                route=known.route,
+                sender=known.sender,
+                must_wake=True,
+                suspects=suspects,
+                reopened_at=known.reopened_at if is_by_canary else now,
+            )
             return released, (known, released)
 
         change = await self.change(_active(scope), decide)
         if change is None:
             return None
         known, released = change
-        held_seconds = (self._clock() - known.since).total_seconds() if known.since else 0.0
+        held_seconds = (now - known.since).total_seconds() if known.since else 0.0
         log_event("route_released", level=logging.WARNING, route=known.route, why=why, held_seconds=held_seconds)
         return released
 
@@ -411,6 +440,16 @@ def _pause_end(hold: Hold) -> float:
 def later_end(one: datetime | None, other: datetime | None) -> datetime | None:
     """Return the later of two ends; None is never."""
     return None if one is None or other is None else max(one, other)
+
+
+def _is_late(known: Hold, reported_attempt_at: datetime | None) -> bool:
+    """Whether a report about an attempt of that time says nothing new about a route.
+
+    A provider that is away may refuse the account as well, which lasts longer.
+    """
+    if known.state is RouteState.HELD:
+        return known.code not in PROVIDER_AWAY
+    return bool(reported_attempt_at and known.reopened_at and reported_attempt_at < known.reopened_at)
 
 
 def _with_suspect(known: Hold, suspect: str) -> tuple[str, ...]:

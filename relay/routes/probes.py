@@ -37,8 +37,9 @@ class Probes:
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
         """Probe every held route whose probe is due."""
+        await self._confirm()
         probe = partial(self._probe_one, seconds=PROBE_SECONDS)
-        return await process(self._due(fresh=True), probe, limit=PROBES_AT_ONCE, deadline=deadline)
+        return await process(self._due(), probe, limit=PROBES_AT_ONCE, deadline=deadline)
 
     async def run_all(self, deadline: Deadline = NEVER) -> Progress:
         """Probe every held route that Relay probes, due or not. A route that an operator holds or paused is probed at its end."""
@@ -47,7 +48,7 @@ class Probes:
 
     async def run_early(self) -> None:
         """Make the early probes that are due. Costs nothing while there are none: deliveries read the holds anyway."""
-        async for hold in self._due(fresh=False):
+        async for hold in self._due():
             if hold.has_early_probe:
                 await self._probe_one(hold, seconds=EARLY_PROBE_SECONDS)
 
@@ -60,9 +61,16 @@ class Probes:
                     await self._holds.begin_trial(hold)
         return answer
 
-    async def _due(self, *, fresh: bool) -> AsyncIterator[Hold]:
+    async def _confirm(self) -> None:
+        """Release the routes whose canary was accepted and has not been refused by a report since."""
         now = self._clock()
-        async for hold in self._probed(fresh=fresh):
+        for hold in list((await self._holds.all(fresh=True)).values()):
+            if hold.state is RouteState.TRIAL and hold.confirmed_at is not None and hold.confirmed_at <= now:
+                await self._holds.release(hold.scope, "canary", is_by_canary=True)
+
+    async def _due(self) -> AsyncIterator[Hold]:
+        now = self._clock()
+        async for hold in self._probed(fresh=False):
             if hold.next_probe_at is not None and hold.next_probe_at <= now:
                 yield hold
 

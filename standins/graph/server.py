@@ -26,8 +26,10 @@ from standins.graph.errors import (
     error_body,
     error_response,
 )
+from standins.graph.limits import OutboundLimit
 from standins.graph.mail import decode_json, mail_from_json, received_mail
 from standins.graph.mailbox import Mailbox, new_id
+from standins.graph.origin import OUTSIDER, TRANSPORT, with_origin
 from standins.graph.reads import Reads
 from standins.graph.submissions import Submissions
 from standins.graph.trace import PERMISSION as TRACE_PERMISSION
@@ -80,6 +82,7 @@ class GraphStandIn(StandIn):
         self.max_message_bytes = max_message_bytes
         self.retry_after_seconds = retry_after_seconds
         self.sent_items_lag = sent_items_lag
+        self.limit: OutboundLimit | None = None
         self.boxes: dict[str, Mailbox] = {box.lower(): Mailbox() for box in mailboxes or ()}
         self._any_mailbox = mailboxes is None
         self._uploads = Uploads(self)
@@ -129,6 +132,7 @@ class GraphStandIn(StandIn):
         return [
             *super().control_routes(),
             web.post("/__standin__/bounce", self._bounce_over_http),
+            web.post("/__standin__/limit", self._limit_over_http),
             web.post("/__standin__/deliver", self._deliver_over_http),
             web.get("/__standin__/mailboxes", self._show_mailboxes),
             *self.issuer.identity_routes(self),
@@ -200,15 +204,20 @@ class GraphStandIn(StandIn):
         if self._box(user) is None:
             raise GraphError(404, "ErrorInvalidUser", f"The requested user '{user}' is invalid.")
 
-    def deliver(self, mailbox: str, raw: bytes) -> Mail:
-        """Put an incoming message into a mailbox's Inbox."""
-        mail = received_mail(raw, new_id(), self.clock())
+    def deliver(self, mailbox: str, raw: bytes, authenticated_as: Mapping[str, str] = OUTSIDER) -> Mail:
+        """Put an incoming message into a mailbox's Inbox. What it says of its own origin is replaced."""
+        mail = received_mail(with_origin(raw, authenticated_as), new_id(), self.clock())
         self.boxes.setdefault(mailbox.lower(), Mailbox()).put("inbox", mail)
         return mail
 
     def bounce(self, mail: Mail, *recipients: Bounce, flavor: str = "exchange") -> Mail:
         """Put a non-delivery report about recipients of a sent mail into the Inbox of its mailbox."""
-        return self.deliver(str(mail.fields["mailbox"]), bounce_message(mail, recipients, self.clock(), flavor))
+        report = bounce_message(mail, recipients, self.clock(), flavor)
+        return self.deliver(str(mail.fields["mailbox"]), report, TRANSPORT if flavor == "exchange" else OUTSIDER)
+
+    def refusals(self, mail: Mail) -> tuple[Bounce, ...]:
+        """Return the recipients for whom an accepted mail is refused by a report."""
+        return self.limit.refusals(mail, self.clock()) if self.limit is not None else ()
 
     async def _bounce_over_http(self, request: web.Request) -> web.Response:
         """Control: `{"relay_id", "recipient", "status"?, "flavor"?}` bounces mails to that recipient."""
@@ -218,6 +227,13 @@ class GraphStandIn(StandIn):
         for mail in mails:
             self.bounce(mail, bounce, flavor=order.get("flavor", "exchange"))
         return json_response({"reports": len(mails)})
+
+    async def _limit_over_http(self, request: web.Request) -> web.Response:
+        """Control: `{"recipients", "window_seconds"?, "status"?}` limits what is sent from now on."""
+        order = await request.json()
+        window = timedelta(seconds=order.get("window_seconds", 86_400))
+        self.limit = OutboundLimit(order["recipients"], window, order.get("status", "5.7.233"))
+        return json_response({"recipients": order["recipients"]})
 
     async def _deliver_over_http(self, request: web.Request) -> web.Response:
         """Control: `{"mailbox", "raw"}` (base64) puts a message into that Inbox."""

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
+from standins.bounces import Bounce
 from standins.graph.call import Call
 from standins.graph.errors import ACCOUNT_REFUSALS, GraphError
 from standins.graph.mail import (
@@ -34,6 +35,12 @@ class SubmissionsOwner(Protocol):
     clock: Clock
     inbox: Inbox
     max_message_bytes: int
+
+    def refusals(self, mail: Mail) -> tuple[Bounce, ...]:
+        """Return the recipients for whom an accepted mail is refused by a report."""
+
+    def bounce(self, mail: Mail, *recipients: Bounce) -> Mail:
+        """Put a non-delivery report into the Inbox of a sent mail's mailbox."""
 
     @property
     def send_as(self) -> Mapping[str, Collection[str]]:
@@ -112,7 +119,10 @@ class Submissions:
                 call.box.remove(mail.id)
             if is_saved:
                 call.box.put("sentitems", sent)
-            await self._standin.inbox.add(sent)
+            refused = self._standin.refusals(sent)
+            await self._standin.inbox.add(msgspec.structs.replace(sent, outcome="refused") if refused else sent)
+            if refused:
+                self._standin.bounce(sent, *refused)
 
         return Acceptance(commit=commit, response=web.Response(status=202, headers={"request-id": str(uuid.uuid4())}))
 

@@ -21,7 +21,7 @@ class BounceType(StrEnum):
     """Refused for a reason that passes: the mailbox was full, the server was away, a limit was reached."""
 
 
-_SOFT_CLASSES = frozenset({BounceClass.MAILBOX, BounceClass.NETWORK})
+_SOFT_CLASSES = frozenset({BounceClass.MAILBOX, BounceClass.NETWORK, BounceClass.ACCOUNT})
 _RANKS: Mapping[str, int] = {EventKind.DELIVERED: 1, EventKind.BOUNCED: 2, EventKind.COMPLAINED: 3}
 _IMPLY_DELIVERY = frozenset({EventKind.OPENED, EventKind.CLICKED, EventKind.UNSUBSCRIBED})
 

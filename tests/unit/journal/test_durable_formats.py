@@ -291,10 +291,15 @@ async def test_hold_rows_match_the_sample(place: Place) -> None:
     assert read == msgspec.structs.replace(hold, etag=read.etag)
     read = msgspec.structs.replace(read, owner="boss", reason="maintenance", until=LATER)
     assert await place.holds.mark_woken(read)
-    await assert_written(place, holds.TABLE, key, "hold-row-1.2.json")
     await put(place, holds.TABLE, key, "hold-row-1.2.json")
     again = (await place.holds.all(fresh=True))[key[1]]
     assert again == msgspec.structs.replace(read, etag=again.etag)
+    again = msgspec.structs.replace(again, is_by_report=True, confirmed_at=LATER, reopened_at=START)
+    assert await place.holds.mark_woken(again)
+    await assert_written(place, holds.TABLE, key, "hold-row-1.3.json")
+    await put(place, holds.TABLE, key, "hold-row-1.3.json")
+    latest = (await place.holds.all(fresh=True))[key[1]]
+    assert latest == msgspec.structs.replace(again, etag=latest.etag)
 
 
 @pytest.mark.parametrize(

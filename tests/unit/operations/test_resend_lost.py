@@ -85,6 +85,7 @@ async def test_mail_without_a_report_is_resent_once(place: Place) -> None:
         ("bounced", "suppressed", False),
         ("bounced", "unknown", True),
         ("bounced", "network", True),
+        ("bounced", "account", True),
         ("processed", "", True),
         ("deferred", "", True),
     ],

@@ -1,0 +1,174 @@
+"""Act on reports by which a provider refuses the account after it accepted the mail: hold the route, put the recipients back.
+
+A report counts like a refusal in the reply. Hold first, put back second: what is put back must not take the same route again.
+Both follow from the events alone and repeating them changes nothing, so a crash in between does no harm. Only events that the
+provider itself vouches for count: a mail that looks like a report holds nothing.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core import ids, part_history, part_states
+from relay.core.errors import NotFound, UnreadableEntry
+from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
+from relay.core.model import Attempt, Message, MessageStatus
+from relay.core.part_states import LaterRefusal
+from relay.core.settings import Route, Settings
+from relay.delivery.settlement import FollowUp
+from relay.journal.change import Decision, change_record
+from relay.journal.content import Content
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
+from relay.platform.log import log_event
+from relay.providers.account_refusals import AccountRefusal, Concerns, account_refusal
+from relay.routes.holds import CACHE_SECONDS, Holds
+
+_EXCHANGE_HOSTS = (".office365.com", ".outlook.com", ".office365.us", ".outlook.cn")
+"""Exchange Online's servers for mail by SMTP, whose reports come to a mailbox too."""
+
+
+class _Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A message's recipients that a report names, and the attempt that it is about. `all_recipients`: whom the message is for."""
+
+    index: int
+    all_recipients: tuple[int, ...]
+    attempt: Attempt
+    sender: str
+    row: AccountRefusal
+    refusal: LaterRefusal
+
+
+class ReportedRefusals:
+    """Follows events."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        journal: Journal,
+        holds: Holds,
+        follow_up: FollowUp,
+        content: Content,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._holds = holds
+        self._follow_up = follow_up
+        self._content = content
+        self._clock = clock
+
+    async def follow(self, events: Sequence[MessageEvent]) -> None:
+        """Hold the routes of refused attempts, and put their recipients back."""
+        batches: dict[str, list[MessageEvent]] = {}
+        for each in events:
+            if _is_refusal(each):
+                batches.setdefault(ids.parse(each.message).batch, []).append(each)
+        for batch, group in batches.items():
+            try:
+                await self._follow_batch(batch, group)
+            except (NotFound, UnreadableEntry):
+                log_event("refusal_without_record", level=logging.WARNING, batch=batch)
+
+    async def _follow_batch(self, batch: str, events: Sequence[MessageEvent]) -> None:
+        record = await self._journal.read(batch)
+        entry = record.entry()
+        envelopes: dict[int, Message | None] = {}
+        for index in {ids.parse(each.message).index for each in events}:
+            envelopes[index] = entry.messages[index].message or await self._content.message(entry.messages[index])
+        found = [each for event in events if (each := self._refused(record, envelopes, event)) is not None]
+        for refused in found:
+            await self._hold(refused)
+        await self._put_back(record, found)
+
+    def _refused(self, record: Record, envelopes: Mapping[int, Message | None], each: MessageEvent) -> _Refused | None:
+        """Find the attempt that a report is about. None if the record does not know it, or another provider made it."""
+        event, index = each.event, ids.parse(each.message).index
+        envelope, status = envelopes[index], record.statuses[index]
+        suppressed = record.entry().messages[index].suppressed
+        if envelope is None or status.erased:
+            return None
+        emails = [address.email.lower() for address in envelope.recipients]
+        numbers = frozenset(number for number, email in enumerate(emails) if email == event.recipient.lower())
+        attempt = _attempt_in(status, numbers, event.attempt)
+        row = account_refusal(event.provider, event.code, event.reply)
+        route = self._settings.routes.get(attempt.route) if attempt is not None else None
+        if attempt is None or row is None or (route is not None and not _reports_for(event.provider, route)):
+            return None
+        return _Refused(
+            index=index,
+            all_recipients=tuple(number for number in range(len(emails)) if number not in suppressed),
+            attempt=attempt,
+            sender=(status.sender or envelope.sender).email.lower(),
+            row=row,
+            refusal=LaterRefusal(
+                attempt=attempt.number,
+                route=attempt.route,
+                recipients=numbers,
+                code=row.cause,
+                reply=event.reply,
+                at=event.at,
+            ),
+        )
+
+    async def _hold(self, refused: _Refused) -> None:
+        route = self._settings.routes.get(refused.attempt.route)
+        if route is None:
+            return
+        await self._holds.hold(
+            route.name,
+            refused.row.cause,
+            refused.refusal.reply,
+            sender=refused.sender if _is_of_sender(refused.row, route) else "",
+            retry_after_seconds=refused.row.again_after_seconds,
+            reported_attempt_at=refused.attempt.at,
+        )
+
+    async def _put_back(self, record: Record, found: Sequence[_Refused]) -> None:
+        # Not before every process knows of the hold.
+        at = self._clock() + timedelta(seconds=CACHE_SECONDS)
+
+        async def decide(record: Record) -> Decision[Set[int]]:
+            changed: dict[int, MessageStatus] = {}
+            for each in found:
+                status = changed.get(each.index, record.statuses[each.index])
+                parts = part_states.put_back_refused(status.parts, each.refusal, at, all_recipients=each.all_recipients)
+                after = msgspec.structs.replace(status, parts=part_history.truncate_history(parts))
+                if after != status and not record.is_erased(each.index):
+                    changed[each.index] = after
+            return Decision(statuses=changed, result=changed.keys())
+
+        done = await change_record(self._journal, record, decide, before_write=self._follow_up.put_rows)
+        if done.is_written:
+            await self._follow_up.run(done.before, done.after, done.result)
+            log_event("put_back", level=logging.WARNING, batch=record.batch, messages=len(done.result))
+
+
+def _is_refusal(each: MessageEvent) -> bool:
+    event = each.event
+    is_bounce = event.kind == EventKind.BOUNCED and event.bounce_class == BounceClass.ACCOUNT
+    return is_bounce and each.source is EventSource.PROVIDER and each.is_ours
+
+
+def _attempt_in(status: MessageStatus, numbers: frozenset[int], number: int) -> Attempt | None:
+    """Return the accepted attempt of this number for these recipients."""
+    for part in status.parts:
+        if part.recipients is None or numbers & set(part.recipients):
+            return next((each for each in part.attempts if each.number == number and each.outcome == "sent"), None)
+    return None
+
+
+def _reports_for(provider: str, route: Route) -> bool:
+    """Whether reports of this provider can be about mail that went by this route."""
+    is_exchange = route.provider == "smtp" and str(route.settings.get("host", "")).lower().endswith(_EXCHANGE_HOSTS)
+    return route.provider == provider or (provider == "graph" and is_exchange)
+
+
+def _is_of_sender(row: AccountRefusal, route: Route) -> bool:
+    """Whether only this sender is refused: a Graph route without a mailbox of its own sends from that of each sender."""
+    if row.concerns is Concerns.MAILBOX:
+        return route.provider == "graph" and not route.settings.get("mailbox")
+    return row.concerns is Concerns.SENDER

@@ -1,0 +1,284 @@
+"""Reports that refuse the account: the route is held, the recipients go back once, and only trusted reports count."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay.core import ids
+from relay.core.errors import Unavailable
+from relay.core.events import BounceClass, EventSource
+from relay.core.model import Part, State
+from relay.core.settings import Route, Rule, Settings
+from relay.events.provider_events import QUEUE, ProviderEvent
+from relay.routes.holds import REPORT_SECONDS, RouteState
+from tests.doubles import Place, message_of, place_of, settings_of, submission_of
+
+LIMIT = "550 5.7.233 Your message can't be sent because your tenant exceeded its daily limit"
+DAY = 86_400
+LEASE_SECONDS = 600.0
+"""The host's lease of an entry, longer than that of an attempt."""
+ADA, BOB, EVE = "ada@example.org", "bob@example.org", "eve@example.org"
+
+
+def routes(*more: Route, **settings: Any) -> Settings:
+    main = Route(name="main", provider="graph", settings=settings)
+    return settings_of(main, *more, rules=[Rule(routes=("main", *(route.name for route in more)))])
+
+
+@pytest.fixture
+async def place() -> Place:
+    return await place_of(routes())
+
+
+async def sent(place: Place, *to: str, **fields: Any) -> str:
+    """Send a message to these addresses; its id."""
+    batch = await place.send(submission_of(message_of(*(to or (ADA,))), **fields))
+    record = await place.journal.read(batch)
+    return record.message_id(0, record.entry())
+
+
+def report(place: Place, message: str, recipient: str = ADA, **fields: Any) -> ProviderEvent:
+    values: dict[str, Any] = {
+        "kind": "bounced",
+        "at": place.time(),
+        "key": f"{message}-{recipient}-{fields.get('attempt', 1)}",
+        "provider": "graph",
+        "message": message,
+        "recipient": recipient,
+        "code": "5.7.233",
+        "bounce_class": BounceClass.ACCOUNT,
+        "reply": LIMIT,
+        "source": EventSource.PROVIDER,
+        "attempt": 1,
+    }
+    return ProviderEvent(**{**values, **fields})
+
+
+async def apply(place: Place, *found: ProviderEvent) -> None:
+    place.time.move(30)
+    await place.events.enqueue(found)
+    for entry in await place.memory.queues.receive(QUEUE, limit=32):
+        await place.events.apply(entry.body, is_redelivery=entry.dequeue_count > 1)
+        await place.memory.queues.delete(QUEUE, entry)
+
+
+async def parts(place: Place, message: str) -> Sequence[Part]:
+    name = ids.parse(message)
+    return (await place.journal.read(name.batch)).statuses[name.index].parts
+
+
+async def states(place: Place, message: str) -> list[State]:
+    return [part.state for part in await parts(place, message)]
+
+
+async def go_on(place: Place, seconds: float = 10.0) -> None:
+    """Let time pass, run recovery, and deliver what is due."""
+    place.time.move(seconds)
+    await place.recovery.run()
+    await place.work()
+
+
+# ── hold and put back ──
+
+
+async def test_refusal_holds_the_route_for_a_day_and_puts_the_recipient_back(place: Place) -> None:
+    name = await sent(place)
+    await apply(place, report(place, name))
+    hold = (await place.holds.all(fresh=True))["main"]
+    assert (hold.state, hold.code, hold.reply) == (RouteState.HELD, "credits_exhausted", LIMIT)
+    assert hold.next_probe_at == place.time() + timedelta(seconds=DAY)
+    await go_on(place)
+    assert await states(place, name) == [State.HELD]
+    assert len(place.script().sent) == 1
+
+
+async def test_mail_goes_on_when_the_window_has_passed(place: Place) -> None:
+    first, second = await sent(place), await sent(place, BOB)
+    await apply(place, report(place, first), report(place, second, BOB))
+    await go_on(place)
+    place.time.move(DAY)
+    await go_on(place)
+    assert sorted([*(await states(place, first)), *(await states(place, second))]) == [State.HELD, State.SENT]
+    await go_on(place, REPORT_SECONDS + 1)
+    await go_on(place)
+    assert await states(place, first) == await states(place, second) == [State.SENT]
+    assert len(place.script().sent) == 4
+
+
+async def test_canary_that_is_refused_by_a_report_too_keeps_the_route_held(place: Place) -> None:
+    first, second = await sent(place), await sent(place, BOB)
+    await apply(place, report(place, first), report(place, second, BOB))
+    await go_on(place)
+    place.time.move(DAY)
+    await go_on(place)
+    canary, to = (first, ADA) if await states(place, first) == [State.SENT] else (second, BOB)
+    await apply(place, report(place, canary, to, attempt=2))
+    await go_on(place, REPORT_SECONDS + 1)
+    assert await states(place, first) == await states(place, second) == [State.HELD]
+    assert len(place.script().sent) == 3
+
+
+async def test_next_route_of_the_rule_takes_the_recipients() -> None:
+    place = await place_of(routes(Route(name="backup", provider="smtp")))
+    name = await sent(place)
+    await apply(place, report(place, name))
+    await go_on(place)
+    assert await states(place, name) == [State.SENT]
+    assert (len(place.script().sent), len(place.script("backup").sent)) == (1, 1)
+
+
+async def test_other_recipients_get_no_second_copy() -> None:
+    place = await place_of(routes(Route(name="backup", provider="smtp")))
+    name = await sent(place, ADA, BOB, EVE)
+    await apply(place, report(place, name, BOB), report(place, name, EVE))
+    await go_on(place)
+    again = place.script("backup").sent
+    assert [request.recipients for request in again] == [(1, 2)]
+    assert [part.recipients for part in await parts(place, name)] == [(0,), (1, 2)]
+
+
+async def test_recipients_that_are_reported_one_by_one_stay_together(place: Place) -> None:
+    """A status has no room for a part per recipient."""
+    name = await sent(place, ADA, BOB, EVE)
+    for recipient in (EVE, ADA, BOB):
+        await apply(place, report(place, name, recipient))
+        await go_on(place, 1)
+    assert [(part.recipients, part.state) for part in await parts(place, name)] == [((0, 1, 2), State.HELD)]
+
+
+async def test_repeated_report_changes_nothing(place: Place) -> None:
+    name = await sent(place)
+    await apply(place, report(place, name))
+    await go_on(place)
+    await place.holds.release("main", "operator")
+    await go_on(place)
+    await go_on(place)
+    await apply(place, report(place, name), report(place, name, key="another key of the same report"))
+    await go_on(place)
+    assert await states(place, name) == [State.SENT]
+    assert (await place.holds.all(fresh=True))["main"].state is RouteState.ACTIVE
+    assert len(place.script().sent) == 2
+
+
+async def test_message_keeps_its_expiry(place: Place) -> None:
+    name = await sent(place, has_own_expiry=True)
+    await apply(place, report(place, name))
+    await go_on(place)
+    await go_on(place, DAY)
+    await go_on(place)
+    assert await states(place, name) == [State.EXPIRED]
+
+
+async def test_at_most_once_message_is_sent_again_because_nothing_arrived() -> None:
+    place = await place_of(routes(Route(name="backup", provider="smtp")))
+    name = await sent(place, delivery="at_most_once")
+    await apply(place, report(place, name))
+    await go_on(place)
+    assert await states(place, name) == [State.SENT]
+
+
+# ── scope ──
+
+
+@pytest.mark.parametrize(
+    ("code", "settings", "scope"),
+    [
+        ("5.1.90", {}, "main|shop@example.org"),
+        ("5.1.90", {"mailbox": "relay@example.org"}, "main"),
+        ("5.7.236", {"mailbox": "relay@example.org"}, "main|shop@example.org"),
+        ("5.7.705", {}, "main"),
+    ],
+)
+async def test_what_is_held_follows_from_the_code(code: str, settings: dict[str, str], scope: str) -> None:
+    place = await place_of(routes(**settings))
+    await apply(place, report(place, await sent(place), code=code))
+    assert [name for name, hold in (await place.holds.all(fresh=True)).items() if hold.state is RouteState.HELD] == [
+        scope
+    ]
+
+
+# ── trust ──
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": EventSource.MAIL},
+        {"source": EventSource.CLIENT, "client_id": "5e2f0a9b1c7d4e36"},
+        {"bounce_class": BounceClass.POLICY},
+        {"recipient": "stranger@example.org"},
+        {"attempt": 7},
+        {"attempt": 0, "attempt_id": "4a8b38f4-9e2a-5e3e-8d1f-50a1a5b3c001"},
+        {"provider": "sendgrid", "code": "", "reply": "Recipient List over Package Quota"},
+    ],
+)
+async def test_report_without_trust_or_attempt_holds_nothing(place: Place, changes: dict[str, Any]) -> None:
+    name = await sent(place)
+    await apply(place, report(place, name, **changes))
+    assert await place.holds.all(fresh=True) == {}
+    assert await states(place, name) == [State.SENT]
+
+
+@pytest.mark.parametrize(("host", "is_held"), [("smtp.office365.com", True), ("mx.example.org", False)])
+async def test_report_of_exchange_holds_an_smtp_route_only_to_exchange(host: str, is_held: bool) -> None:
+    place = await place_of(settings_of(Route(name="main", provider="smtp", settings={"host": host})))
+    await apply(place, report(place, await sent(place)))
+    assert ("main" in await place.holds.all(fresh=True)) == is_held
+
+
+async def test_attempt_is_found_by_its_id_after_the_part_was_split() -> None:
+    place = await place_of(routes(Route(name="backup", provider="graph")))
+    name = await sent(place, ADA, BOB)
+    await apply(place, report(place, name, BOB, attempt=0, attempt_id=place.script().sent[0].attempt_id))
+    await go_on(place)
+    late, again = place.script().sent[0].attempt_id, place.script("backup").sent[0].attempt_id
+    await apply(place, report(place, name, BOB, attempt=0, attempt_id=late, key="late"))
+    assert await states(place, name) == [State.SENT, State.SENT]
+    await apply(place, report(place, name, BOB, attempt=0, attempt_id=again, key="again"))
+    assert await states(place, name) == [State.SENT, State.DEFERRED]
+
+
+# ── crashes ──
+
+
+@pytest.mark.parametrize("skipped", range(3))
+@pytest.mark.parametrize("operation", ["get", "query", "merge", "upsert", "insert"])
+async def test_failure_between_the_writes_is_repaired_by_the_repetition(operation: str, skipped: int) -> None:
+    place = await place_of(routes(Route(name="backup", provider="smtp")))
+    name = await sent(place)
+    place.tables.fail(operation, *[None] * skipped, Unavailable("away"))
+    await apply(place, report(place, name))
+    for _ in range(4):
+        place.time.move(LEASE_SECONDS)
+        with suppress(Unavailable):
+            await apply(place)
+            await go_on(place)
+    assert await states(place, name) == [State.SENT]
+    assert len(place.script("backup").sent) == 1
+
+
+async def test_report_of_an_attempt_before_the_route_was_reopened_does_not_hold_it_again(place: Place) -> None:
+    first, second = await sent(place), await sent(place, BOB)
+    await apply(place, report(place, first))
+    await place.holds.release("main", "operator")
+    await apply(place, report(place, second, BOB))
+    assert (await place.holds.all(fresh=True))["main"].state is RouteState.ACTIVE
+    assert await states(place, second) == [State.DEFERRED]
+
+
+async def test_refusal_of_the_account_outlasts_a_provider_that_is_away(place: Place) -> None:
+    name = await sent(place)
+    await place.holds.hold("main", "repeated_failure")
+    await apply(place, report(place, name))
+    assert (await place.holds.all(fresh=True))["main"].code == "credits_exhausted"
+
+
+async def test_operators_hold_stays_as_it_is(place: Place) -> None:
+    name = await sent(place)
+    await place.holds.hold_for_operator("main")
+    await apply(place, report(place, name))
+    hold = (await place.holds.all(fresh=True))["main"]
+    assert (hold.code, hold.next_probe_at) == ("operator", None)
