@@ -37,9 +37,8 @@ class Probes:
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
         """Probe every held route whose probe is due."""
-        await self._confirm()
         probe = partial(self._probe_one, seconds=PROBE_SECONDS)
-        return await process(self._due(), probe, limit=PROBES_AT_ONCE, deadline=deadline)
+        return await process(self._due(fresh=True), probe, limit=PROBES_AT_ONCE, deadline=deadline)
 
     async def run_all(self, deadline: Deadline = NEVER) -> Progress:
         """Probe every held route that Relay probes, due or not. A route that an operator holds or paused is probed at its end."""
@@ -48,7 +47,7 @@ class Probes:
 
     async def run_early(self) -> None:
         """Make the early probes that are due. Costs nothing while there are none: deliveries read the holds anyway."""
-        async for hold in self._due():
+        async for hold in self._due(fresh=False):
             if hold.has_early_probe:
                 await self._probe_one(hold, seconds=EARLY_PROBE_SECONDS)
 
@@ -61,17 +60,12 @@ class Probes:
                     await self._holds.begin_trial(hold)
         return answer
 
-    async def _confirm(self) -> None:
-        """Release the routes whose canary was accepted and has not been refused by a report since."""
+    async def _due(self, *, fresh: bool) -> AsyncIterator[Hold]:
+        """Yield the holds whose probe is due, and the trials whose canary no report has refused in time."""
         now = self._clock()
-        for hold in list((await self._holds.all(fresh=True)).values()):
-            if hold.state is RouteState.TRIAL and hold.confirmed_at is not None and hold.confirmed_at <= now:
-                await self._holds.release(hold.scope, "canary", is_by_canary=True)
-
-    async def _due(self) -> AsyncIterator[Hold]:
-        now = self._clock()
-        async for hold in self._probed(fresh=False):
-            if hold.next_probe_at is not None and hold.next_probe_at <= now:
+        for hold in list((await self._holds.all(fresh=fresh)).values()):
+            at = hold.next_probe_at if hold.state is RouteState.HELD else hold.confirmed_at
+            if at is not None and at <= now:
                 yield hold
 
     async def _at_fault(self) -> AsyncIterator[Hold]:
@@ -80,8 +74,8 @@ class Probes:
             if not (hold.is_deliberate and hold.next_probe_at is not None and hold.next_probe_at > now):
                 yield hold
 
-    async def _probed(self, *, fresh: bool = True) -> AsyncIterator[Hold]:
-        for hold in list((await self._holds.all(fresh=fresh)).values()):
+    async def _probed(self) -> AsyncIterator[Hold]:
+        for hold in list((await self._holds.all(fresh=True)).values()):
             if hold.state is RouteState.HELD and hold.next_probe_at is not None:
                 yield hold
 
@@ -89,6 +83,8 @@ class Probes:
         if hold.route not in self._settings.routes:
             await self._holds.release(hold.scope, "route_removed")
             return True
+        if hold.state is RouteState.TRIAL:
+            return await self._holds.release(hold.scope, "canary", is_by_canary=True) is not None
         claimed = await self._holds.claim_probe(hold)
         if claimed is None:
             return False
