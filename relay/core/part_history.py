@@ -67,7 +67,7 @@ def attempt_of_id(message_id: str, parts: Iterable[Part], named: str) -> int:
     """
     for part in parts:
         firsts = range(part.recipients[0] + 1 if part.recipients else 1)
-        for number in {attempt.number for attempt in part.attempts}:
+        for number in {part.attempt, *(attempt.number for attempt in part.attempts)}:
             if any(_attempt_id(message_id, first, number) == named for first in firsts):
                 return number
     return 0

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import ids, part_history, part_states
-from relay.core.errors import NotFound, UnreadableEntry
+from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
-from relay.core.model import Attempt, Message, MessageStatus
+from relay.core.model import FINAL, Attempt, Message, MessageStatus, State
+from relay.core.part_history import is_uncertain
 from relay.core.part_states import LaterRefusal
 from relay.core.settings import Route, Settings
 from relay.delivery.settlement import FollowUp
@@ -31,7 +32,7 @@ _EXCHANGE_HOSTS = (".office365.com", ".outlook.com", ".office365.us", ".outlook.
 
 
 class _Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """A message's recipients that a report names, and the attempt that it is about. `all_recipients`: whom the message is for."""
+    """A message's recipients that a report names, and the attempt that it is about. `all_recipients` are those of the message."""
 
     index: int
     all_recipients: tuple[int, ...]
@@ -62,7 +63,7 @@ class ReportedRefusals:
         self._clock = clock
 
     async def follow(self, events: Sequence[MessageEvent]) -> None:
-        """Hold the routes of refused attempts, and put their recipients back."""
+        """Hold the routes of refused attempts, and put their recipients back. Raises `Unavailable` before they are settled."""
         batches: dict[str, list[MessageEvent]] = {}
         for each in events:
             if _is_refusal(each):
@@ -83,6 +84,9 @@ class ReportedRefusals:
         for refused in found:
             await self._hold(refused)
         await self._put_back(record, found)
+        if any(_is_unsettled(record.statuses[ids.parse(each.message).index], each.event.attempt) for each in events):
+            # The report was faster than the record of the attempt, or its process died. The events come again.
+            raise Unavailable("the attempt that a report is about is not settled yet")
 
     def _refused(self, record: Record, envelopes: Mapping[int, Message | None], each: MessageEvent) -> _Refused | None:
         """Find the attempt that a report is about. None if the record does not know it, or another provider made it."""
@@ -151,6 +155,14 @@ def _is_refusal(each: MessageEvent) -> bool:
     event = each.event
     is_bounce = event.kind == EventKind.BOUNCED and event.bounce_class == BounceClass.ACCOUNT
     return is_bounce and each.source is EventSource.PROVIDER and each.is_ours
+
+
+def _is_unsettled(status: MessageStatus, number: int) -> bool:
+    """Whether the outcome of this attempt is still to be recorded."""
+    return any(
+        part.attempt == number and part.state not in FINAL and (part.state is State.SENDING or is_uncertain(part))
+        for part in status.parts
+    )
 
 
 def _attempt_in(status: MessageStatus, numbers: frozenset[int], number: int) -> Attempt | None:

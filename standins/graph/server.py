@@ -216,7 +216,7 @@ class GraphStandIn(StandIn):
         return self.deliver(str(mail.fields["mailbox"]), report, TRANSPORT if flavor == "exchange" else OUTSIDER)
 
     def refusals(self, mail: Mail) -> tuple[Bounce, ...]:
-        """Return the recipients for whom an accepted mail is refused by a report."""
+        """Return the refusals of an accepted mail that a report will contain."""
         return self.limit.refusals(mail, self.clock()) if self.limit is not None else ()
 
     async def _bounce_over_http(self, request: web.Request) -> web.Response:

@@ -37,7 +37,7 @@ class SubmissionsOwner(Protocol):
     max_message_bytes: int
 
     def refusals(self, mail: Mail) -> tuple[Bounce, ...]:
-        """Return the recipients for whom an accepted mail is refused by a report."""
+        """Return the refusals of an accepted mail that a report will contain."""
 
     def bounce(self, mail: Mail, *recipients: Bounce) -> Mail:
         """Put a non-delivery report into the Inbox of a sent mail's mailbox."""

@@ -17,7 +17,7 @@ from relay.core.model import DEAD, FINAL, DeliveryGuarantee, Message, MessageSta
 from relay.journal.pending import rows_of
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
-from relay.platform.resources import CONTENT_CONTAINER
+from relay.platform.resources import CONTENT_CONTAINER, EVENTS_QUEUE
 from relay.platform.storage.memory.memory_storage import MemoryStorage
 from relay.platform.storage.ports import Entity
 from tests.crash_points.caller import TrackedSubmission
@@ -229,7 +229,7 @@ def _rests(lines: Sequence[Line], memory: MemoryStorage) -> list[str]:
     present = {row.row for row in memory.tables.rows("pending")}
     found += [f"nothing in pending for {row}" for row in wanted - present]
     found += [f"pending still lists {row}" for row in present - wanted]
-    for queue in (MAIN_QUEUE, POISON_QUEUE):
+    for queue in (MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE):
         found += [f"queue {queue} holds {body[:80]!r}" for body in memory.queues.bodies(queue)]
     return found
 

@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from relay.core.errors import StorageError, Unavailable
+from relay.platform.resources import EVENTS_QUEUE
 from relay.platform.storage.ports import Received
 from tests.crash_points.faults import Operation, Process, ProcessDiedError, invocation
 from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE, Instance, ProofRelay, World
@@ -187,7 +188,7 @@ class Host:
             succeeded = await self._call(process, lambda: _function(relay, queue, entry))
             if succeeded:
                 await relay.storage.queues.delete(queue, entry)
-            elif queue == MAIN_QUEUE and entry.dequeue_count < MAX_DEQUEUE:
+            elif queue in (MAIN_QUEUE, EVENTS_QUEUE) and entry.dequeue_count < MAX_DEQUEUE:
                 await process.operate(Operation(name=f"release in {queue}"), lambda: self._release(queue, entry))
             else:
                 await self._to_poison(relay, queue, entry)
@@ -236,7 +237,9 @@ class Host:
 
 async def _function(relay: ProofRelay, queue: str, entry: Received) -> None:
     """Call the function of a queue, as the triggers of function_app.py do."""
-    if queue == MAIN_QUEUE:
+    if queue == EVENTS_QUEUE:
+        await relay.events.apply(entry.body, is_redelivery=entry.dequeue_count > 1)
+    elif queue == MAIN_QUEUE:
         await relay.delivery.deliver(queue, entry.body, is_redelivery=entry.dequeue_count > 1)
     else:
         await relay.poison.record_dead_letters(queue, entry.body)
@@ -255,5 +258,6 @@ def _next_of_night(now: datetime) -> datetime:
 
 RECOVERY = (Trigger(run=lambda relay: relay.recovery.run(), following=_next_half_minute),)
 """What the minute timer does for mail that waits, and nothing else: most scenarios need no more."""
+REPORTS = Trigger(run=lambda relay: relay.mailboxes.read(), following=_next_half_minute)
 MINUTE = Trigger(run=lambda relay: relay.every_minute.run(), following=_next_half_minute)
 NIGHT = Trigger(run=lambda relay: relay.nightly.run(), following=_next_of_night)

@@ -173,9 +173,30 @@ MUTANTS = (
     ),
     Mutant(
         module="operations/message_changes.py",
-        old="                await self._pending.put(due)",
-        new="                pass",
+        old=", before_write=self._follow_up.put_rows",
+        new="",
         breaks="a redrive that dies halfway is forgotten",
+    ),
+    Mutant(
+        module="delivery/reported_refusals.py",
+        old=", before_write=self._follow_up.put_rows",
+        new="",
+        breaks="what a report put back is forgotten if the process dies before its entry",
+        only="report",
+    ),
+    Mutant(
+        module="delivery/reported_refusals.py",
+        old="            raise Unavailable(",
+        new="            str(",
+        breaks="a report that comes before its attempt is settled is forgotten",
+        only="report",
+    ),
+    Mutant(
+        module="core/part_states.py",
+        old="[each.number for each in part.attempts[-1:]] == [refusal.attempt]",
+        new="True",
+        breaks="a repeated report puts back what was sent again since",
+        only="report",
     ),
     Mutant(
         module="operations/erasure.py",

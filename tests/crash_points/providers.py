@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.send_request import SendRequest
+from relay.providers.contract import BounceReport, BounceReports
 from tests.crash_points.faults import Fault, Operation, Process, ProcessDiedError, invocation
 
 SILENCE_SECONDS = 30.0
@@ -45,12 +46,15 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """All acceptances by providers, and the number of sends."""
+    """All acceptances by providers, and the number of sends. `reports_done`: how many reports Relay has read for good."""
 
     def __init__(self) -> None:
         self.acceptances: list[Acceptance] = []
         self.sends: Counter[tuple[str, str]] = Counter()
         self.checks: Counter[str] = Counter()
+        self.reports: list[bytes] = []
+        self.reports_done = 0
+        self.refused: list[Acceptance] = []
         self.withdrawn: dict[tuple[str, int], Rejected] = {}
         self.version = 0
         self.violations: list[str] = []
@@ -80,6 +84,35 @@ class Ledger:
         self.withdrawn[acceptance.message, acceptance.attempt] = why
         self.acceptances.remove(acceptance)
 
+    def refuse(self, acceptance: Acceptance, numbers: Sequence[int], request: SendRequest) -> None:
+        """Record that the provider reports accepted recipients as refused, and does so twice."""
+        self.version += 1
+        rest = tuple(number for number in acceptance.recipients if number not in numbers)
+        self.acceptances.remove(acceptance)
+        self.refused.append(acceptance)
+        if rest:
+            self.acceptances.append(msgspec.structs.replace(acceptance, recipients=rest))
+        refused = [request.message.recipients[number].email for number in numbers]
+        self.reports += [_report(request, refused)] * 2
+
+
+def _report(request: SendRequest, refused: Sequence[str]) -> bytes:
+    blocks = "".join(
+        f"\n\nFinal-Recipient: rfc822;{email}\nAction: failed\nStatus: 5.7.233\n"
+        "Diagnostic-Code: smtp;550 5.7.233 Your tenant exceeded its daily limit"
+        for email in refused
+    )
+    return (
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+        f"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns;proof{blocks}\n\n"
+        f"--b\nContent-Type: message/rfc822\n\nX-Relay-Id: {request.id}\nX-Relay-Attempt: {request.attempt_id}\n\n--b--\n"
+    ).encode()
+
+
+def refuse_nothing(request: SendRequest) -> Sequence[int]:
+    """Refuse no recipient later."""
+    return ()
+
 
 class Account:
     """The provider's account: the result of a probe, and the script. Tests change it while it runs.
@@ -97,6 +130,7 @@ class Account:
         seconds: float = 0.0,
         check: "Script | None" = None,
     ) -> None:
+        self.refuses_later: Callable[[SendRequest], Sequence[int]] = refuse_nothing
         self.check = check
         self.script = script
         self.kills = kills
@@ -143,6 +177,8 @@ class ScriptedProvider:
     def _carry_out(self, request: SendRequest, answer: Answer, *, was_confirmed: bool) -> Answer:
         if isinstance(answer, Sent):
             name = self._ledger.accept(request, request.recipients, self._process, was_confirmed=was_confirmed)
+            if refused := self._account.refuses_later(request):
+                self._ledger.refuse(self._ledger.acceptances[-1], refused, request)
             return msgspec.structs.replace(answer, provider_id=name)
         if isinstance(answer, LostResponse) and answer.was_accepted:
             self._ledger.accept(request, request.recipients, self._process, was_confirmed=False)
@@ -177,7 +213,7 @@ class ScriptedProvider:
         fault = await self._process.begin(Operation(name=f"ask {self._route}", is_write=False, is_storage=False))
         if fault is not None or not self._account.knows_attempts:
             return Unknown(code="response_lost")
-        for known in self._ledger.acceptances:
+        for known in (*self._ledger.refused, *self._ledger.acceptances):
             if known.message == request.id and known.attempt == request.attempt:
                 return self._checked(request, known)
         return self._ledger.withdrawn.get((request.id, request.attempt)) or Deferred(code="provider_unavailable")
@@ -192,6 +228,14 @@ class ScriptedProvider:
         assert isinstance(answer, Rejected), "a check ends in success or failure"
         self._ledger.withdraw(known, answer)
         return answer
+
+    async def read_reports(self, mailbox: str, cursor: str) -> BounceReports:
+        """See the contract. The cursor is the number of reports that were read."""
+        await self._process.begin(Operation(name=f"reports of {mailbox}", is_write=False, is_storage=False))
+        read = int(cursor or "0")
+        self._ledger.reports_done = max(self._ledger.reports_done, read)
+        found = tuple(BounceReport(raw=raw, is_by_provider=True) for raw in self._ledger.reports[read:])
+        return BounceReports(found=found, cursor=str(len(self._ledger.reports)), is_more=False)
 
     async def close(self) -> None:
         """See the contract."""

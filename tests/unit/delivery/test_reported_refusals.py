@@ -260,6 +260,27 @@ async def test_failure_between_the_writes_is_repaired_by_the_repetition(operatio
     assert len(place.script("backup").sent) == 1
 
 
+async def test_report_that_is_faster_than_the_record_of_its_attempt_comes_again() -> None:
+    place = await place_of(routes(Route(name="backup", provider="smtp")))
+
+    async def refuse() -> None:
+        name = place.script().sent[-1].id
+        batch = ids.parse(name).batch
+        assert (await place.journal.read(batch)).statuses[0].state is State.SENDING
+        attempt_id = place.script().sent[-1].attempt_id
+        await apply(place, report(place, name, attempt=0, attempt_id=attempt_id))
+
+    place.script().before_send = refuse
+    name = await sent(place)
+    assert await states(place, name) == [State.SENT]
+    place.script().before_send = None
+    place.time.move(60)
+    await apply(place)
+    await go_on(place)
+    assert await states(place, name) == [State.SENT]
+    assert len(place.script("backup").sent) == 1
+
+
 async def test_report_of_an_attempt_before_the_route_was_reopened_does_not_hold_it_again(place: Place) -> None:
     first, second = await sent(place), await sent(place, BOB)
     await apply(place, report(place, first))

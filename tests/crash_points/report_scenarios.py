@@ -1,0 +1,74 @@
+"""The scenarios of a provider that accepts mail and refuses it later by a report."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from relay.core.send_request import SendRequest
+from relay.platform.resources import EVENTS_QUEUE
+from relay.routes.holds import REPORT_SECONDS
+from tests.crash_points.host import RECOVERY, REPORTS
+from tests.crash_points.providers import Account, refuse_nothing
+from tests.crash_points.scenarios import TWO, settings_of
+from tests.crash_points.trial import Scenario, Stage
+from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
+
+MAILBOXES = '[{"route": "main", "mailbox": "relay@example.com"}]'
+GRAPH = {"provider": "graph", "managed_identity": True, "mailbox": "relay@example.com", "paces": []}
+TENANT = settings_of({"main": GRAPH}, RELAY_BOUNCE_MAILBOXES=MAILBOXES)
+TENANT_AND_BACKUP = settings_of(
+    {"main": GRAPH, "backup": {"provider": "capture"}},
+    [{"routes": ["main", "backup"]}],
+    RELAY_BOUNCE_MAILBOXES=MAILBOXES,
+)
+PAIR = ["ann@example.net", "bob@example.net"]
+
+
+def second_recipient(request: SendRequest) -> Sequence[int]:
+    """Refuse the second recipient of each message."""
+    return [number for number in request.recipients if number == 1]
+
+
+async def refused_by_report(stage: Stage) -> None:
+    """The tenant has reached its limit of a day; some recipients are refused after all."""
+    stage.main.refuses_later = second_recipient
+    await stage.caller.submit_all("one", "two", to=PAIR)
+    accepted = {name for each in stage.caller.submissions.values() for name in each.ids}
+    ledger, queues = stage.world.ledger, stage.world.memory.queues
+    look = stage.world.poll(30)
+    while not (
+        accepted <= {each.message for each in ledger.refused}
+        and ledger.reports_done == len(ledger.reports)
+        and not queues.bodies(EVENTS_QUEUE)
+    ):
+        await look.wait(30)
+    stage.main.refuses_later = refuse_nothing
+
+
+async def refused_for_a_day(stage: Stage) -> None:
+    await refused_by_report(stage)
+    await asyncio.sleep(60)
+    stage.world.skip_to(stage.world.clock() + timedelta(days=1))
+    await asyncio.sleep(2 * REPORT_SECONDS)
+
+
+REPORT_SCENARIOS = (
+    Scenario(
+        name="refused by report, another route",
+        settings=TENANT_AND_BACKUP,
+        accounts=lambda: {"main": Account(), "backup": Account()},
+        play=refused_by_report,
+        triggers=(*RECOVERY, REPORTS),
+        queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
+        ends=TWO,
+    ),
+    Scenario(
+        name="refused by report, one route",
+        settings=TENANT,
+        accounts=lambda: {"main": Account()},
+        play=refused_for_a_day,
+        triggers=(*RECOVERY, REPORTS),
+        queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
+        ends=TWO,
+    ),
+)
