@@ -185,13 +185,6 @@ MUTANTS = (
         only="report",
     ),
     Mutant(
-        module="delivery/reported_refusals.py",
-        old="            raise Unavailable(",
-        new="            str(",
-        breaks="a report that comes before its attempt is settled is forgotten",
-        only="report",
-    ),
-    Mutant(
         module="core/part_states.py",
         old="[each.number for each in part.attempts[-1:]] == [refusal.attempt]",
         new="True",
