@@ -102,6 +102,32 @@ var rules = [
     by: ['route', 'code']
   }
   {
+    name: 'bounce-rate'
+    title: 'Relay: too much mail bounces'
+    severity: 2
+    query: loadTextContent('alerts/bounce-rate.kql')
+    every: 'PT15M'
+    window: 'PT1H'
+    measure: 'percent'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 5
+    by: ['dimension', 'name']
+  }
+  {
+    name: 'complaint-rate'
+    title: 'Relay: too much mail is reported as spam'
+    severity: 2
+    query: loadTextContent('alerts/complaint-rate.kql')
+    every: 'PT15M'
+    window: 'PT1H'
+    measure: 'per_thousand'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 3
+    by: ['dimension', 'name']
+  }
+  {
     name: 'quota'
     title: 'Relay: a client has used 90 % of its daily quota'
     severity: 3

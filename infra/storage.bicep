@@ -29,6 +29,7 @@ var queues = [
   'webhooks-poison'
 ]
 var tables = [
+  'arrivals'
   'audit'
   'quotas'
   'attachments'

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relay.events.message_trace.reader import MessageTraces
     from relay.events.webhooks.delivery import Webhooks
     from relay.journal.content import Content
+    from relay.journal.counts.hours import ArrivalHours
     from relay.journal.dead_letters import DeadLetters
     from relay.journal.listing import Listing
     from relay.journal.message_status import StatusReader
@@ -92,6 +93,8 @@ class Services(Protocol):
     def listing(self) -> "Listing": ...
     @property
     def content(self) -> "Content": ...
+    @property
+    def arrival_hours(self) -> "ArrivalHours": ...
     @property
     def overview(self) -> "Overview": ...
     @property

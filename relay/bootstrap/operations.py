@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from relay.operations.recovery import Recovery
     from relay.operations.resend_lost import ResendLost
     from relay.operations.sent_checks import SentChecks
+    from relay.operations.timers.arrival_rates import ArrivalRates
     from relay.operations.timers.late_timer import LateTimer
     from relay.operations.timers.run_now import RunNow
     from relay.operations.timers.schedule import EveryMinute, MessageTraceTimer, Nightly
@@ -98,6 +99,13 @@ class Operations(UseCases):
         from relay.operations.health_log import HealthLog
 
         return HealthLog(self.settings, self.storage.queues, self.holds, self.clock, self.telemetry)
+
+    @cached_property
+    def arrival_rates(self) -> "ArrivalRates":
+        """Counts arrivals, and reports the rates of bounces and complaints."""
+        from relay.operations.timers.arrival_rates import ArrivalRates
+
+        return ArrivalRates(self.arrival_hours, self.clock, self.telemetry)
 
     @cached_property
     def poison_queues(self) -> "PoisonQueues":
@@ -197,6 +205,7 @@ class Operations(UseCases):
             recovery=self.recovery,
             sent_checks=self.sent_checks,
             orphan_entries=self.orphan_entries,
+            arrival_rates=self.arrival_rates,
             health_log=self.health_log,
             late_timer=self.late_timer,
             reports=self.step_reports,

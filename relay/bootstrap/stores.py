@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relay.clients.uploads import Uploads
     from relay.delivery.send_groups import SendGroups
     from relay.journal.content import Content
+    from relay.journal.counts.hours import ArrivalHours
     from relay.journal.dead_letters import DeadLetters
     from relay.journal.listing import Listing
     from relay.journal.message_status import StatusReader
@@ -164,6 +165,16 @@ class Stores:
         from relay.journal.overview import Overview
 
         return Overview(self.journal, self.clock)
+
+    @cached_property
+    def arrival_hours(self) -> "ArrivalHours":
+        """Counts of arrivals, by the hour."""
+        from relay.journal.counts.hours import ArrivalHours
+        from relay.routes.reports import reports_of
+
+        retention = timedelta(days=self.settings.retention_days)
+        reports = reports_of(self.settings)
+        return ArrivalHours(self.journal, self.storage.tables, reports, self.clock, retention=retention)
 
     @cached_property
     def status_reader(self) -> "StatusReader":

@@ -20,6 +20,7 @@ import msgspec
 
 from relay.core import ids
 from relay.core.model import DEAD, MessageStatus, State
+from relay.journal.counts.sampling import sample
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.journal.unreadable import UnreadableRecord
@@ -130,38 +131,18 @@ class Overview:
         steps = (now - _EPOCH) // scale.step + 1
         until = _EPOCH + steps * scale.step
         since = until - scale.length
+        found = await sample(
+            self._journal,
+            lambda: _Tally(since, scale),
+            since=since,
+            until=until,
+            max_queries=self._max_queries,
+            page_rows=self._page_rows,
+        )
         tally = _Tally(since, scale)
-        left, shards, counted_until = self._max_queries, 0, until
-        for shard in ids.SHARDS:
-            # A shard is begun only if it will probably be read to its end, as long as those before it.
-            if shards and left < (self._max_queries - left) / shards:
-                break
-            counts, used, reached = await self._shard(shard, since, until, scale, left)
-            left -= used
-            if reached is not None and shards:
-                break
-            tally.add(counts)
-            shards += 1
-            if reached is not None:
-                counted_until = reached
-                break
-        return tally.figures(span, until, counted_until, shards / len(ids.SHARDS))
-
-    async def _shard(
-        self, shard: str, since: datetime, until: datetime, scale: _Scale, limit: int
-    ) -> "tuple[_Tally, int, datetime | None]":
-        """What a shard holds, the queries that took, and how far it was read if there was more than `limit` queries give."""
-        tally, cursor, queries = _Tally(since, scale), None, 0
-        while queries < limit:
-            records, cursor = await self._journal.records(
-                since=since, before=until, shard=shard, limit=self._page_rows, cursor=cursor, with_content=False
-            )
-            queries += 1
-            for record in records:
-                tally.note(record)
-            if cursor is None:
-                return tally, queries, None
-        return tally, queries, tally.latest
+        for each in found.tallies:
+            tally.add(each)
+        return tally.figures(span, until, found.counted_until, found.share)
 
 
 class _Tally:

@@ -13,11 +13,12 @@ from relay.core import ids
 from relay.core.outcomes import CAUSES
 from relay.delivery import send_groups
 from relay.journal import dead_letters
+from relay.journal.counts.hours import rows_before
 from relay.journal.old_batches import OldBatch, old_batches
 from relay.operations.rotation import Rotation
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
-from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER, JOURNAL_TABLE
+from relay.platform.resources import ARRIVALS_TABLE, ATTACHMENTS_CONTAINER, CONTENT_CONTAINER, JOURNAL_TABLE
 from relay.platform.storage.ports import Blobs, Query, Tables, delete_where
 from relay.platform.storage.readable import is_older
 
@@ -60,6 +61,7 @@ class Purge:
             "groups": partial(self._old_rows, send_groups.TABLE, long),
             "unreadable": partial(self._old_blobs, dead_letters.UNREADABLE_CONTAINER, self._retention),
             "dead_letters": self._old_dead_letters,
+            "arrivals": self._old_arrivals,
             "uploads": self._uploads.purge,
             "batches": self._records,
             "blobs": partial(self._old_blobs, CONTENT_CONTAINER, long),
@@ -120,6 +122,11 @@ class Purge:
             )
 
         return await Rotation(self._tables, "dead_letters").run(list(CAUSES), of_cause, deadline)
+
+    async def _old_arrivals(self, deadline: Deadline) -> Progress:
+        """Delete the counts of hours that are older than the retention."""
+        query = rows_before(self._clock() - self._retention)
+        return await delete_where(self._tables, ARRIVALS_TABLE, query, lambda _: True, deadline=deadline)
 
     async def _old_rows(self, table: str, age: timedelta, deadline: Deadline) -> Progress:
         """Delete rows older than the age. Scans the table."""

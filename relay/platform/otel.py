@@ -1,8 +1,8 @@
 """Record telemetry with OpenTelemetry's SDK. Loaded only if RELAY_TELEMETRY is set (`relay.platform.exporters`)."""
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from relay.core.model import DEAD, State
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
+    from relay.core.arrival.counts import Counts
     from relay.platform.telemetry import QueueMetrics
 
 
 FRESH_SECONDS = 150.0
 """How long a sample of queues and routes is reported: the timer that samples may have moved to another instance."""
+ARRIVALS_FRESH = timedelta(minutes=15)
+"""How much longer arrivals are reported: they are counted every ten minutes."""
 _TO_SENT = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
 _OF_PROVIDERS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _COUNTED = {State.SENT: "sent", State.DEFERRED: "deferred", State.HELD: "held", **dict.fromkeys(DEAD, "failed")}
@@ -67,6 +70,11 @@ class OpenTelemetry(Telemetry):
             ("relay.queue.age", "s", "Age of the first entry"),
             ("relay.queue.entries", "{entry}", "Waiting entries"),
             ("relay.route.state", "1", "1 for the state that a route is in"),
+            (
+                "relay.arrival.recipients",
+                "{recipient}",
+                "Recipients of the last 24 hours by what became of their copies",
+            ),
         ):
             meter.create_observable_gauge(name, [self._observer(name)], unit, meaning)
 
@@ -140,6 +148,18 @@ class OpenTelemetry(Telemetry):
 
         seen = [Observation(1, {"route": route, "state": state}) for route, state in states]
         self._samples["relay.route.state"] = self._clock(), seen
+
+    @_never_raises
+    def arrivals(self, routes: "Mapping[str, Counts]") -> None:
+        """Keep them until they are collected."""
+        from opentelemetry.metrics import Observation
+
+        seen = [
+            Observation(getattr(counts, outcome), {"route": route, "outcome": outcome})
+            for route, counts in routes.items()
+            for outcome in counts.__struct_fields__
+        ]
+        self._samples["relay.arrival.recipients"] = self._clock() + ARRIVALS_FRESH, seen
 
     @_never_raises
     def close(self) -> None:

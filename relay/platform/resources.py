@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from relay.core.settings import Lane
 
+ARRIVALS_TABLE = "arrivals"
 AUDIT_TABLE = "audit"
 CLIENTS_TABLE = "clients"
 DEAD_LETTERS_TABLE = "deadletters"
@@ -23,6 +24,7 @@ WEBHOOKS_TABLE = "webhooks"
 WEBHOOK_LOG_TABLE = "webhooklog"
 
 TABLES = (
+    ARRIVALS_TABLE,
     AUDIT_TABLE,
     CLIENTS_TABLE,
     DEAD_LETTERS_TABLE,

@@ -4,7 +4,7 @@ Metrics show trends and are not exact: a process that dies loses its last minute
 No attribute identifies a person or a message: only lanes, routes, providers, states and codes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import msgspec
 from relay.core import ids
 
 if TYPE_CHECKING:
+    from relay.core.arrival.counts import Counts
     from relay.core.model import Part, Submission
 
 
@@ -101,6 +102,9 @@ class Telemetry:
 
     def routes(self, states: Iterable[tuple[str, str]]) -> None:
         """Record the current state of each route."""
+
+    def arrivals(self, routes: "Mapping[str, Counts]") -> None:
+        """Record what became of the mail of the last day, by route."""
 
     def close(self) -> None:
         """Send what is still buffered. May block on the network: do not call it in the event loop."""

@@ -47,7 +47,7 @@ async def test_overview_costs_few_operations(relay: Harness) -> None:
     relay.tables.calls.clear()
     relay.queues.calls.clear()
     await relay.call("GET", "/v1/overview", client="boss")
-    assert dict(relay.tables.calls) == {"query": 16 + 2}
+    assert dict(relay.tables.calls) == {"query": 16 + 3}
     assert dict(relay.queues.calls) == {"count": 4}
 
 

@@ -24,6 +24,7 @@ OPERATIONS = Operations(
         "/v1/events": "relay.api.operations.events",
         "/v3": "relay.api.operations.sendgrid",
         "/v1/overview": "relay.api.operations.system",
+        "/v1/arrivals": "relay.api.operations.system",
         "/v1/timers": "relay.api.operations.system",
         "/v1/audit": "relay.api.operations.system",
         "/v1/doctor": "relay.api.operations.system",

@@ -135,6 +135,16 @@ TIMEOUT = _query("timeout", "The number of seconds to wait, by default 10.", _wh
 CODE = _query("code", "List the dead letters of this cause, instead of counting all.")
 SPAN = _query("span", "The span, by default an hour.", _one_of("hour", "day", "week"))
 
+ARRIVALS = (
+    _query("by", "What the rows are, by default clients.", _one_of("client", "tag", "route", "domain", "hour", "day")),
+    _query("since", "Accepted at or after this time, by default a day before `before`; at most 31 days.", _TIME),
+    _query("before", "Accepted before this time, by default now.", _TIME),
+    _query("client", "With `by=hour` or `by=day`: only mail of this client."),
+    _query("tag", "With `by=hour` or `by=day`: only mail with this tag."),
+    _query("route", "With `by=hour` or `by=day`: only mail by this route."),
+    _query("domain", "With `by=hour` or `by=day`: only recipients in this domain."),
+)
+
 # ── signed URLs, uploads, webhooks, events ──
 
 SIGNED = (

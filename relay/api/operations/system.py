@@ -13,6 +13,17 @@ TAG = Tag(
             summary="Get an overview",
             description="Returns counts of the messages of a span, time to send, queues, routes and dead letters.",
             parameters=(given.SPAN,), responses={200: "shapes.operator:OverviewView"}, errors=(400,)),
+        Operation(name="ListArrivals", endpoint="GET /v1/arrivals", handler="operator.arrivals:show", role=Role.OPERATOR,
+            summary="List the rates of bounces and complaints",
+            description="Counts the recipients of the mail that was accepted in a span, by what became of their copies: by "
+                "client, tag, route, recipient domain, hour or day. The running hour is counted every ten minutes.",
+            parameters=given.ARRIVALS, responses={200: "shapes.system:ArrivalListView"}, errors=(400,)),
+        Operation(name="ExportArrivals", endpoint="GET /v1/arrivals/export", handler="operator.arrivals:export",
+            role=Role.OPERATOR,
+            summary="Export the rates of bounces and complaints as CSV",
+            description="Returns the rows of the list. A cell that a spreadsheet would take for a formula begins with an "
+                "apostrophe.",
+            parameters=given.ARRIVALS, responses={200: "text/csv"}, errors=(400,)),
         Operation(name="RunDoctor", endpoint="GET /v1/doctor", handler="operator.doctor:run", role=Role.OPERATOR,
             summary="Run the doctor",
             description="Checks settings, storage, providers and DNS, and explains each problem and its fix. Takes "

@@ -5,19 +5,21 @@ from collections.abc import Sequence
 import msgspec
 
 from relay.api.http import Response, json_response
+from relay.api.operator.arrivals import counts_view
 from relay.api.operator.routes import route_views
 from relay.api.services import Call
 from relay.api.shapes.operator import CountsView, DeadLetterTotalView, LaneView, OverviewView, PointView
 from relay.core.errors import Refusal
 from relay.journal.overview import Point, Span
+from relay.operations.timers.arrival_rates import last_day
 from relay.platform.telemetry import QueueMetrics
 
 
 async def show(call: Call) -> Response:
     """Handle GET /v1/overview.
 
-    Costs what `relay.journal.overview` says, two queue operations a queue, and a table query each for routes and dead
-    letters.
+    Costs what `relay.journal.overview` says, two queue operations a queue, and a table query each for arrivals,
+    routes and dead letters.
     """
     services = call.services
     figures = await services.overview.figures(_span(call))
@@ -35,6 +37,7 @@ async def show(call: Call) -> Response:
         unreadable=figures.unreadable,
         median_seconds=figures.median_seconds,
         p95_seconds=figures.p95_seconds,
+        arrivals=counts_view((await last_day(services.arrival_hours, services.clock(), ())).total),
         lanes=_lanes(await services.health_log.queues()),
         routes=await route_views(call),
         dead_letters=DeadLetterTotalView(count=sum(letters.values()), is_more=is_more),

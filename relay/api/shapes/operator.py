@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from relay.api.shapes.base import says
 from relay.api.shapes.common import NextLink, Time
+from relay.api.shapes.system import ArrivalCountsView
 from relay.clients.registry import Role
 from relay.core.model import DeliveryGuarantee
 from relay.journal.overview import Span
@@ -221,6 +222,7 @@ class OverviewView(Struct, frozen=True, kw_only=True):
     p95_seconds: Annotated[
         float | None, says("The 95th percentile of the time to send, in seconds; null when nothing was sent.")
     ]
+    arrivals: Annotated[ArrivalCountsView, says("What became of the mail of the last 24 hours.")]
     lanes: Annotated[Sequence[LaneView], says("The lanes.")]
     routes: Annotated[Sequence[RouteView], says("The routes.")]
     dead_letters: Annotated[DeadLetterTotalView, says("The number of dead letters.")]

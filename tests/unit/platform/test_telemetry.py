@@ -230,3 +230,14 @@ async def test_telemetry_error_does_not_change_the_recorded_work(
     assert place.waiting() == []
     logged = [record.getMessage() for record in caplog.records if "telemetry_failed" in record.getMessage()]
     assert logged == ['telemetry_failed {"signal":"request"}', 'telemetry_failed {"signal":"attempted"}']
+
+
+async def test_arrivals_are_reported_until_they_are_old(place: Place, watcher: Watcher) -> None:
+    await place.send(submission_of(message_of("a@example.com")))
+    await place.arrival_rates.run()
+    found = {str(labels["outcome"]): value for labels, value in watcher.points("relay.arrival.recipients")}
+    assert (found["sent"], found["hard_bounced"], len(found)) == (1, 0, 6)
+    place.time.move(600)
+    assert watcher.points("relay.arrival.recipients") != []
+    place.time.move(900)
+    assert watcher.points("relay.arrival.recipients") == []

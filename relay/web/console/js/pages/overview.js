@@ -71,22 +71,39 @@ function body(overview, chosen, choose) {
 }
 
 /** List what needs attention. */
-function problems({ routes, dead_letters: dead, lanes, unreadable, span }) {
+function problems({ routes, dead_letters: dead, lanes, unreadable, span, arrivals }) {
   const found = [];
   const poisoned = lanes.reduce((sum, lane) => sum + lane.poisoned, 0);
   for (const { name, holds } of routes) for (const hold of holds) found.push([`Route ${name} is ${HOLD_STATES[hold.state]}${hold.sender ? ` for ${hold.sender}` : ""}: ${humanize(hold.code)}. Its mail waits; none is lost.`, "#/routes", "Routes", "held"]);
   if (dead.count) found.push([`${count(dead.count, "message")}${dead.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Dead letters", "bad"]);
   if (poisoned) found.push([`${count(poisoned, "queue entry", "queue entries")} on a poison queue; each becomes a dead letter soon.`, "#/deadletters", "Dead letters", "bad"]);
   if (unreadable) found.push([`${count(unreadable, "message")} cannot be read: the record is damaged, or a newer version of Relay wrote it.`, `#/messages?age=${AGES[span]}`, "Messages", "bad"]);
+  if (hasHighBounceRate(arrivals)) found.push([`${percent(arrivals.bounce_rate)} of the mail of the last 24 hours bounced.`, "#/messages?arrival=bounced", "Messages", "bad"]);
+  if (hasHighComplaintRate(arrivals)) found.push([`${percent(arrivals.complaint_rate)} of the mail of the last 24 hours was reported as spam.`, "#/messages?arrival=complained", "Messages", "bad"]);
   if (!found.length) return h("p", { class: "attention calm" }, "Nothing needs attention.");
   return h("ul", { class: "attention card", "aria-label": "Needs attention" }, found.map(([text, href, link, tone], index) => h("li", { class: tone }, h("span", {}, text), h("a", { href, data: { key: `problem-${index}` } }, link))));
 }
 
-function tiles({ totals, median_seconds: median, p95_seconds: p95 }) {
+/** The limits of the alerts (docs/reference/alerts.md), and the least that a rate says anything of. */
+function hasHighBounceRate({ sent, hard_bounced: hard, soft_bounced: soft, bounce_rate: rate }) {
+  return sent >= 100 && hard + soft >= 5 && rate > 0.05;
+}
+
+function hasHighComplaintRate({ complained, complaint_rate: rate }) {
+  return complained >= 3 && rate > 0.003;
+}
+
+function percent(rate) {
+  return `${(100 * rate).toLocaleString(undefined, { maximumFractionDigits: rate < 0.01 ? 2 : 1 })} %`;
+}
+
+function tiles({ totals, arrivals, median_seconds: median, p95_seconds: p95 }) {
   const tile = (name, value, group) => h("div", { class: "tile" }, h("dt", {}, group && h("span", { class: `swatch ${group}` }), name), h("dd", {}, value));
   return h("dl", { class: "tiles" },
     tile("Accepted", number(totals.accepted)),
     GROUPS.filter((group) => group !== "cancelled" || totals.cancelled).map((group) => tile(capitalized(humanize(group)), number(totals[group]), group)),
+    arrivals.sent > 0 && tile("Bounced, 24 h", h("span", { title: `${count(arrivals.hard_bounced, "hard bounce")} and ${count(arrivals.soft_bounced, "soft bounce")} of ${count(arrivals.sent, "recipient")}` }, percent(arrivals.bounce_rate)), hasHighBounceRate(arrivals) ? "failed" : null),
+    arrivals.sent > 0 && tile("Spam reports, 24 h", h("span", { title: `${count(arrivals.complained, "report")} of ${count(arrivals.sent, "recipient")}` }, percent(arrivals.complaint_rate)), hasHighComplaintRate(arrivals) ? "failed" : null),
     median != null && tile("Time to send", h("span", { title: `Median; 95 % within ${duration(p95)}` }, duration(median))));
 }
 

@@ -1,0 +1,71 @@
+"""Count arrivals by the hour, and report the rates of bounces and complaints of the last day.
+
+The rates are logged for the alert rules and the workbook, and reported as metrics, each time the running hour was counted.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+
+from relay.core.arrival.counts import Counts, Dimension, HourCounts, summed, worst_first
+from relay.journal.counts.hours import HOUR, SHORTEST, ArrivalHours
+from relay.platform.concurrency import NEVER, Deadline, Progress
+from relay.platform.log import log_event
+from relay.platform.telemetry import OFF, Telemetry
+
+DAY = timedelta(days=1)
+MAX_LOGGED = 20
+"""Names of a dimension that are logged: those with the most bounces and complaints first."""
+_LOGGED = (Dimension.CLIENT, Dimension.ROUTE)
+
+
+class ArrivalRates:
+    """Runs every minute."""
+
+    def __init__(self, hours: ArrivalHours, clock: Callable[[], datetime], telemetry: Telemetry = OFF) -> None:
+        self._hours = hours
+        self._clock = clock
+        self._telemetry = telemetry
+        self._idle_until = clock()
+
+    async def run(self, deadline: Deadline = NEVER) -> Progress:
+        """Count the hours that are due, and report if the running one was among them."""
+        now = self._clock()
+        if now < self._idle_until:
+            return Progress()
+        due, done = await self._hours.due(), 0
+        for at in due:
+            if deadline.is_over:
+                break
+            await self._hours.count(at, deadline)
+            done += 1
+        if done == len(due):
+            self._idle_until = now + SHORTEST
+        if due[:done] and due[0] > now - HOUR:
+            self._report(await last_day(self._hours, now))
+        return Progress(done=done, is_complete=done == len(due))
+
+    def _report(self, day: HourCounts) -> None:
+        for dimension in _LOGGED:
+            for name, counts in islice(worst_first(day.by.get(dimension, {})), MAX_LOGGED):
+                _log(dimension, name, counts)
+        self._telemetry.arrivals(day.by.get(Dimension.ROUTE, {}))
+
+
+async def last_day(hours: ArrivalHours, now: datetime, dimensions: Sequence[Dimension] = _LOGGED) -> HourCounts:
+    """Return the counts of the mail of the last 24 hours, the running hour included."""
+    return summed(hour.counts for hour in await hours.between(now - DAY, now + HOUR, dimensions))
+
+
+def _log(dimension: Dimension, name: str, counts: Counts) -> None:
+    log_event(
+        "arrivals",
+        dimension=str(dimension),
+        name=name,
+        sent=counts.sent,
+        delivered=counts.delivered,
+        bounced=counts.bounced,
+        complained=counts.complained,
+        bounce_percent=round(100 * counts.bounce_rate, 3),
+        complaint_percent=round(100 * counts.complaint_rate, 3),
+    )
