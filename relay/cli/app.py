@@ -10,7 +10,6 @@ import typer
 from relay import __version__
 from relay.bootstrap import Relay, start
 from relay.cli.commands import (
-    arrivals,
     audit,
     bench,
     clients,
@@ -44,7 +43,7 @@ app.command()(pause.resume)
 app.command()(resend_lost.redrive)
 app.command()(erase.erase)
 app.command()(audit.audit)
-app.command()(arrivals.arrivals)
+app.command()(messages.arrivals)
 app.command()(tail.tail)
 app.command()(bench.bench)
 app.command()(doctor.doctor)

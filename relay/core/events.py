@@ -46,6 +46,10 @@ KINDS: Mapping[EventKind, str] = {
 """Every kind with its meaning, as docs/reference/events.md has it."""
 
 
+ENGAGEMENTS = frozenset({EventKind.OPENED, EventKind.CLICKED})
+"""What a machine may have done as well as a person."""
+
+
 class BounceClass(StrEnum):
     """Why a mail bounced, by what is to be done about it."""
 
@@ -131,13 +135,22 @@ def classify(status: str, reply: str) -> BounceClass:
     return next((found for pattern, found in _BY_WORDS if pattern.search(reply)), BounceClass.UNKNOWN)
 
 
+class LikelyActor(StrEnum):
+    """Who is likely to have opened a mail or followed a link."""
+
+    MACHINE = "machine"
+    """A proxy or a filter: it says nothing about the recipient."""
+    PERSON = "person"
+    """The recipient, or who else reads the mailbox."""
+
+
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that became known later about a message: from a provider's webhook or a bounce.
 
     `kind` is one of `relay.core.events.EventKind`; `key` makes duplicates of an event one row. `code` is the
     enhanced status code
     (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
-    that is not known. `raw` is what the provider said, as it was.
+    that is not known. `likely` is a `LikelyActor`, empty where nothing says so. `raw` is what the provider said, as it was.
     """
 
     index: int
@@ -151,6 +164,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     raw: str = ""
     bounce_class: str = ""
     attempt: int = 0
+    likely: str = ""
 
 
 class RecipientState(msgspec.Struct, frozen=True, kw_only=True):

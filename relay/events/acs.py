@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
+from relay.core.events import ENGAGEMENTS, BounceClass, EventKind, EventSource, classify, enhanced_status
+from relay.events.engagement import likely_actor
 from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, recipient_of, text_of, translated
 
 DELIVERY = "Microsoft.Communication.EmailDeliveryReportReceived"
@@ -91,6 +92,7 @@ def _provider_event(item: Mapping[str, Any], report: Mapping[str, Any], now: dat
         code=code,
         bounce_class=str(bounce_class) if bounce_class else "",
         reply=reply,
+        likely=likely_actor(report.get("userAgent")) if kind in ENGAGEMENTS else "",
         raw=text_of(msgspec.json.encode(item).decode(), MAX_RAW),
     )
 

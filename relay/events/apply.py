@@ -237,6 +237,7 @@ def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent
         provider=reported.provider,
         raw=reported.raw,
         bounce_class=reported.bounce_class,
+        likely=reported.likely,
         attempt=reported.attempt or _attempt_of(reported, index, record),
     )
 

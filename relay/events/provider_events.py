@@ -58,6 +58,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     client_id: str = ""
     source: EventSource = EventSource.MAIL
     raw: str = ""
+    likely: str = ""
     attempt_id: str = ""
     unnamed_key: str = ""
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
+from relay.core.events import ENGAGEMENTS, BounceClass, EventKind, EventSource, classify, enhanced_status
+from relay.events.engagement import likely_actor
 from relay.events.provider_events import MAX_RAW, ProviderEvent, key_of, recipient_of, text_of, translated
 from relay.providers.account_refusals import account_refusal
 
@@ -139,6 +140,9 @@ def _provider_event(item: Mapping[str, Any], kind: EventKind, now: datetime) -> 
         code=code,
         bounce_class=str(_bounce_class(item, code, reply)) if kind is EventKind.BOUNCED else "",
         reply=reply,
+        likely=likely_actor(item.get("useragent"), is_machine=item.get("sg_machine_open"))
+        if kind in ENGAGEMENTS
+        else "",
         raw=text_of(msgspec.json.encode(item).decode(), MAX_RAW),
     )
 

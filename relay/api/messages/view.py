@@ -221,4 +221,5 @@ def _event(event: RecordedEvent) -> EventView:
         reply=given(event.reply or None),
         provider=given(event.provider or None),
         attempt=given(event.attempt or None),
+        likely=given(event.likely or None),
     )

@@ -10,7 +10,7 @@ from relay.api.shapes.base import says
 from relay.api.shapes.common import MessageName, NextLink, Time
 from relay.core.arrival.arrivals import Arrival
 from relay.core.arrival.recipient_states import BounceType
-from relay.core.events import BounceClass, EventKind
+from relay.core.events import BounceClass, EventKind, LikelyActor
 from relay.core.model import DeliveryGuarantee, State
 
 
@@ -133,6 +133,10 @@ class EventView(Struct, frozen=True, kw_only=True):
     reply: Annotated[str, says("The reply of the recipient's server.")] | UnsetType = UNSET
     provider: Annotated[str, says("The provider that reported it.")] | UnsetType = UNSET
     attempt: Annotated[int, says("The number of the attempt it is about.")] | UnsetType = UNSET
+    likely: (
+        Annotated[str, _open("Who is likely to have opened or clicked, where the vendor says enough.", LikelyActor)]
+        | UnsetType
+    ) = UNSET
 
 
 class MessageView(Struct, frozen=True, kw_only=True):

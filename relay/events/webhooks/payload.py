@@ -68,6 +68,7 @@ def post_of(noted: MessageEvent, subscription: Subscription, source: str) -> Pos
         "reply": event.reply,
         "provider": event.provider,
         "attempt": event.attempt,
+        "likely": event.likely,
         "tags": list(noted.tags),
         "metadata": dict(noted.metadata),
     }

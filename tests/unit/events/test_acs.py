@@ -64,6 +64,8 @@ def test_every_documented_status_is_mapped() -> None:
 def test_engagement_reports_become_opens_and_clicks() -> None:
     given = [event(ENGAGEMENT, engagementType=kind, userActionTimeStamp="nonsense") for kind in ("view", "click", "?")]
     assert [(each.kind, each.at) for each in translate(given, NOW)] == [("opened", NOW), ("clicked", NOW)]
+    [by_proxy] = translate([event(ENGAGEMENT, engagementType="view", userAgent="Mozilla/5.0")], NOW)
+    assert by_proxy.likely == "machine"
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ def test_repeated_event_has_the_same_key() -> None:
     first, again = one(event="open", sg_event_id="e1", relay_attempt="2"), one(event="open", sg_event_id="e1")
     assert first.key == again.key != one(event="open", sg_event_id="e2").key
     assert (first.attempt, again.attempt) == (2, 0)
+    assert one(event="open", sg_machine_open=True).likely == "machine"
     assert one(event="open").key == one(event="open").key != one(event="click").key
 
 
