@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from relay.core import entries
+from relay.core.arrival.arrivals import reported_of
+from relay.core.events import RecordedEvent
 from relay.core.model import FINAL
 from relay.platform.resources import CONTENT_CONTAINER
 from tests.crash_points import accounting
@@ -71,6 +73,7 @@ class Audit:
             *world.ledger.violations,
             *accounting.violations(lines, submissions, world.dead_processes | world.stalled_processes, world.memory),
             *await self._answers(lines),
+            *await self._arrivals(lines),
             *await self._remains(),
         ]
 
@@ -112,6 +115,18 @@ class Audit:
             for place in await traces(self._world.memory, text)
             if not place.startswith(f"{CONTENT_CONTAINER}: ") or place.partition(": ")[2].encode() in named
         ]
+
+    async def _arrivals(self, lines: Sequence[Line]) -> list[str]:
+        """Check that each record says what its events report, so that a list and the counts of arrivals are right."""
+        found, histories = list[str](), dict[str, Sequence[RecordedEvent]]()
+        for line in lines:
+            if line.batch not in histories:
+                _, histories[line.batch] = await self._world.witness.journal.history(line.batch)
+            own = [event for event in histories[line.batch] if event.index == line.index]
+            emails = [address.email.lower() for address in line.message.recipients]
+            if line.status.erased is None and line.status.reported != reported_of(own, emails):
+                found.append(f"{line.label}: the record does not say what its events report")
+        return found
 
     async def _answers(self, lines: Sequence[Line]) -> list[str]:
         """Check that the API returns what the journal holds."""

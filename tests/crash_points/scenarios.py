@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from relay.bootstrap import configuration
+from relay.core.arrival.arrivals import reported_of
 from relay.core.events import RecordedEvent
-from relay.core.model import State
+from relay.core.model import MessageStatus, State
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent
 from relay.core.send_request import SendRequest
 from relay.core.settings import Settings
@@ -295,12 +296,17 @@ async def reported(stage: Stage, label: str) -> None:
     if name is None:
         return
     batch, _ = stage.world.place_of(name)
-    events = [
-        RecordedEvent(index=index, kind="delivered", at=stage.world.clock(), key=f"{index}", recipient=address.email)
-        for index, submission in enumerate((await journal.read(batch)).entry().messages)
-        for address in (submission.message.recipients[:1] if submission.message is not None else ())
-    ]
-    await journal.note_all(batch, events)
+    record = await journal.read(batch)
+    events, marked = list[RecordedEvent](), dict[int, MessageStatus]()
+    for index, submission in enumerate(record.entry().messages):
+        if submission.message is None:
+            continue
+        emails = [address.email.lower() for address in submission.message.recipients]
+        at, key = stage.world.clock(), f"{index}"
+        event = RecordedEvent(index=index, kind="delivered", at=at, key=key, recipient=emails[0])
+        events.append(event)
+        marked[index] = msgspec.structs.replace(record.statuses[index], reported=reported_of([event], emails))
+    await journal.note_reported(record, events, marked)
 
 
 async def erased_while_sent(stage: Stage) -> None:
