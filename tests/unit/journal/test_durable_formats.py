@@ -19,7 +19,7 @@ from relay.clients.idempotency import Plan
 from relay.clients.registry import Client, Key, Policy, Role
 from relay.core import ids
 from relay.core.events import RecordedEvent
-from relay.core.model import Address, Attempt, DeliveryGuarantee, Erased, MessageStatus, Part, State
+from relay.core.model import Address, Attempt, DeliveryGuarantee, Erased, MessageStatus, Part, Reported, State
 from relay.core.settings import Pace
 from relay.journal import dead_letters, pending, records
 from relay.journal.dead_letters import DeadLetter
@@ -156,6 +156,19 @@ async def test_journal_rows_of_messages_that_expire_while_held_are_read_and_writ
     await place.journal.open(batch_of(content), content, statuses)
     await assert_written(place, records.TABLE, JOURNAL, "journal-row-1.3.json")
     await put(place, records.TABLE, JOURNAL, "journal-row-1.3.json")
+    assert (await place.journal.read(BATCH)).statuses == statuses
+
+
+async def test_journal_rows_of_messages_with_reports_are_read_and_written_as_before(place: Place) -> None:
+    reported = (
+        Reported(word="delivered", attempt=2, recipients=(0, 2)),
+        Reported(word="bounced", attempt=0, recipients=(1,)),
+    )
+    statuses = (msgspec.structs.replace(STATUSES[0], reported=reported), STATUSES[1])
+    content = (SAMPLES / "batch-entry-1.json").read_bytes()
+    await place.journal.open(batch_of(content), content, statuses)
+    await assert_written(place, records.TABLE, JOURNAL, "journal-row-1.4.json")
+    await put(place, records.TABLE, JOURNAL, "journal-row-1.4.json")
     assert (await place.journal.read(BATCH)).statuses == statuses
 
 
