@@ -112,7 +112,8 @@ async def test_empty_envelope_sender_is_accepted(relay: Harness, envelope: dict[
 async def test_fields_that_only_servers_may_write_are_removed(relay: Harness) -> None:
     forged = (
         "Return-Path: <x@example.com>\nX-Relay-Id: forged\nX-MS-Exchange-Organization-SCL: -1\n"
-        "Authentication-Results: mx; dkim=pass\nDelivered-To: x@example.com\n"
+        "Authentication-Results: mx; dkim=pass\nDelivered-To: x@example.com\nX-SG-EID: forged\n"
+        "x-ms-acsemail-suppress-invalid-attachment: true\n"
     )
     assert (await post(relay, f"{forged}{HEAD}Received: from a by b\n\nHi\n")).status == 202
     mail = await caught(relay)
@@ -120,6 +121,7 @@ async def test_fields_that_only_servers_may_write_are_removed(relay: Harness) ->
     assert values(mail, "x-relay-id") != ["forged"]
     assert len(values(mail, "x-relay-id")) == 1
     assert not {"return-path", "x-ms-exchange-organization-scl", "authentication-results"} & set(names)
+    assert not {"x-sg-eid", "x-ms-acsemail-suppress-invalid-attachment"} & set(names)
     assert "received" in names
 
 
@@ -171,6 +173,13 @@ async def test_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
 
 
 # ── what is refused ──
+
+
+@pytest.mark.parametrize("name", ["X-SMTPAPI", "X-MSYS-API", "X-MC-BccAddress", "X-Mailgun-Drop-Message"])
+async def test_commands_to_smtp_servers_are_refused(relay: Harness, name: str) -> None:
+    response = await post(relay, f"{HEAD}{name}: eve@example.org\n\nHi\n")
+    assert response.problems == [("forbidden_header", f"headers['{name}']")]
+    assert relay.waiting == 0
 
 
 async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: Harness) -> None:

@@ -30,8 +30,15 @@ async def test_status_of_a_sent_message_lists_recipients_and_attempts(relay: Har
     assert history["tags"] == ["eu"]
     assert history["metadata"] == {"order": "4711"}
     assert history["recipients"] == [
-        {"email": "ada@example.org", "kind": "to", "state": "sent", "route": "capture"},
-        {"email": "bob@example.org", "name": "Bob", "kind": "cc", "state": "sent", "route": "capture"},
+        {"email": "ada@example.org", "kind": "to", "state": "sent", "route": "capture", "arrival": "not_reported"},
+        {
+            "email": "bob@example.org",
+            "name": "Bob",
+            "kind": "cc",
+            "state": "sent",
+            "route": "capture",
+            "arrival": "not_reported",
+        },
     ]
     [attempt] = history["attempts"]
     assert attempt["provider"] == "capture"
@@ -107,6 +114,18 @@ async def test_control_character_in_a_header_is_refused(relay: Harness, where: s
     response = await relay.call("POST", "/v1/messages", json=message(**choices[where]))
     assert [code for code, _ in response.problems] == ["invalid_text"]
     assert relay.waiting == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-SMTPAPI", "X-SG-EID", "X-MSYS-API", "X-MC-BccAddress", "X-Mailgun-Drop-Message",
+        "X-MS-Exchange-Organization-SCL", "x-ms-acsemail-suppress-invalid-attachment",
+    ],
+)  # fmt: skip
+async def test_headers_that_control_a_provider_are_forbidden(relay: Harness, name: str) -> None:
+    response = await relay.call("POST", "/v1/messages", json=message(headers={name: "true"}))
+    assert response.problems == [("forbidden_header", f"headers['{name}']")]
 
 
 def test_headers_that_relay_writes_are_forbidden() -> None:

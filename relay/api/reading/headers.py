@@ -12,7 +12,20 @@ from relay.mime.writing import structured
 _NAME = re.compile(r"[!-9;-~]+")
 """RFC 5322 section 2.2: printable ASCII without the colon."""
 
+VENDOR_COMMANDS = {
+    "x-smtpapi": "it controls SendGrid's SMTP server and can add recipients",
+    "x-msys-api": "it controls SparkPost's SMTP server and can add recipients",
+    "x-mc-bccaddress": "Mandrill's SMTP server would send a copy to this address",
+    "x-mailgun-drop-message": "Mailgun's SMTP server would discard the mail",
+}
+"""Fields by which SMTP servers take recipients that no policy checked, or discard a mail that they accepted.
+
+Sources: SendGrid's X-SMTPAPI reference, developers.sparkpost.com/api/smtp (cc, bcc, archive), Mandrill's SMTP headers
+(mailchimp.com/developer/transactional/docs/smtp-integration), documentation.mailgun.com (pass-sending-options, o:testmode).
+"""
+
 FORBIDDEN = {
+    **VENDOR_COMMANDS,
     "from": "use the field from",
     "to": "use the field to",
     "cc": "use the field cc",
@@ -31,14 +44,11 @@ FORBIDDEN = {
     "authentication-results": "the receiving server writes it",
     "received-spf": "the receiving server writes it",
     "apparently-to": "it would name recipients; use to",
-    "x-smtpapi": "it controls SendGrid's SMTP server and can add recipients; use options",
-    "x-sg-id": "SendGrid writes it",
-    "x-sg-eid": "SendGrid writes it",
 }
 """Header names (in lower case) that a caller must not set, with the reason or the alternative.
 
 Sources: RFC 5322 section 3.6 (fields that occur once), RFC 5321 section 4.4 (trace fields), SendGrid's Mail Send
-documentation (what cannot be overridden) and its X-SMTPAPI reference (recipients within a header).
+documentation (what cannot be overridden).
 """
 
 FORBIDDEN_PREFIXES = {
@@ -46,8 +56,13 @@ FORBIDDEN_PREFIXES = {
     "resent-": "the message is new, not resent; use raw MIME to resend a message unchanged",
     "arc-": "relaying servers write it",
     "x-relay-": "Relay uses these names",
+    "x-sg-": "SendGrid writes them",
     "x-ms-exchange-": "Exchange stores its own verdicts in them",
+    "x-ms-acsemail-": "they make Azure Communication Services leave out attachments or skip the delivery",
 }
+"""Further names, by how they begin. `x-ms-acsemail-suppress-invalid-attachment` is documented (learn.microsoft.com/azure/
+communication-services/concepts/email/email-headers), `x-ms-acsemail-loadtest-skip-email-delivery` is in Microsoft's sample
+CampaignMailer."""
 
 
 def forbidden(name: str) -> str:

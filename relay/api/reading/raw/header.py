@@ -12,6 +12,7 @@ import msgspec
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member
 from relay.api.reading.addresses import Unreadable, mailbox
+from relay.api.reading.headers import VENDOR_COMMANDS
 from relay.api.reading.raw.fields import can_fold, write_fields
 from relay.api.text_checks import ordinal
 from relay.core.model import Address
@@ -29,10 +30,10 @@ REMOVED = frozenset((
 ))  # fmt: skip
 """Hidden recipients, also in the fields of pickup folders and of some servers, and fields that only the receiving server may
 write (RFC 5321 section 4.4, RFC 8601 section 5)."""
-REMOVED_PREFIXES = ("x-relay-", "x-ms-exchange-", "x-sg-")
-"""Fields that Relay and the providers write and trust."""
+REMOVED_PREFIXES = ("x-relay-", "x-ms-exchange-", "x-ms-acsemail-", "x-sg-")
+"""Fields that Relay and the providers write and trust, or take as commands (`relay.api.reading.headers`)."""
 REFUSED: Mapping[str, str] = {
-    "x-smtpapi": "it controls SendGrid's SMTP server and can add recipients",
+    **VENDOR_COMMANDS,
     "apparently-to": "it would name recipients; use the envelope",
 }
 ONCE = frozenset((
