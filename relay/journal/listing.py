@@ -17,9 +17,10 @@ from relay.clients.registry import Client, Clients
 from relay.core import ids
 from relay.core.arrival.arrivals import Arrival, RecipientArrival, Reports, arrivals_of, recipient_count
 from relay.core.errors import Unavailable
-from relay.core.model import Message, MessageStatus, State, Submission
+from relay.core.model import MessageStatus, State, Submission
 from relay.journal.record_rows import Record, client_flag
 from relay.journal.records import Journal
+from relay.journal.search.terms import Term, has_terms
 from relay.journal.unreadable import UnreadableRecord
 from relay.platform import concurrency
 
@@ -38,8 +39,8 @@ _AFTER = "~"
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages: accepted from `since` to before `before`. Of `owner` alone, or of everybody. `recipient` is an address
-    in its one spelling. `arrival` is that of one recipient at least.
+    """Which messages: accepted from `since` to before `before`. Of `owner` alone, or of everybody. `arrival` is that of one
+    recipient at least. A message has all `terms`.
     """
 
     since: datetime
@@ -48,8 +49,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     client: str | None = None
     state: State | None = None
     arrival: Arrival | None = None
-    tag: str | None = None
-    recipient: str | None = None
+    terms: frozenset[Term] = frozenset()
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,7 +277,7 @@ def _may_be_of(client: str | None, submission: Submission | None, record: Unread
 def _may_fit(submission: Submission | None, status: MessageStatus | None, wanted: MessageFilter) -> bool:
     if submission is not None and status is not None:
         return _fits(submission, status, wanted)
-    return (wanted.state, wanted.tag, wanted.recipient) == (None, None, None)
+    return wanted.state is None and not wanted.terms
 
 
 def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted: MessageFilter) -> bool:
@@ -291,15 +291,6 @@ def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted
 def _fits(submission: Submission, status: MessageStatus, wanted: MessageFilter) -> bool:
     if wanted.state is not None and status.state is not wanted.state:
         return False
-    if wanted.tag is None and wanted.recipient is None:
+    if not wanted.terms:
         return True
-    message = submission.message
-    return message is not None and _says(message, wanted)
-
-
-def _says(message: Message, wanted: MessageFilter) -> bool:
-    if wanted.tag is not None and wanted.tag not in message.tags:
-        return False
-    return wanted.recipient is None or any(
-        address.email.casefold() == wanted.recipient for address in message.recipients
-    )
+    return submission.message is not None and has_terms(submission.message, wanted.terms)

@@ -33,6 +33,7 @@ _FILTERS: Mapping[str, Mapping[str, Any]] = {
     "state": {"description": "Only emails in this state."},
     "tag": {"description": "Only emails with this tag."},
     "recipient": {"description": "Only emails to this address."},
+    "subject": {"description": "Only emails with all these words in the subject."},
     "limit": {},
 }
 _WITHOUT_TEMPLATE: Mapping[str, Mapping[str, Any]] = {

@@ -23,7 +23,7 @@ async def filled(relay: Harness) -> Harness:
     """Five messages of `app` and one of `other`, a minute apart, delivered as far as they can be."""
     await relay.add_client("other")
     mails: list[tuple[str, dict[str, Any]]] = [
-        ("app", {"subject": "one", "tags": ["eu", "invoice"]}),
+        ("app", {"subject": "one", "tags": ["eu", "invoice"], "metadata": {"order": "4711"}}),
         ("app", {"subject": "two", "to": "Unknown@relay.test", "delivery": "at_most_once"}),
         ("app", {"subject": "three", "to": ["rejected@relay.test"]}),
         ("other", {"subject": "foreign"}),
@@ -51,6 +51,13 @@ async def filled(relay: Harness) -> Harness:
         ("?recipient=bob@xn--bcher-kva.example", ["four"]),
         ("?recipient=BOB@bücher.example", ["four"]),
         ("?recipient=ada@example.org&tag=invoice", ["one"]),
+        ("?recipient=@bücher.example", ["four"]),
+        ("?from=ORDERS@example.com&tag=eu", ["four", "one"]),
+        ("?from=@example.org", []),
+        ("?subject=FOUR", ["four"]),
+        ("?subject=four+five", []),
+        ("?metadata=order%3D4711", ["one"]),
+        ("?metadata=order%3D471", []),
         ("?since=2026-03-01T12:01:00Z&before=2026-03-01T12:04:00Z", ["three", "two"]),
         ("?since=2026-03-01T13:01:00+01:00", ["five", "four", "three", "two"]),
         ("?before=2026-03-01T12:01:00%2B00:00", ["one"]),
@@ -114,6 +121,9 @@ async def test_all_pages_cover_one_time_range(filled: Harness) -> None:
         ("?since=yesterday&before=2026-03-01", [("invalid_time", "before"), ("invalid_time", "since")]),
         ("?since=2026-03-03T00:00:00Z", [("out_of_range", "since")]),
         ("?recipient=nobody", [("invalid_address", "recipient")]),
+        ("?recipient=@&from=@nowhere", [("invalid_address", "recipient"), ("invalid_address", "from")]),
+        ("?subject=...&metadata=order", [("invalid_value", "subject"), ("invalid_value", "metadata")]),
+        (f"?subject={'a' * 201}&metadata=a%3D{'b' * 540}", [("too_long", "subject"), ("too_long", "metadata")]),
         ("?cursor=x", [("invalid_value", "cursor")]),
         (f"?cursor={'f' * 32}-07", [("invalid_value", "cursor")]),
     ],
@@ -132,3 +142,23 @@ async def test_query_parameters_of_azure_are_ignored(filled: Harness) -> None:
 async def test_list_before_the_first_message_is_empty(filled: Harness, before: str) -> None:
     response = await filled.call("GET", f"/v1/messages?before={before}")
     assert (response.status, response.json["value"]) == (200, [])
+
+
+async def test_export_is_a_page_of_the_list_as_csv(filled: Harness) -> None:
+    await filled.send(subject="=1+1", tags=["a", "b"])
+    await filled.deliver()
+    filled.clock.move(60)
+    first = await filled.call("GET", "/v1/messages/export?limit=4")
+    assert first.headers["content-type"] == "text/csv; charset=utf-8"
+    assert first.body.decode().splitlines()[0].startswith("id,state,arrival,")
+    assert first.body.decode().splitlines()[1].endswith(",orders@example.com,ada@example.org,1,'=1+1,a b")
+    link = first.headers["link"].removeprefix("<").removesuffix('>; rel="next"')
+    second = await filled.call("GET", link.removeprefix(BASE))
+    assert [line.split(",")[-2] for line in second.body.decode().splitlines()] == ["two", "one"]
+    assert "link" not in second.headers
+
+
+async def test_export_shows_a_client_only_its_own_messages(filled: Harness) -> None:
+    assert b"foreign" not in (await filled.call("GET", "/v1/messages/export")).body
+    assert b"foreign" in (await filled.call("GET", "/v1/messages/export", client="boss")).body
+    assert (await filled.call("GET", "/v1/messages/export?client=other")).error["code"] == "operators_only"

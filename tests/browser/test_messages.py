@@ -29,6 +29,20 @@ async def test_message_filter_narrows_the_list_and_survives_a_reload(screen: Scr
     await screen.page.get_by_text("No matches").wait_for()
 
 
+async def test_search_by_sender_subject_and_metadata_is_exported(screen: Screen) -> None:
+    await screen.go("/console#/messages", "Messages")
+    for name, text in (("Sender", "@shop.example"), ("Subject", "order"), ("Metadata", "order=4711")):
+        await screen.page.get_by_label(name, exact=True).fill(text)
+    await screen.press("Search")
+    await screen.row("Your order 4711").wait_for()
+    assert await screen.row("News in spring").count() == 0
+    async with screen.page.expect_download() as download:
+        await screen.press("Export CSV")
+    lines = (await (await download.value).path()).read_text().splitlines()
+    assert lines[0].startswith("id,state,")
+    assert all("Your order 4711" in line for line in lines[1:])
+
+
 async def test_invalid_filter_shows_an_error(screen: Screen) -> None:
     await screen.go("/console#/messages?recipient=nobody", "Messages")
     await screen.page.get_by_text("Request failed").wait_for()

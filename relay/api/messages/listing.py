@@ -1,40 +1,57 @@
-"""List messages by time, newest first."""
+"""List messages by time, newest first, and export them as CSV."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from urllib.parse import urlencode
 
+import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from relay.api.cursors import page_of
-from relay.api.http import Response, json_response
+from relay.api.http import Response, csv_response, json_response
+from relay.api.messages.filters import PARAMETERS, read_filter
 from relay.api.messages.view import bounce_type_of, mailbox_view, next_attempt_at
 from relay.api.problems import Problems
-from relay.api.reading.addresses import email_address, same_mailbox
-from relay.api.reading.query import check_names, read_choice, read_limit, read_time, time_text
+from relay.api.reading.query import read_limit, time_text
 from relay.api.services import Call
 from relay.api.shapes.common import given
-from relay.api.shapes.messages import MessagePageView, MessageSummaryView, RecordState
-from relay.clients.registry import Role
-from relay.core.arrival.arrivals import Arrival, worst
-from relay.core.errors import Refusal
-from relay.core.model import State
-from relay.journal.listing import Found, MessageFilter
+from relay.api.shapes.messages import MailboxView, MessagePageView, MessageSummaryView, RecordState
+from relay.core.arrival.arrivals import worst
+from relay.journal.listing import Found
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
-DEFAULT_SPAN = timedelta(hours=24)
-_FIRST = datetime.min.replace(tzinfo=UTC)
-PARAMETERS = ("since", "before", "state", "arrival", "tag", "recipient", "client", "limit", "cursor")
+MAX_EXPORT = 1000
+COLUMNS = (
+    *("id", "state", "arrival", "bounce_type", "created_at", "erased_at", "client", "lane", "size"),
+    *("from", "recipient", "recipient_count", "subject", "tags"),
+)
 
 
 async def index(call: Call) -> Response:
     """Handle GET /v1/messages."""
+    found, link = await _page(call, "/v1/messages", default=DEFAULT_PAGE, maximum=MAX_PAGE)
+    return json_response(MessagePageView(value=found, next_link=given(link)))
+
+
+async def export(call: Call) -> Response:
+    """Handle GET /v1/messages/export. Only the first page has the header line, so that pages can be joined."""
+    found, link = await _page(call, "/v1/messages/export", default=MAX_EXPORT, maximum=MAX_EXPORT)
+    columns = () if "cursor" in call.request.query else COLUMNS
+    # RFC 8288.
+    links = {} if link is None else {"Link": f'<{link}>; rel="next"'}
+    return csv_response("messages.csv", columns, map(_cells, found), links)
+
+
+async def _page(
+    call: Call, path: str, *, default: int, maximum: int
+) -> tuple[Sequence[MessageSummaryView], str | None]:
+    """Return a page and the link to the next one."""
     query = call.request.query
     problems = Problems(len(PARAMETERS) + len(query))
-    wanted = _wanted(call, query, problems)
-    limit = read_limit(query, problems, default=DEFAULT_PAGE, maximum=MAX_PAGE)
+    wanted = read_filter(call, problems)
+    limit = read_limit(query, problems, default=default, maximum=maximum)
     problems.raise_any()
     found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), limit=limit))
     link = None
@@ -42,41 +59,28 @@ async def index(call: Call) -> Response:
         # The link repeats both ends, so that all pages cover one range however late a caller reads them.
         ends = {"since": time_text(wanted.since), "before": time_text(wanted.before)}
         again = {name: text for name, text in query.items() if name in PARAMETERS}
-        link = f"{call.base_url}/v1/messages?" + urlencode({**again, **ends, "cursor": position})
-    return json_response(MessagePageView(value=[_summary(each) for each in found], next_link=given(link)))
+        link = f"{call.base_url}{path}?" + urlencode({**again, **ends, "cursor": position})
+    return [_summary(each) for each in found], link
 
 
-def _wanted(call: Call, query: Mapping[str, str], problems: Problems) -> MessageFilter:
-    check_names(query, PARAMETERS, problems)
-    now = call.services.clock()
-    before = read_time(query, "before", problems) or now
-    since = read_time(query, "since", problems) or max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN
-    if since > before:
-        problems.add("out_of_range", "since", "This must not be later than `before` (by default now).")
-    is_operator = call.client.role is Role.OPERATOR
-    client = query.get("client", None if is_operator else call.client.name)
-    if client != call.client.name and not is_operator:
-        raise Refusal(403, "operators_only", "Only operators may list another client's messages.", target="client")
-    return MessageFilter(
-        since=since,
-        before=before,
-        owner=None if is_operator else call.client,
-        client=client,
-        state=read_choice(query, "state", State, problems),
-        arrival=read_choice(query, "arrival", Arrival, problems),
-        tag=query.get("tag"),
-        recipient=_recipient(query.get("recipient"), problems),
-    )
+def _cells(view: MessageSummaryView) -> list[object]:
+    values = {name: value for name, value in msgspec.structs.asdict(view).items() if value is not UNSET}
+    values["from"] = values.pop("from_", None)
+    return [_cell(values.get(name)) for name in COLUMNS]
 
 
-def _recipient(text: str | None, problems: Problems) -> str | None:
-    if text is None:
-        return None
-    try:
-        return same_mailbox(email_address(text))
-    except ValueError as error:
-        problems.add("invalid_address", "recipient", str(error))
-        return None
+def _cell(value: object) -> object:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return time_text(value)
+        case MailboxView():
+            return value.email
+        case tuple():
+            return " ".join(value)
+        case _:
+            return value
 
 
 def _summary(found: Found) -> MessageSummaryView:

@@ -29,6 +29,11 @@ TAG = Tag(
             summary="List messages",
             description="Returns a page of messages, newest first. A page may be empty and still have a `next_link`.",
             parameters=given.LISTING, responses={200: "shapes.messages:MessagePageView"}, errors=(400,)),
+        Operation(name="ExportMessages", endpoint="GET /v1/messages/export", cost=10, handler="messages.listing:export",
+            summary="Export messages as CSV",
+            description="Returns a page of the list; `Link` with `rel=\"next\"` names the next one, which has no header line. "
+                "A cell that a spreadsheet would take for a formula begins with an apostrophe.",
+            parameters=given.MESSAGES_EXPORT, responses={200: "text/csv"}, errors=(400,)),
         Operation(name="SendBatch", endpoint="POST /v1/messages/batch", handler="messages.batch:send",
             audit=Unaudited.SUBMITS,
             summary="Send many messages in one call",

@@ -8,6 +8,7 @@ from relay.api.operation import Parameter
 from relay.clients.idempotency import MAX_KEY
 from relay.core.arrival.arrivals import Arrival
 from relay.core.model import DeliveryGuarantee, State
+from relay.journal.search.terms import MAX_METADATA, MAX_SUBJECT
 from relay.operations.audit.record import AuditOutcome
 
 type _Schema = Mapping[str, Any]
@@ -105,15 +106,22 @@ RAW_MESSAGE = (
 CURSOR = _query("cursor", "Where the page begins, taken from `next_link`.")
 LIMIT = _query("limit", "The number of entries at most, by default 50.", _whole(1, 100))
 CLIENT = _query("client", "For operators: another client's name.")
-LISTING = (
+_FILTERS = (
     _query("since", "Accepted at or after this time, by default a day before `before`.", _TIME),
     _query("before", "Accepted before this time, by default now.", _TIME),
     _query("state", "In this state.", _one_of(*State)),
     _query("arrival", "With this arrival of one recipient at least.", _one_of(*Arrival)),
+    _query("recipient", "To this address; `@example.org`: to any address of this domain."),
+    _query("from", "From this address; `@example.org`: from any address of this domain."),
+    _query("subject", "With all these words in the subject.", {"type": "string", "maxLength": MAX_SUBJECT}),
     _query("tag", "With this tag."),
-    _query("recipient", "To this address."),
+    _query("metadata", "With this metadata, as `name=value`.", {"type": "string", "maxLength": MAX_METADATA}),
     CLIENT,
-    LIMIT,
+)
+LISTING = (*_FILTERS, LIMIT, CURSOR)
+MESSAGES_EXPORT = (
+    *_FILTERS,
+    _query("limit", "The number of messages at most, by default 1000.", _whole(1, 1000)),
     CURSOR,
 )
 AUDIT = (

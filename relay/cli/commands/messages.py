@@ -1,6 +1,7 @@
 """`relay send`, `status`, `messages`, `arrivals`: send and list messages, show their status and what became of them."""
 
 import base64
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -98,18 +99,40 @@ def messages(
         str | None, typer.Option(help="Only with this arrival of a recipient, such as `bounced` or `not_reported`.")
     ] = None,
     tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
-    to: Annotated[str | None, typer.Option("--recipient", help="Only to this recipient.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", "--recipient", help="Only to this recipient; @example.org: to this domain.")
+    ] = None,
+    sender: Annotated[
+        str | None, typer.Option("--from", help="Only from this address; @example.org: from this domain.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="Only with all these words in the subject.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="Only with this metadata: name=value.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only of this client (operators).")] = None,
     since: Annotated[str | None, typer.Option(help="Accepted at or after: ISO 8601 with an offset.")] = None,
     before: Annotated[str | None, typer.Option(help="Accepted before: ISO 8601 with an offset.")] = None,
     limit: Annotated[int, typer.Option("--limit", help="The maximum number of rows.", min=1)] = 50,
+    export: Annotated[bool, typer.Option("--export", help="Write every message as CSV, whatever the limit.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List messages, newest first.
 
-    Example: relay messages --state deferred --since 2026-03-01T00:00:00Z
+    Examples:
+
+      relay messages --state deferred --since 2026-03-01T00:00:00Z
+
+      relay messages --to ada@example.org --subject "invoice 4711"
+
+      relay messages --tag invoice --export > messages.csv
     """
-    query = {"state": state, "arrival": arrival, "tag": tag, "recipient": to, "since": since, "before": before}
-    found = list(remote_of(context).pages("/v1/messages", query, limit=limit))
+    named = {"from": sender, "subject": subject, "metadata": metadata, "client": client}
+    query = {"state": state, "arrival": arrival, "tag": tag, "recipient": to, "since": since, "before": before, **named}
+    remote = remote_of(context)
+    if export:
+        for part in remote.export("/v1/messages/export", query):
+            sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()
+        return
+    found = list(remote.pages("/v1/messages", query, limit=limit))
     if as_json:
         print_json(found)
         return

@@ -2,7 +2,7 @@
  * List of messages, newest first. The filters are in the URL, so that a search can be bookmarked and shared.
  */
 
-import { get, localPath } from "../api.js";
+import { downloadPages, get, localPath } from "../api.js";
 import { button, dataTable, emptyState, errorState, heading, loading } from "../components.js";
 import { field } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
@@ -12,12 +12,13 @@ import { poll } from "../poll.js";
 const STATES = ["scheduled", "queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
 const AGES = [["3600", "Last hour"], ["", "Last day"], ["604800", "Last week"], ["2592000", "Last 30 days"]];
 const ARRIVALS = ["delivered", "awaited", "not_reported", "suppressed", "bounced", "complained"];
-const FILTERS = ["state", "arrival", "recipient", "tag", "client"];
+const FILTERS = ["recipient", "from", "subject", "state", "arrival", "client", "tag", "metadata"];
 const ID = /^msg_[0-9a-v]{40}$/;
 
 export async function show({ main, query, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  main.append(...heading("Messages").filter(Boolean), h("div", { class: "card" }, searchForm(query), place));
+  const save = button("Export CSV", () => exportCsv(query, signal), { key: "export" });
+  main.append(...heading("Messages", { actions: [save] }).filter(Boolean), h("div", { class: "card" }, searchForm(query), place));
   focusTitle();
   let rows = null;
   let next = null;
@@ -54,6 +55,13 @@ function apiQuery(query) {
   return filters;
 }
 
+async function exportCsv(query, signal) {
+  const url = URL.createObjectURL(await downloadPages(`/v1/messages/export?${apiQuery(query)}`, signal));
+  h("a", { href: url, download: "messages.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  return "Messages exported.";
+}
+
 function empty(query, next) {
   if (next) return emptyState("No matches so far", "Older messages have not been searched yet.");
   if ([...query].some(([name, value]) => FILTERS.includes(name) && value)) return emptyState("No matches", "No message in this period matches all filters.");
@@ -64,12 +72,16 @@ function searchForm(query) {
   const filled = (name) => query.get(name) ?? "";
   const id = field({ name: "id", label: "ID", placeholder: "msg_…", value: filled("id") });
   const recipient = field({ name: "recipient", label: "Recipient", placeholder: "ada@example.org", value: filled("recipient") });
+  const from = field({ name: "from", label: "Sender", placeholder: "@example.com", value: filled("from") });
+  const subject = field({ name: "subject", label: "Subject", placeholder: "words", value: filled("subject") });
   const state = field({ name: "state", label: "State", options: [["", "Any"], ...STATES.map((each) => [each, each])], value: filled("state") });
   const arrival = field({ name: "arrival", label: "Arrival", options: [["", "Any"], ...ARRIVALS.map((each) => [each, humanize(each)])], value: filled("arrival") });
   const tag = field({ name: "tag", label: "Tag", value: filled("tag") });
   const client = field({ name: "client", label: "Client", value: filled("client") });
+  const metadata = field({ name: "metadata", label: "Metadata", placeholder: "order=4711", value: filled("metadata") });
   const age = field({ name: "age", label: "Period", options: AGES, value: filled("age") });
-  const form = h("form", { class: "search", role: "search" }, [recipient, state, arrival, age, client, tag, id].map(({ element }) => element), h("button", { type: "submit", class: "primary" }, "Search"));
+  const filtering = [recipient, from, subject, state, arrival, age, client, tag, metadata];
+  const form = h("form", { class: "search", role: "search" }, [...filtering, id].map(({ element }) => element), h("button", { type: "submit", class: "primary" }, "Search"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (ID.test(id.read())) {
@@ -81,7 +93,7 @@ function searchForm(query) {
       id.showError("An ID is msg_ followed by 40 letters and digits.");
       return;
     }
-    const filters = new URLSearchParams([recipient, state, arrival, tag, client, age].map((each) => [each.name, each.read()]).filter(([, value]) => value));
+    const filters = new URLSearchParams(filtering.map((each) => [each.name, each.read()]).filter(([, value]) => value));
     location.hash = `#/messages?${filters}`;
   });
   return form;

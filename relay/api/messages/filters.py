@@ -1,0 +1,90 @@
+"""Read the filters of a list of messages from the query."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from relay.api.problems import Problems
+from relay.api.reading.addresses import email_address, same_mailbox
+from relay.api.reading.query import check_names, read_choice, read_time
+from relay.api.services import Call
+from relay.clients.registry import Role
+from relay.core.arrival.arrivals import Arrival
+from relay.core.errors import Refusal
+from relay.core.model import State
+from relay.journal.listing import MessageFilter
+from relay.journal.search.terms import MAX_METADATA, MAX_SUBJECT, ContentFilter, words
+
+DEFAULT_SPAN = timedelta(hours=24)
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_METADATA = re.compile(r"[A-Za-z0-9_.-]+=.*", re.DOTALL)
+PARAMETERS = (
+    *("since", "before", "state", "arrival", "recipient", "from", "subject", "tag", "metadata", "client"),
+    *("limit", "cursor"),
+)
+
+
+def read_filter(call: Call, problems: Problems) -> MessageFilter:
+    """Read which messages are wanted, and note what is wrong. Raises `Refusal` for messages the caller must not see."""
+    query = call.request.query
+    check_names(query, PARAMETERS, problems)
+    now = call.services.clock()
+    before = read_time(query, "before", problems) or now
+    since = read_time(query, "since", problems) or max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN
+    if since > before:
+        problems.add("out_of_range", "since", "This must not be later than `before` (by default now).")
+    is_operator = call.client.role is Role.OPERATOR
+    client = query.get("client", None if is_operator else call.client.name)
+    if client != call.client.name and not is_operator:
+        raise Refusal(403, "operators_only", "Only operators may list another client's messages.", target="client")
+    content = ContentFilter(
+        recipient=_mailbox(query, "recipient", problems),
+        sender=_mailbox(query, "from", problems),
+        subject=_subject(query.get("subject"), problems),
+        tag=query.get("tag"),
+        metadata=_metadata(query.get("metadata"), problems),
+    )
+    return MessageFilter(
+        since=since,
+        before=before,
+        owner=None if is_operator else call.client,
+        client=client,
+        state=read_choice(query, "state", State, problems),
+        arrival=read_choice(query, "arrival", Arrival, problems),
+        terms=content.terms(),
+    )
+
+
+def _mailbox(query: Mapping[str, str], name: str, problems: Problems) -> str | None:
+    """Return an address in its one spelling, or the `@` and domain of all its addresses."""
+    text = query.get(name)
+    if text is None:
+        return None
+    is_domain = text.startswith("@")
+    try:
+        return same_mailbox(email_address("any" * is_domain + text)).removeprefix("any" * is_domain)
+    except ValueError as error:
+        problems.add("invalid_address", name, str(error))
+        return None
+
+
+def _subject(text: str | None, problems: Problems) -> str | None:
+    if text is None:
+        return None
+    if len(text) > MAX_SUBJECT:
+        problems.add("too_long", "subject", f"`subject` has at most {MAX_SUBJECT} characters.")
+    elif not words(text):
+        problems.add("invalid_value", "subject", "Write at least one word: it is compared by its letters and digits.")
+    return text
+
+
+def _metadata(text: str | None, problems: Problems) -> str | None:
+    if text is None:
+        return None
+    if len(text) > MAX_METADATA:
+        problems.add("too_long", "metadata", f"`metadata` has at most {MAX_METADATA} characters.")
+    elif not _METADATA.fullmatch(text):
+        problems.add(
+            "invalid_value", "metadata", "Write a name, an equals sign and the whole value, such as `order=4711`."
+        )
+    return text

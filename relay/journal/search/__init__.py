@@ -1,0 +1,1 @@
+"""Find messages by what they say: sender, recipients, subject, tags, metadata."""
