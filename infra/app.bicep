@@ -24,10 +24,12 @@ var name = 'func-relay-${token}'
 // (learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values).
 var isSmall = instanceMemoryMB < 2048
 var mostHttp = isSmall ? min(httpConcurrency, 32) : httpConcurrency
-var hostSettings = isSmall ? {
+var smallSettings = isSmall ? {
   AzureFunctionsJobHost__extensions__queues__batchSize: '8'
   AzureFunctionsJobHost__extensions__queues__newBatchThreshold: '4'
 } : {}
+// Relay has a page of its own at `/` (learn.microsoft.com/azure/azure-functions/functions-app-settings#azurewebjobsdisablehomepage).
+var hostSettings = union(smallSettings, { AzureWebJobsDisableHomepage: 'true' })
 
 // Groups scale independently: all HTTP functions together, each queue function alone.
 var readyForHttp = alwaysReadyHttp == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttp }]

@@ -108,6 +108,46 @@ CAUSES = {
 }
 """Every cause an attempt or a dead letter can have, with its meaning."""
 
+_RETRIED = "Nothing: Relay retries."
+_AMBIGUOUS = "Ask the provider whether it sent the message. Redrive it if not: it can arrive twice."
+FIXES = {
+    "invalid_message": "Correct what the provider's reply names, and send the message again.",
+    "invalid_recipient": "Correct the address, and send the message again.",
+    "message_too_large": "Send a smaller message or a link to the file, or redrive it by a route with a higher limit.",
+    "content_refused": "Change what the provider's reply names, such as a link or a file, and send the message again.",
+    "recipient_refused": "Check the address with the recipient: the reply has the server's reason"
+    " (docs/how-to/read-a-bounce.md).",
+    "policy_refused": "Change what the provider's reply names, or redrive the message by another route.",
+    "unsupported": "Add a route whose provider supports the features (docs/providers/capabilities.md), and redrive.",
+    "provider_failed": "Read the provider's reply, and redrive the message when the cause is gone.",
+    "suppressed": "If the recipient wants the mail, remove the address from the suppressions and send the message again.",
+    "no_route": "Allow the sender in a route or a rule (docs/reference/settings.md), and redrive the message.",
+    "content_missing": "Send the message again as a new one: Relay has nothing left to send.",
+    "rate_limited": f"{_RETRIED} If it lasts, set a pace for the route, or raise the limit at the provider.",
+    "provider_unavailable": f"{_RETRIED} If it lasts, look at the provider's status page.",
+    "unreachable": "Check the network: DNS, firewall, and for a private smart host the virtual network.",
+    "recipient_deferred": f"{_RETRIED} The reply has the server's reason.",
+    "content_unavailable": f"{_RETRIED} If it lasts, check the storage account.",
+    "paced": "Nothing: Relay sends the message as soon as the route's pace allows it.",
+    "paused": "Nothing, or ask the caller to resume the group.",
+    "bad_credentials": "Create a new key and store it where the route's settings point. No restart is needed.",
+    "missing_permission": "Grant the key or the identity permission to send (docs/how-to/).",
+    "sender_not_verified": "Verify the sender or authenticate its domain at the provider.",
+    "account_restricted": "Complete the provider's review. Relay keeps the mail and resumes automatically.",
+    "credits_exhausted": "Wait for the next period or upgrade the plan. Relay keeps the mail and resumes automatically.",
+    "mailbox_unavailable": "Create the mailbox, or name an existing one in the route's settings.",
+    "misconfigured": "Correct the route's settings (docs/reference/settings.md).",
+    "secret_unavailable": "Give the app's identity the role Key Vault Secrets User, and check that the secret exists.",
+    "repeated_failure": "Read the replies of the last attempts. Relay probes the route and resumes automatically.",
+    "operator": "Release the route when it may send again.",
+    "response_lost": _AMBIGUOUS,
+    "interrupted": _AMBIGUOUS,
+    "expired": "Fix what delayed it (docs/reference/alerts.md), and redrive what is still worth sending.",
+    "poisoned": "Find the exception in the log, deploy a version that fixes it, and redrive the message.",
+    "unreadable": "Deploy the newest version of Relay. The container `unreadable` keeps what cannot be read.",
+}
+"""What to do about each cause."""
+
 
 PROVIDER_AWAY = frozenset(
     {

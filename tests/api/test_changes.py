@@ -1,5 +1,6 @@
 """Cancel, reschedule and redrive accepted messages."""
 
+import json
 from typing import Any
 
 import pytest
@@ -158,6 +159,47 @@ async def test_cancelled_message_is_not_rescheduled(relay: Harness) -> None:
 async def test_only_the_time_can_be_changed(relay: Harness, body: Any, problem: tuple[str, str]) -> None:
     name = await relay.send(send_at=TOMORROW)
     assert (await relay.call("PATCH", f"/v1/messages/{name}", json=body)).problems == [problem]
+
+
+async def test_operator_resends_a_sent_message_by_another_route_once() -> None:
+    routes = {"capture": {"provider": "capture"}, "spare": {"provider": "capture"}}
+    relay = await Harness({"RELAY_ROUTES": json.dumps(routes)}).start()
+    name = await relay.send(to=["ada@example.org", "grace@example.org"])
+    await relay.deliver()
+    path, [first] = f"/v1/messages/{name}/resend", (await relay.status(name))["attempts"]
+    body = {"route": "spare", "sent_until": first["at"]}
+    assert (await relay.call("POST", path, json=body)).error["code"] == "operators_only"
+    response = await relay.call("POST", path, json=body, client="boss")
+    assert (response.status, response.json) == (202, {"id": name, "state": "deferred"})
+    await relay.pass_time(1)
+    # The response was lost, and the request comes again.
+    assert (await relay.call("POST", path, json=body, client="boss")).error["code"] == "not_resendable"
+    assert [attempt["route"] for attempt in (await relay.status(name))["attempts"]] == ["capture", "spare"]
+    assert len((await relay.call("GET", "/v1/inbox")).json["value"]) == 2
+
+
+async def test_resend_leaves_out_suppressed_recipients_and_reports_every_problem(relay: Harness) -> None:
+    body = {"email": "grace@example.org", "reason": "bounced", "for_all": True}
+    assert (await relay.call("POST", "/v1/suppressions", json=body, client="boss")).status == 201
+    name = await relay.send(to=["ada@example.org", "grace@example.org"])
+    await relay.deliver()
+    path = f"/v1/messages/{name}/resend"
+    wrong = await relay.call("POST", path, json={"route": "pigeon", "sent_until": "today"}, client="boss")
+    assert wrong.problems == [("invalid_time", "sent_until"), ("unknown_route", "route")]
+    [first] = (await relay.status(name))["attempts"]
+    response = await relay.call("POST", path, json={"sent_until": first["at"]}, client="boss")
+    assert response.status == 202
+    await relay.pass_time(1)
+    assert [each["state"] for each in (await relay.status(name))["recipients"]] == ["sent", "suppressed"]
+
+
+async def test_erased_message_is_not_resent(relay: Harness) -> None:
+    name = await relay.send(to="ada@example.org")
+    await relay.deliver()
+    await relay.call("POST", "/v1/erase", json={"recipient": "ada@example.org"}, client="boss")
+    path, body = f"/v1/messages/{name}/resend", {"sent_until": "2026-03-02T12:00:00Z"}
+    response = await relay.call("POST", path, json=body, client="boss")
+    assert (response.status, response.error["code"]) == (410, "message_erased")
 
 
 async def test_operator_redrives_one_message(relay: Harness) -> None:

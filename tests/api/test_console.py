@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from relay import __version__
 from relay.api.resources.console import FOLDER
-from tests.api.harness import ApiResponse, Harness
+from tests.api.harness import BASE, ApiResponse, Harness
 
 PAGES = ("/console", "/inbox")
 
@@ -91,3 +92,33 @@ async def test_page_states_whether_entra_sign_in_is_on() -> None:
     for setting, meta in (("true", b'content="on"'), ("", b'content="off"')):
         relay = await Harness({"WEBSITE_AUTH_ENABLED": setting}).start()
         assert meta in (await fetch(relay, "/console")).body
+
+
+async def test_address_of_the_relay_shows_browsers_links_that_work(relay: Harness) -> None:
+    response = await fetch(relay, "/", Accept="text/html,application/xhtml+xml,*/*;q=0.8")
+    assert (response.status, response.headers["content-type"], response.headers["vary"]) == (200, "text/html", "Accept")
+    links = re.findall(r'href="(/[^"]*)"', response.body.decode())
+    assert {"/console", "/inbox", "/docs", "/openapi.json"} <= set(links)
+    assert {(await fetch(relay, link)).status for link in links} == {200}
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json"])
+async def test_address_of_the_relay_lists_programs_the_same_links_and_no_version(relay: Harness, accept: str) -> None:
+    response = await fetch(relay, "/", Accept=accept)
+    assert (response.status, response.headers["vary"]) == (200, "Accept")
+    paths = {name: link.removeprefix(BASE) for name, link in response.json.items()}
+    expected = {"console": "/console", "inbox": "/inbox", "docs": "/docs", "openapi": "/openapi.json"}
+    assert paths == {**expected, "health": "/v1/health"}
+    assert __version__.encode() not in response.body + (await fetch(relay, "/", Accept="text/html")).body
+
+
+async def test_icon_is_found_under_the_name_that_browsers_try(relay: Harness) -> None:
+    response = await fetch(relay, "/favicon.ico")
+    assert (response.status, response.headers["content-type"]) == (200, "image/svg+xml")
+    assert response.body == (FOLDER / "icon.svg").read_bytes()
+
+
+async def test_version_is_reported_to_signed_in_clients_only(relay: Harness) -> None:
+    assert (await relay.call("GET", "/v1/me")).json["version"] == __version__
+    public = ["/v1/health", "/v1/ready", "/console", "/inbox", "/docs"]
+    assert not [path for path in public if __version__.encode() in (await fetch(relay, path)).body]

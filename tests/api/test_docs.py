@@ -11,7 +11,7 @@ async def test_page_loads_only_local_files(relay: Harness) -> None:
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "unsafe" not in page.headers["content-security-policy"]
     loaded = re.findall(r'(?:src|href)="(/[^"]*)"', page.body.decode())
-    assert len(loaded) == 3
+    assert len(loaded) == 4
     for path in loaded:
         assert (await relay.call("GET", path, client=None)).status == 200
     assert "//" not in page.body.decode().replace("</", "")

@@ -20,7 +20,7 @@ from relay.clients.registry import Policy
 from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.events import RecordedEvent
-from relay.core.outcomes import CAUSES
+from relay.core.outcomes import CAUSES, FIXES
 from relay.journal.record_rows import partition
 from relay.journal.records import TABLE
 from relay.operations.timers.run_now import LEASE
@@ -367,6 +367,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "not_cancellable": (409, sent_already),
     "not_scheduled": (409, change("PATCH", "", {"send_at": "2026-03-02T12:00:00Z"})),
     "not_scheduled_yet": (409, change("PATCH", "", {"send_at": "2026-03-02T12:00:00Z"}, is_delivered=False)),
+    "not_resendable": (409, change("POST", "/resend", {"sent_until": "2020-03-02T12:00:00Z"}, "boss")),
     "not_dead": (409, change("POST", "/redrive", {}, "boss")),
     "not_sent": (422, waited("rejected")),
     "not_delivered": (422, bounced),
@@ -397,6 +398,7 @@ WITHOUT_RETRY_AFTER = {
     "attachment_in_use",
     "not_cancellable",
     "not_scheduled",
+    "not_resendable",
     "not_dead",
     "client_exists",
     "too_many_keys",
@@ -468,7 +470,10 @@ def test_documentation_explains_each_error_code() -> None:
         assert len(text.strip()) > len(CODES[code]) + 20, f"{code}: what is to be done?"
 
 
-def test_documentation_explains_each_cause() -> None:
+def test_documentation_explains_each_cause_and_its_fix() -> None:
     table = (ROOT / "docs" / "errors.md").read_text().partition("\n## Causes")[2]
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", table, flags=re.MULTILINE))
-    assert {code: text.strip() for code, text in rows.items()} == CAUSES
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", table, flags=re.MULTILINE)
+    assert {code: (meaning, fix) for code, meaning, fix in rows} == {
+        code: (CAUSES[code], FIXES[code]) for code in CAUSES
+    }
+    assert FIXES.keys() == CAUSES.keys()

@@ -57,6 +57,7 @@ async def kept(relay: Harness) -> int:
         ("DELETE", "", None, "app"),
         ("PATCH", "", {"send_at": "2026-03-02T12:00:00Z"}, "app"),
         ("POST", "/redrive", {}, "boss"),
+        ("POST", "/resend", {"sent_until": "2026-03-02T12:00:00Z"}, "boss"),
     ],
 )
 async def test_newer_record_is_reported_and_left_unchanged(

@@ -1,4 +1,4 @@
-"""Cancel, reschedule and redrive accepted messages."""
+"""Cancel, reschedule, redrive and resend accepted messages."""
 
 from datetime import datetime
 
@@ -8,12 +8,14 @@ from relay.api.operator.dead_letters import read_redrive
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
 from relay.api.reading.fields import read_moment
+from relay.api.reading.query import read_time
 from relay.api.services import Call
 from relay.api.shapes.messages import MessageStateView
-from relay.api.shapes.requests import RedriveRequest, RescheduleRequest
+from relay.api.shapes.requests import RedriveRequest, RescheduleRequest, ResendRequest
 from relay.core.errors import NotFound, Refusal
-from relay.core.model import State
+from relay.core.model import Part, State
 from relay.journal.message_status import MessageHistory
+from relay.operations.message_changes import Resend
 
 RETRY_AFTER_SECONDS = 2
 _LIMITS = Limits()
@@ -72,6 +74,43 @@ async def redrive(call: Call) -> Response:
             409, "not_dead", f"Only a message that failed, expired or is unknown can be redriven; its state is {state}."
         )
     return json_response(MessageStateView(id=str(name), state=state), 202)
+
+
+async def resend(call: Call) -> Response:
+    """Handle POST /v1/messages/{id}/resend, for a recipient who says that a sent message did not arrive."""
+    request = read_request(call.request, ResendRequest)
+    problems = Problems(2)
+    until = read_time({"sent_until": request.sent_until}, "sent_until", problems)
+    routes = call.services.settings.routes
+    if request.route is not None and request.route not in routes:
+        problems.add("unknown_route", "route", f"Unknown route. Use one of: {', '.join(routes)}.")
+    problems.raise_any()
+    history = await call.services.status_reader.history(call.client, call.values["id"])
+    history.check_readable()
+    if history.status is not None and history.status.erased is not None:
+        raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
+    if until is None or not await _put_back(call, history, until, request.route):
+        text = "No copy of this message was sent until `sent_until`, or all of them were sent again since."
+        raise Refusal(409, "not_resendable", text)
+    return json_response(MessageStateView(id=str(history.name), state=State.DEFERRED), 202)
+
+
+async def _put_back(call: Call, history: MessageHistory, until: datetime, route: str | None) -> bool:
+    """Put the sent copies back on the queue, except those of suppressed recipients. Returns False if there are none."""
+    if history.submission is None:
+        return False
+    message = await call.services.content.message(history.submission)
+    if message is None:
+        raise Refusal(410, "content_not_found", "The content of the message was purged: there is nothing left to send.")
+
+    def was_sent(part: Part) -> bool:
+        return part.state is State.SENT and bool(part.attempts) and part.attempts[-1].at <= until
+
+    suppressed = history.submission.suppressed
+    recipients = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
+    how = Resend(selects=was_sent, lost=frozenset(recipients), recipients=recipients, route=route)
+    changes = call.services.message_changes
+    return bool(await changes.resend(history.name.batch, {history.name.index: how}))
 
 
 def _send_at(call: Call, problems: Problems) -> datetime:

@@ -32,6 +32,8 @@ OPERATIONS = Operations(
         "/v1/health": "relay.api.operations.system",
         "/v1/ready": "relay.api.operations.system",
         "/openapi.json": "relay.api.operations.system",
+        "/": "relay.api.resources.pages",
+        "/favicon.ico": "relay.api.resources.pages",
         "/console": "relay.api.resources.pages",
         "/inbox": "relay.api.resources.pages",
         "/docs": "relay.api.resources.pages",

@@ -67,6 +67,15 @@ TAG = Tag(
                 "in another state, and 410 when it was erased.",
             parameters=(given.MESSAGE_ID,), body=Body(shape="shapes.requests:RedriveRequest", is_required=False),
             responses={202: "shapes.messages:MessageStateView"}, errors=(*OF_BODIES, 404, 409, 410)),
+        Operation(name="ResendMessage", endpoint="POST /v1/messages/{id}/resend",
+            handler="messages.changes:resend", role=Role.OPERATOR,
+            audit=Audit(members=("route", "sent_until"), resource="auditing.resources:message"),
+            summary="Resend a sent message",
+            description="Puts a message that was sent back on the queue, for the recipients that are not suppressed: they get "
+                "it a second time. Returns 409 when no copy was sent until `sent_until`, and 410 when the message was erased "
+                "or its content was purged.",
+            parameters=(given.MESSAGE_ID,), body=Body(shape="shapes.requests:ResendRequest"),
+            responses={202: "shapes.messages:MessageStateView"}, errors=(*OF_BODIES, 404, 409, 410)),
         Operation(name="WaitForMessage", endpoint="GET /v1/messages/{id}/wait", handler="messages.status:wait", role=None,
             summary="Wait until a message is sent or delivered",
             description="The URL comes from the `Location` of a message that was sent with `wait`; its signature "

@@ -56,8 +56,9 @@ TAG = Tag(
             description="Returns a page of records, one in each line. `Link` with `rel=\"next\"` names the next page.",
             parameters=given.AUDIT, responses={200: "text/plain"}, errors=(400,)),
         Operation(name="ShowCaller", endpoint="GET /v1/me", handler="operator.clients:me",
-            summary="Get the calling client", description="Shows the name and role that the key belongs to.",
-            responses={200: "shapes.operator:CallerView"}),
+            summary="Get the calling client", description="Shows the name and role that the key belongs to, "
+                "and the version of Relay.",
+            responses={200: "shapes.operator:SignedInView"}),
         Operation(name="Health", endpoint="GET /v1/health", handler="resources.health:alive", role=None,
             summary="Check that the process answers", description="Uses no storage.",
             responses={200: "shapes.system:LivenessView"}),

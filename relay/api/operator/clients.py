@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from relay import __version__
 from relay.acceptance.draft import Limits
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
@@ -15,13 +16,13 @@ from relay.api.reading.body import read_request
 from relay.api.services import Call
 from relay.api.shapes.admin_requests import ClientChange, ClientRequest, KeyRequest, PolicyFields
 from relay.api.shapes.operator import (
-    CallerView,
     ClientListView,
     ClientView,
     KeyView,
     NewClientView,
     NewKeyView,
     PolicyView,
+    SignedInView,
 )
 from relay.clients.registry import NAME, Client, Policy, Role, key_id_of
 from relay.core.errors import AlreadyExists, Refusal
@@ -33,7 +34,7 @@ _PATTERNS = ("senders", "recipients")
 
 async def me(call: Call) -> Response:
     """Handle GET /v1/me."""
-    return json_response(CallerView(name=call.client.name, role=call.client.role))
+    return json_response(SignedInView(name=call.client.name, role=call.client.role, version=__version__))
 
 
 async def index(call: Call) -> Response:

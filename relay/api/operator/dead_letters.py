@@ -24,7 +24,7 @@ from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive, Redri
 from relay.core import ids
 from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.model import DEAD
-from relay.core.outcomes import CAUSES
+from relay.core.outcomes import CAUSES, FIXES
 from relay.journal.dead_letters import DeadLetter
 from relay.journal.record_rows import Record
 from relay.operations.message_changes import Redrive
@@ -51,7 +51,7 @@ async def index(call: Call) -> Response:
 
 async def list_causes(call: Call) -> Response:
     """Handle GET /v1/causes."""
-    causes = [CauseView(code=code, meaning=meaning) for code, meaning in CAUSES.items()]
+    causes = [CauseView(code=code, meaning=meaning, fix=FIXES[code]) for code, meaning in CAUSES.items()]
     return json_response(CauseListView(value=causes))
 
 

@@ -1,7 +1,7 @@
-"""Serve the console and the inbox: static files with a content security policy that allows no other host.
+"""Serve the landing page, the console and the inbox: static files with a content security policy that allows no other host.
 
 The files are read once. Their addresses contain a digest of all files, so a browser can cache them without limit: a new version
-has new addresses. A browser revalidates the two pages each time, and gets 304 while they are unchanged.
+has new addresses. A browser revalidates the pages each time, and gets 304 while they are unchanged.
 """
 
 import hashlib
@@ -11,14 +11,18 @@ from pathlib import Path
 
 import msgspec
 
-from relay.api.http import Request, Response, file_response
+from relay.api.http import Request, Response, file_response, json_response
 from relay.api.services import Call
+from relay.api.shapes.system import LandingView
 from relay.core.errors import Refusal
 
 FOLDER = Path(__file__).parents[2] / "web" / "console"
 _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FOR_GOOD = "public, max-age=31536000, immutable"
+_FOR_A_DAY = "public, max-age=86400"
 _ASK_AGAIN = "no-cache"
+_LINKS = {"console": "console", "inbox": "inbox", "docs": "docs", "openapi": "openapi.json", "health": "v1/health"}
+"""The paths of the landing page, by the members of `LandingView`."""
 
 POLICY = "; ".join(
     (
@@ -58,6 +62,21 @@ def _files() -> _Files:
     for name, content in contents.items():
         digest.update(b"%s\n%d\n%s" % (name.encode(), len(content), content))
     return _Files(version=digest.hexdigest()[:16], contents=contents)
+
+
+async def landing(call: Call) -> Response:
+    """Handle GET /: a page of links for browsers, the same links as JSON for programs. Neither names a version or a setting."""
+    if "text/html" in call.request.headers.get("accept", ""):
+        response = _page(call, "landing.html")
+    else:
+        paths = {name: f"{call.base_url}/{path}" for name, path in _LINKS.items()}
+        response = json_response(LandingView(**paths), headers={**HEADERS, "Cache-Control": _ASK_AGAIN})
+    return msgspec.structs.replace(response, headers={**response.headers, "Vary": "Accept"})
+
+
+async def icon(call: Call) -> Response:
+    """Handle GET /favicon.ico, which browsers request without being asked to. They go by the media type, not by the name."""
+    return _answer(call.request, "icon.svg", _files().contents["icon.svg"], _FOR_A_DAY)
 
 
 async def console(call: Call) -> Response:

@@ -5,6 +5,8 @@ from relay.api.operation import Operation, Tag
 TAG = Tag(
     name="Pages",
     operations=(
+        Operation(name="Landing", endpoint="GET /", handler="resources.console:landing", role=None),
+        Operation(name="Icon", endpoint="GET /favicon.ico", handler="resources.console:icon", role=None),
         Operation(name="Console", endpoint="GET /console", handler="resources.console:console", role=None),
         Operation(name="Inbox", endpoint="GET /inbox", handler="resources.console:inbox", role=None),
         Operation(name="Docs", endpoint="GET /docs", handler="resources.docs:page", role=None),

@@ -51,6 +51,12 @@ class CallerView(Struct, frozen=True, kw_only=True):
     role: Annotated[Role, says("The client's role.")]
 
 
+class SignedInView(CallerView, frozen=True, kw_only=True):
+    """The client that calls, and the relay it calls."""
+
+    version: Annotated[str, says("The version of Relay that answers.")]
+
+
 class ClientView(CallerView, frozen=True, kw_only=True):
     """A client: an application that may call Relay."""
 

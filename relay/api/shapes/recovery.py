@@ -15,6 +15,7 @@ class CauseView(Struct, frozen=True, kw_only=True):
 
     code: Annotated[str, says("The cause.")]
     meaning: Annotated[str, says("What the cause means.")]
+    fix: Annotated[str, says("What to do about it.")]
 
 
 class CauseListView(Struct, frozen=True, kw_only=True):

@@ -253,6 +253,20 @@ class RedriveRequest(Shape, frozen=True, kw_only=True):
     sender: _NewSender = None
 
 
+class ResendRequest(Shape, frozen=True, kw_only=True):
+    """How to send a sent message again."""
+
+    sent_until: Annotated[
+        str,
+        says(
+            "The time of the last attempt that you have seen. Copies that were sent later are not sent again, so that a repeated "
+            "request sends no third copy.",
+            "2026-03-01T12:00:00Z",
+        ),
+    ]
+    route: _Route = None
+
+
 class DeadLetterChoice(Shape, frozen=True, kw_only=True):
     """Which dead letters: a list of ids, or all with one cause."""
 

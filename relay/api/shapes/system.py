@@ -24,6 +24,16 @@ class LivenessView(Struct, frozen=True, kw_only=True):
     status: Annotated[Availability, says("Always ok.")]
 
 
+class LandingView(Struct, frozen=True, kw_only=True):
+    """Where to go from the address of a relay."""
+
+    console: Annotated[str, says("The console, for operators.")]
+    inbox: Annotated[str, says("The inbox of caught mail.")]
+    docs: Annotated[str, says("The reference of the API.")]
+    openapi: Annotated[str, says("The API as an OpenAPI document.")]
+    health: Annotated[str, says("The address for a liveness probe.")]
+
+
 class ReadinessView(Struct, frozen=True, kw_only=True):
     """Whether Relay can work."""
 

@@ -4,25 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from relay.core.errors import SettingsError
-from relay.core.outcomes import CAUSES, Sent
+from relay.core.outcomes import CAUSES, FIXES, Sent
 from relay.operations.doctor.findings import Finding, Health, fault, ok, warning
 from relay.platform.secrets import reference_problem
 from relay.routes.holds import RouteState
 
 if TYPE_CHECKING:
     from relay.operations.doctor.services import DoctorServices
-
-_FIXES = {
-    "bad_credentials": "Create a new key and store it where the route's settings point. No restart is needed.",
-    "missing_permission": "Grant the key or the identity permission to send (docs/how-to/).",
-    "sender_not_verified": "Verify the sender or authenticate its domain at the provider.",
-    "account_restricted": "Complete the provider's review. Relay keeps the mail and resumes automatically.",
-    "credits_exhausted": "Wait for the next period or upgrade the plan. Relay keeps the mail and resumes automatically.",
-    "mailbox_unavailable": "Create the mailbox, or name an existing one in the route's settings.",
-    "secret_unavailable": "Give the app's identity the role Key Vault Secrets User, and check that the secret exists.",
-    "unreachable": "Check the network: DNS, firewall, and for a private smart host the virtual network.",
-    "misconfigured": "Correct the route's settings (docs/reference/settings.md).",
-}
 
 
 async def route(services: "DoctorServices", name: str, senders: Sequence[str]) -> Sequence[Finding]:
@@ -37,7 +25,7 @@ async def route(services: "DoctorServices", name: str, senders: Sequence[str]) -
         found.append(ok(about, f"{services.settings.routes[name].provider} is ready to send"))
     else:
         text = f"{CAUSES.get(answer.code, answer.code)} {answer.reply}".strip()
-        fix = _FIXES.get(answer.code, "Follow the provider's error message.")
+        fix = FIXES.get(answer.code, "Follow the provider's error message.")
         found.append(fault(about, text, "Mail on this route waits until the provider accepts it.", fix))
     found += await _held(services, name)
     check_account = getattr(provider, "check_account", None)
@@ -70,7 +58,7 @@ async def _secrets(services: "DoctorServices", name: str) -> Any:
             await services.secrets.get(reference)
         except SettingsError as error:
             why = "Without this secret the provider refuses all mail."
-            yield fault(f"route {name}", f"{key}: {error}", why, _FIXES["secret_unavailable"])
+            yield fault(f"route {name}", f"{key}: {error}", why, FIXES["secret_unavailable"])
         else:
             if reference.startswith("vault:"):
                 yield ok(f"route {name}", f"{key} is readable in Key Vault")
