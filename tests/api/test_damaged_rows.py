@@ -13,7 +13,7 @@ from relay.events.mailboxes import TABLE as MAILBOXES
 from relay.events.provider_events import QUEUE as EVENTS
 from relay.events.provider_events import ProviderEvent
 from relay.journal.records import TABLE as JOURNAL
-from relay.platform.resources import AUDIT_TABLE, PENDING_TABLE, TABLES, WEBHOOK_LOG_TABLE
+from relay.platform.resources import ARRIVALS_TABLE, AUDIT_TABLE, PENDING_TABLE, TABLES, WEBHOOK_LOG_TABLE
 from relay.platform.storage.memory.memory_storage import StorageSnapshot
 from relay.platform.storage.ports import Entity, Value
 from tests.api.harness import Harness, message
@@ -84,6 +84,7 @@ async def filled() -> Harness:
             WEBHOOK_LOG_TABLE, Entity(partition="wh_1", row=f"{number:015d}", properties=row)
         )
     await relay.relay.late_timer.note()
+    await relay.relay.arrival_rates.run()
     return relay
 
 
@@ -98,8 +99,10 @@ async def note_event(relay: Harness, name: str) -> None:
 
 
 def chosen(rows: Sequence[Entity], table: str) -> Sequence[Entity]:
-    """The rows to damage: all, but of the audit log one of each kind, because the others differ in their values only."""
-    return rows if table != AUDIT_TABLE else list({frozenset(row.properties): row for row in rows}.values())
+    """The rows to damage: all, but of the audit log and the counted hours one of each kind: the others differ in values only."""
+    if table not in (ARRIVALS_TABLE, AUDIT_TABLE):
+        return rows
+    return list({frozenset(row.properties): row for row in rows}.values())
 
 
 def damages(row: Entity) -> Iterator[tuple[str, Entity]]:

@@ -52,7 +52,7 @@ async def test_status_of_an_erased_message_keeps_its_final_state(relay: Harness)
     assert after == {
         **{
             key: before[key]
-            for key in ("id", "state", "created_at", "lane", "client", "delivery", "expires_at", "size")
+            for key in ("id", "state", "arrival", "created_at", "lane", "client", "delivery", "expires_at", "size")
         },
         "erased_at": relay.clock.now.isoformat().replace("+00:00", "Z"),
         "recipient_count": 2,

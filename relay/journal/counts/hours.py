@@ -7,6 +7,7 @@ docs/decisions/0041-arrival-counts.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from relay.core import ids
 from relay.core.arrival.arrivals import Reports, arrivals_of, recipient_count
 from relay.core.arrival.counts import Counts, Dimension, HourCounts, Named, Tally, counts_of
+from relay.core.errors import UnreadableEntry
 from relay.core.model import MessageStatus, Part, Submission
 from relay.journal.counts.sampling import sample
 from relay.journal.record_rows import Record
@@ -139,8 +141,9 @@ class _Records:
         self.latest = max(self.latest, ids.created_at(record.batch))
         if not isinstance(record, Record):
             return
-        for submission, status in zip(record.entry().messages, record.statuses, strict=False):
-            self._add(submission, status)
+        with suppress(UnreadableEntry):
+            for submission, status in zip(record.entry().messages, record.statuses, strict=False):
+                self._add(submission, status)
 
     def _add(self, submission: Submission, status: MessageStatus) -> None:
         message = submission.message
