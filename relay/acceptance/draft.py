@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from relay.core.model import Address, DeliveryGuarantee, Message
+from relay.core.model import Address, DeliveryGuarantee, Message, Rebuilt
 
 MAX_HTTP_BODY = 104_857_600
 """Largest request body, in bytes, that the Functions host accepts."""
@@ -19,7 +19,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     the caller renamed them, an empty `name`. Domains of addresses are lower-case A-labels. `send_at` is in the future
     (aware UTC) or None. With `template`, text and html are still missing. `file_names` are those of the files within a raw
     message or an attached one, `opaque_parts` what those of its parts are whose files cannot be seen. `other_senders` are a raw
-    message's senders beside From, by the target of their field.
+    message's senders beside From, by the target of their field; `rebuilt` is what routes would send of it that take no finished
+    message.
     """
 
     message: Message
@@ -36,6 +37,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     file_names: tuple[str, ...] = ()
     opaque_parts: tuple[str, ...] = ()
     other_senders: Mapping[str, Sequence[Address]] = {}
+    rebuilt: Rebuilt | None = None
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

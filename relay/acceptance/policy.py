@@ -72,6 +72,7 @@ def decide(
         suppressed=suppressed(message.recipients),
         features=tuple(sorted(capabilities.required(message))),
         optional=capabilities.optional(message),
+        rebuilt=draft.rebuilt,
         has_own_expiry=draft.expires_in_seconds is not None,
     )
     router = routing.Router(settings)

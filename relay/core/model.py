@@ -129,6 +129,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
         return self.sender.email if self.return_path is None else self.return_path
 
 
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finished message as its text, HTML and files, which routes send that take no finished message.
+
+    `features` are what such a route needs for the content, `losses` what of the message has no place in it, `size` is its
+    estimated size on the wire.
+    """
+
+    size: int
+    features: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message with what was decided about it at acceptance; one element of a batch.
 
@@ -139,6 +151,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
     `group` is what the caller may stop it by (`relay.delivery.send_groups`). `has_own_expiry`: the request asked for it.
     `optional` names the options that routes of other providers than theirs ignore (`sendgrid.tracking_settings.open_tracking`).
+    `rebuilt` is what routes without `raw_mime` would send of a finished message.
     `client` is the name of its client at acceptance, `client_id` that client's id, which no later client of that name has.
     """
 
@@ -158,6 +171,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     has_own_expiry: bool = False
     body_size: int = 0
     optional: tuple[str, ...] = ()
+    rebuilt: Rebuilt | None = None
 
     @property
     def is_bare(self) -> bool:

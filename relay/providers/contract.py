@@ -93,6 +93,7 @@ FEATURES = {
     "empty_files": "attachments of zero bytes",
     "calendar": "a calendar invitation that recipients can answer",
     "raw_mime": "a finished RFC 5322 message as it is",
+    "raw_content": "a finished message as its text, HTML and files, if nothing else of it would be lost",
     "long_lines": "signed MIME with lines of more than 998 bytes, which Relay must not re-encode",
     "envelope": "recipients that differ from the header fields",
     "return_path": "a return path that differs from From, including the empty one",

@@ -4,32 +4,42 @@ from collections.abc import Mapping
 
 import msgspec
 
-from relay.core.model import Message, Submission
+from relay.core.model import Message, Rebuilt, Submission
 from relay.core.settings import Route
+from relay.mime.size import estimate_size
 from relay.mime.writing import transfer
 from relay.providers.contract import FEATURES, Capabilities
 from relay.providers.registry import demanded_options, optional_options, provider_module
 
 _OPTIONS = "options."
 """How the name of an option begins among the features: `options.sendgrid.asm`."""
+_OF_FINISHED = frozenset(("raw_mime", "long_lines"))
+"""What a message needs of a route only as long as it is finished."""
+_OTHER_RECIPIENTS = "To and Cc with addresses that are not recipients"
 
 
 def refusal(route: Route, submission: Submission, recipients: int) -> str:
     """Return why this route cannot carry the submission to this number of recipients; empty when it can."""
     capabilities = _capabilities(route)
     name = f"route {route.name} ({route.provider})"
-    if submission.size > capabilities.max_bytes:
-        return f"{name} carries at most {capabilities.max_bytes} bytes; the message has {submission.size}"
+    rebuilt = submission.rebuilt if "raw_content" in capabilities.features else None
+    size = submission.size if rebuilt is None else rebuilt.size
+    if size > capabilities.max_bytes:
+        return f"{name} carries at most {capabilities.max_bytes} bytes; the message has {size}"
     body_bytes = capabilities.max_body_bytes
     if body_bytes is not None and submission.body_size > body_bytes:
         kind = "finished MIME" if "raw_mime" in submission.features else "text and HTML"
         return f"{name} carries {kind} up to {body_bytes} bytes; the message has {submission.body_size}"
     if recipients > capabilities.max_recipients:
         return f"{name} carries at most {capabilities.max_recipients} recipients; the message has {recipients}"
-    missing = [each for each in sorted(submission.features) if not _has(each, route.provider, capabilities)]
-    if missing:
-        return f"{name} cannot carry {', '.join(FEATURES.get(feature, feature) for feature in missing)}"
-    return ""
+    features = {*submission.features}
+    if rebuilt is not None:
+        features = {*features, *rebuilt.features} - _OF_FINISHED
+    missing = [each for each in sorted(features) if not _has(each, route.provider, capabilities)]
+    reasons = [f"cannot carry {', '.join(FEATURES.get(feature, feature) for feature in missing)}"] if missing else []
+    if rebuilt is not None and rebuilt.losses:
+        reasons.append(f"would lose parts of the finished message: {', '.join(rebuilt.losses)}")
+    return f"{name} {' and '.join(reasons)}" if reasons else ""
 
 
 def required(message: Message) -> frozenset[str]:
@@ -38,6 +48,17 @@ def required(message: Message) -> frozenset[str]:
     Only the providers that the message has options for are loaded; each names the options that it alone can carry.
     """
     return frozenset({*_required_features(message), *_required_options(message)})
+
+
+def rebuilt(message: Message) -> Rebuilt:
+    """Return what routes would send of a finished message that take none. Takes time in proportion to its size."""
+    from relay.mime.finished import content
+
+    found = content.rebuild(message)
+    # The envelope's own needs are the same on every route, and a policy may replace its recipients.
+    features = _required_features(msgspec.structs.replace(found.message, to=(), cc=(), bcc=(), return_path=None))
+    losses = (*found.losses, _OTHER_RECIPIENTS) if content.names_others(message) else found.losses
+    return Rebuilt(size=estimate_size(found.message), features=tuple(sorted(features)), losses=losses)
 
 
 def optional(message: Message) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -507,13 +508,75 @@ async def test_empty_list_elements_are_removed(relay: Harness) -> None:
     assert values(await caught(relay), "cc") == ["bob@example.org"]
 
 
-async def test_message_that_no_route_carries_is_refused() -> None:
-    routes = {"sg": {"provider": "sendgrid", "api_key": "setting:KEY"}}
-    relay = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": "SG.x"}).start()
-    response = await post(relay)
-    assert (response.status, response.error["code"]) == (422, "not_carriable"), response.body
-    assert "finished RFC 5322 message" in response.body.decode()
+CONTENT_ROUTES = {
+    "sg": {"provider": "sendgrid", "api_key": "setting:KEY"},
+    "acs": {"provider": "acs", "endpoint": "https://mail.europe.communication.azure.com", "access_key": "setting:KEY"},
+}
+
+
+@pytest.fixture
+async def vendors() -> AsyncIterator[Harness]:
+    """A relay with routes that take the content of a finished message only, and `keep`, which takes it as it is."""
+    routes = {**CONTENT_ROUTES, "keep": {"provider": "capture"}}
+    rules = [{"routes": [*CONTENT_ROUTES, "keep"]}]
+    settings = {"RELAY_ROUTES": json.dumps(routes), "RELAY_ROUTING": json.dumps(rules), "KEY": "SG.x"}
+    relay = await Harness(settings).start()
+    yield relay
     await relay.relay.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "routes"),
+    [
+        (f"{HEAD}Message-ID: <a@example.com>\nReceived: from a by b\nX-Order: 1\n\nHi\n", ["sg", "acs", "keep"]),
+        (f"{HEAD}DKIM-Signature: v=1\n\nHi\n", ["keep"]),
+        (f"{HEAD}Content-Type: multipart/signed; boundary=b\n\n--b\n\nHi\n--b\n\nx\n--b--\n", ["keep"]),
+        (
+            f"{HEAD}Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nMETHOD:REQUEST\nEND:VCALENDAR\n",
+            ["sg", "keep"],
+        ),
+        (f"{HEAD}Content-Type: application/pdf; name=a.pdf\n\n", ["keep"]),
+    ],
+    ids=["plain", "DKIM", "signed", "calendar only", "empty file"],
+)
+async def test_finished_message_goes_by_routes_that_lose_nothing(
+    vendors: Harness, text: str, routes: list[str]
+) -> None:
+    response = await post(vendors, text, dry_run="true")
+    assert response.json["routing"] == [{"recipients": ["ada@example.org"], "routes": routes}]
+
+
+async def test_envelope_of_others_than_to_and_cc_needs_a_finished_message(vendors: Harness) -> None:
+    response = await post(vendors, to="bob@example.org", dry_run="true")
+    assert response.json["routing"][0]["routes"] == ["keep"]
+    response = await post(vendors, to="ada@example.org,bob@example.org", dry_run="true")
+    assert response.json["routing"][0]["routes"] == ["sg", "acs", "keep"]
+
+
+async def test_redirected_message_goes_by_its_content_too(vendors: Harness) -> None:
+    policy = Policy(senders=("*",), recipients=("*@example.com",), redirect_to="test@example.com")
+    await vendors.add_client("staging", policy=policy)
+    query = urlencode({"dry_run": "true"})
+    response = await vendors.call(
+        "POST", f"/v1/messages?{query}", client="staging", body=f"{HEAD}\nHi\n".encode(), headers={"Content-Type": TYPE}
+    )
+    assert response.json["routing"] == [{"recipients": ["test@example.com"], "routes": ["sg", "acs", "keep"]}]
+
+
+async def test_refusal_names_everything_that_each_route_would_lose(vendors: Harness) -> None:
+    parts = "--b\n\nHi\n--b\nContent-Type: message/rfc822\n\nSubject: a\n\nb\n--b\nContent-Type: a/b\n\n\n--b--\n"
+    text = f"{HEAD}DKIM-Signature: v=1\nX-A: 1\nX-A: 2\nContent-Type: multipart/mixed; boundary=b\n\n{parts}"
+    problems = []
+    for route in CONTENT_ROUTES:
+        response = await post(vendors, text, route=route)
+        assert (response.status, response.error["code"]) == (422, "not_carriable"), response.body
+        problems += [detail["message"] for detail in response.error["details"]]
+    assert problems == [
+        f"route {name} ({provider}) cannot carry attachments of zero bytes and would lose parts of the finished message: "
+        "DKIM signature, header X-A (2 times), nested message/rfc822 part"
+        for name, provider in (("sg", "sendgrid"), ("acs", "acs"))
+    ]
+    assert vendors.waiting == 0
 
 
 # ── once ──

@@ -18,6 +18,7 @@ from relay.providers.acs.outcomes import operation_outcome, sent_outcome
 from relay.providers.acs.settings import SETTABLE_LIMITS, check_settings, default_paces
 from relay.providers.bearer import ExchangeResult
 from relay.providers.contract import Capabilities, Provider, ProviderContext
+from relay.providers.finished import as_content
 from relay.providers.http_exchange import LostResponse, probe_fault
 
 CAPABILITIES = Capabilities(
@@ -26,7 +27,7 @@ CAPABILITIES = Capabilities(
     max_bytes=10_000_000,
     max_recipients=50,
     features=frozenset(
-        {"headers", "x_headers", "inline_images", "reply_to_many", "verify", "checks", "delivery_events"}
+        {"headers", "x_headers", "inline_images", "raw_content", "reply_to_many", "verify", "checks", "delivery_events"}
     ),
 )
 VERSION = "2025-09-01"
@@ -49,6 +50,10 @@ class Acs:
 
     async def send(self, request: SendRequest) -> Outcome | PerRecipient:
         """Send one request for all recipients, and one for each that needs its own."""
+        readable = await as_content(request)
+        if isinstance(readable, Rejected):
+            return readable
+        request = readable
         if problems := _unsupported(request):
             return Rejected(code="unsupported", reply="; ".join(problems))
         groups = recipient_groups(request)
@@ -116,8 +121,6 @@ def _together(groups: Sequence[RecipientGroup], outcomes: Sequence[Outcome]) -> 
 def _unsupported(request: SendRequest) -> list[str]:
     """Return what the service cannot carry. Acceptance refuses such messages, but a redrive may change the route."""
     problems = []
-    if request.message.raw is not None:
-        problems.append("ACS accepts no raw MIME message")
     if request.message.calendar is not None:
         problems.append("ACS has no part for a calendar invitation")
     if request.message.return_path is not None:

@@ -19,7 +19,7 @@ from relay.providers.contract import FEATURES, Capabilities, Provider, ProviderC
 CAPABILITIES = Capabilities(
     max_bytes=157_286_400,
     max_recipients=1000,
-    features=frozenset(FEATURES) - {"verify", "checks", "delivery_events"},
+    features=frozenset(FEATURES) - {"raw_content", "verify", "checks", "delivery_events"},
 )
 """Everything but later checks and events: a stored mail is final."""
 TEST_DOMAIN = "relay.test"

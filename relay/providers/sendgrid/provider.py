@@ -14,6 +14,7 @@ from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
 from relay.platform.concurrency import run_sized
 from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, SuppressedAddress
+from relay.providers.finished import as_content
 from relay.providers.http_exchange import HttpResponse, LostResponse, exchange, lost_outcome, probe_fault
 from relay.providers.http_settings import timeouts_of
 from relay.providers.secret import with_secret
@@ -26,7 +27,16 @@ CAPABILITIES = Capabilities(
     max_bytes=30_000_000,
     max_recipients=1000,
     features=frozenset(
-        {"headers", "x_headers", "inline_images", "calendar", "reply_to_many", "verify", "delivery_events"}
+        {
+            "headers",
+            "x_headers",
+            "inline_images",
+            "calendar",
+            "raw_content",
+            "reply_to_many",
+            "verify",
+            "delivery_events",
+        }
     ),
 )
 _RENEWABLE = ("bad_credentials", "missing_permission")
@@ -72,6 +82,10 @@ class SendGrid:
 
     async def send(self, request: SendRequest) -> Outcome:
         """Send one POST /v3/mail/send, and a second one only with another key if the first key was refused."""
+        readable = await as_content(request)
+        if isinstance(readable, Rejected):
+            return readable
+        request = readable
         own = request.message.options.get("sendgrid", {})
         if problems := _unsupported(request, own):
             return Rejected(code="unsupported", reply=reply_text("; ".join(problems)))
@@ -187,8 +201,6 @@ class SendGrid:
 def _unsupported(request: SendRequest, own: Any) -> list[str]:
     """Return what SendGrid cannot carry. Acceptance refuses such messages, but a redrive may change the route."""
     problems = list(check_options(own))
-    if request.message.raw is not None:
-        problems.append("SendGrid accepts no raw MIME message")
     if request.message.return_path is not None:
         problems.append("SendGrid sets the return path itself")
     return problems

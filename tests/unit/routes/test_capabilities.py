@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.core.model import Address, Attachment, Message
+from relay.core.model import Address, Attachment, Message, Rebuilt
 from relay.core.settings import Route
 from relay.providers.contract import FEATURES
 from relay.providers.registry import MODULES, provider_module
@@ -85,6 +85,57 @@ def test_refusal_names_the_route_and_what_it_cannot_carry(
 ) -> None:
     route = Route(name="acs", provider="acs")
     assert capabilities.refusal(route, submission_of(**fields), recipients) == refusal
+
+
+RAW = b"From: a@example.com\r\nTo: ada@example.com\r\n%b\r\nHi\r\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "needed"),
+    [
+        (b"", Rebuilt(size=780)),
+        (
+            b"X-Order: 1\r\nReply-To: b@example.com, c@example.com\r\n",
+            Rebuilt(size=820, features=("reply_to_many", "x_headers")),
+        ),
+        (b"DKIM-Signature: v=1\r\n", Rebuilt(size=780, losses=("DKIM signature",))),
+        (b"Cc: bob@example.com\r\n", Rebuilt(size=780, losses=("To and Cc with addresses that are not recipients",))),
+    ],
+)
+def test_content_of_a_finished_message_has_its_own_needs(more: bytes, needed: Rebuilt) -> None:
+    found = capabilities.rebuilt(message_of(raw=RAW % more, return_path="b@example.com"))
+    assert (found.features, found.losses) == (needed.features, needed.losses)
+    assert abs(found.size - needed.size) < 60
+
+
+FINISHED: dict[str, Any] = {"features": ("long_lines", "raw_mime"), "size": 40_000_000}
+
+
+@pytest.mark.parametrize(
+    ("provider", "rebuilt", "refusal"),
+    [
+        ("sendgrid", Rebuilt(size=900, features=("calendar", "headers")), ""),
+        ("acs", Rebuilt(size=10_000_001), "carries at most 10000000 bytes; the message has 10000001"),
+        (
+            "acs",
+            Rebuilt(size=900, features=("calendar",), losses=("DKIM signature", "header X-A (2 times)")),
+            "cannot carry a calendar invitation that recipients can answer and would lose parts of the finished message: "
+            "DKIM signature, header X-A (2 times)",
+        ),
+        ("graph", Rebuilt(size=900, features=("empty_files",), losses=("DKIM signature",)), ""),
+    ],
+)
+def test_route_without_raw_mime_carries_what_the_content_needs(provider: str, rebuilt: Rebuilt, refusal: str) -> None:
+    route = Route(name="r", provider=provider)
+    found = capabilities.refusal(route, submission_of(**FINISHED, rebuilt=rebuilt), 1)
+    assert found == (f"route r ({provider}) {refusal}" if refusal else "")
+
+
+def test_finished_message_that_was_accepted_without_its_content_stays_finished() -> None:
+    submission = submission_of(features=("raw_mime",))
+    assert "a finished RFC 5322 message as it is" in capabilities.refusal(
+        Route(name="r", provider="acs"), submission, 1
+    )
 
 
 @pytest.mark.parametrize(

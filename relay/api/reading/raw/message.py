@@ -22,6 +22,7 @@ from relay.core.errors import Refusal
 from relay.core.model import Address, DeliveryGuarantee, Message
 from relay.mime import raw as mime_raw
 from relay.mime.size import estimate_size
+from relay.routes import capabilities
 
 MAIL_FROM = "x-relay-mail-from"
 RCPT_TO = "x-relay-rcpt-to"
@@ -56,9 +57,8 @@ def parse_raw(request: Request, *, now: datetime, limits: Limits) -> Draft:
     raw = b"".join((head.joined(), b"\r\n", body))
     message = _message(head, raw, envelope, problems, limits)
     draft = _with_options(message, request.query, now, problems, limits)
-    draft = msgspec.structs.replace(draft, other_senders=head.other_senders)
     problems.raise_any()
-    return draft
+    return msgspec.structs.replace(draft, other_senders=head.other_senders, rebuilt=capabilities.rebuilt(message))
 
 
 def fingerprint(request: Request) -> str:

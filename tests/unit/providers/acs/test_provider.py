@@ -11,6 +11,7 @@ from relay.core.model import Address, Attachment, Message
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.providers.acs.outcomes import CHECK_AFTER_SECONDS
 from standins.acs.server import CUSTOM_DOMAIN, STATUS_READS
+from tests.send_requests import FINISHED, SIGNED
 from tests.unit.providers.acs.acs_route import Place, mail, place, send_request
 
 OPERATION = send_request().attempt_id
@@ -60,6 +61,20 @@ async def test_headers_files_and_reply_addresses_arrive(here: Place) -> None:
     assert kept.headers["List-Unsubscribe"] == "<https://x.org/u>"
     assert kept.headers["X-Name"] == "=?utf-8?b?" + base64.b64encode("é  Bcc: x@x.org".encode()).decode() + "?="
     assert kept.fields["tracking_disabled"] is True
+
+
+async def test_finished_message_is_sent_as_its_content(here: Place) -> None:
+    outcome = await here.route().send(send_request(mail(raw=FINISHED, subject="件名", text=None, html=None, bcc=())))
+    assert isinstance(outcome, Sent)
+    (kept,) = here.standin.inbox.messages
+    assert (kept.subject, kept.text, kept.html) == ("件名", "本文", "<p>本文</p>")
+    assert (kept.headers["X-Order"], kept.headers["Message-ID"]) == ("4711", "<m1@example.com>")
+    assert [each.address for each in kept.reply_to] == ["r@example.com"]
+    assert [(file.name, file.content_type, file.content) for file in kept.attachments] == [
+        ("請.pdf", "application/pdf", b"%PDF"),
+    ]
+    assert not {"Received", "Date", "Bcc", "MIME-Version"} & set(kept.headers)
+    assert "eve" not in str(kept)
 
 
 async def test_only_recipients_of_this_attempt_are_named(here: Place) -> None:
@@ -160,7 +175,7 @@ WRONG = {
     "too many": (mail(to=tuple(Address(email=f"r{n}@x.org") for n in range(51))), "invalid_message"),
     "too large": (mail(html="x" * 10_485_760), "message_too_large"),
     "a return path": (mail(return_path="bounces@example.com"), "unsupported"),
-    "finished MIME": (mail(raw=b"To: x\r\n\r\n"), "unsupported"),
+    "signed MIME": (mail(raw=SIGNED), "unsupported"),
     "a text that is none": (mail(subject="\ud800"), "invalid_message"),
     "a domain that is none": (mail(to=(Address(email="a@é..x"),)), "invalid_message"),
 }

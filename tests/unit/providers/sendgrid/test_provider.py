@@ -11,7 +11,7 @@ from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.providers.sendgrid import provider as sendgrid
 from relay.providers.sendgrid.settings import EU_URL
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
-from tests.send_requests import Secret
+from tests.send_requests import FINISHED, SIGNED, Secret
 from tests.unit.providers.sendgrid.sendgrid_route import mail, route, send_request
 
 
@@ -33,6 +33,22 @@ async def test_sent_message_has_the_vendors_id(standin: SendGridStandIn, session
     assert outcome == Sent(provider_id=kept.id.rpartition(".")[0], reply="202")
     assert (kept.relay_id, kept.fields["custom_args"]["relay_attempt"]) == ("m1", "1")
     assert (kept.subject, kept.text, kept.envelope) == ("Hello", "A text", ("ada@example.org",))
+
+
+async def test_finished_message_is_sent_as_its_content(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    outcome = await route(standin.url, session).send(send_request(mail(raw=FINISHED, subject="件名", text=None)))
+    assert isinstance(outcome, Sent)
+    (kept,) = standin.inbox.messages
+    assert (kept.subject, kept.text, kept.html) == ("件名", "本文", "<p>本文</p>")
+    assert (kept.headers["X-Order"], kept.headers["Message-ID"]) == ("4711", "<own@example.com>")
+    assert [each.address for each in kept.reply_to] == ["r@example.com"]
+    assert [(file.name, file.content_type, file.content) for file in kept.attachments] == [
+        ("請.pdf", "application/pdf", b"%PDF"),
+    ]
+    assert not {"Received", "Date", "Bcc", "MIME-Version"} & set(kept.headers)
+    assert "eve" not in str(kept)
 
 
 async def test_large_attachment_arrives_complete(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
@@ -172,7 +188,7 @@ async def test_message_options_override_route_options(standin: SendGridStandIn, 
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (mail(raw=b"Subject: a\r\n\r\nb"), "MIME"),
+        (mail(raw=SIGNED), "would be lost: DKIM signature, header X-A (2 times)"),
         (mail(return_path="bounces@example.com"), "return path"),
         (mail(options={"sendgrid": {"sendat": 1}}), "did you mean send_at"),
     ],

@@ -1,0 +1,1 @@
+"""Read finished mail as the text, HTML and files that it says."""
