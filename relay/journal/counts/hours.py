@@ -118,9 +118,11 @@ def due_hours(now: datetime, counted: Mapping[datetime, datetime], recounted: ti
     """Return the hours to be counted now, the newest first, by when each was counted last; none older than `recounted`.
 
     The running hour and the one before are counted every ten minutes, older ones when a quarter of their age has passed since.
+    Counting begins with the hour before the first run: a new relay has no mail of earlier hours.
     """
     newest = now.replace(minute=0, second=0, microsecond=0)
-    hours = (newest - HOUR * number for number in range(recounted // HOUR + 1))
+    first = min(counted, default=newest - HOUR)
+    hours = (hour for number in range(recounted // HOUR + 1) if (hour := newest - HOUR * number) >= first)
     return [hour for hour in hours if hour not in counted or now - counted[hour] >= _pause(now - hour)]
 
 

@@ -110,13 +110,22 @@ async def test_message_without_readable_recipients_counts_without_domain(place: 
 
 def test_hour_is_counted_again_less_often_the_older_it_is() -> None:
     now = AT + timedelta(minutes=30)
-    assert len(due_hours(now, {}, RECOUNTED)) == RECOUNTED // HOUR + 1
-    assert due_hours(now, {}, RECOUNTED)[0] == AT
-    everything = dict.fromkeys(due_hours(now, {}, RECOUNTED), now)
+    begun = {AT - RECOUNTED: AT - RECOUNTED}
+    assert len(due_hours(now, begun, RECOUNTED)) == RECOUNTED // HOUR + 1
+    assert due_hours(now, begun, RECOUNTED)[0] == AT
+    everything = dict.fromkeys(due_hours(now, begun, RECOUNTED), now)
     assert due_hours(now, everything, RECOUNTED) == []
     later = now + timedelta(minutes=10)
     assert due_hours(later, everything, RECOUNTED) == [AT, AT - HOUR]
     assert due_hours(now + timedelta(hours=1), everything, RECOUNTED)[:3] == [AT + HOUR, AT, AT - HOUR]
+
+
+def test_counting_begins_with_the_hour_before_the_first_run() -> None:
+    assert due_hours(AT, {}, RECOUNTED) == [AT, AT - HOUR]
+
+
+def test_hours_of_an_outage_are_counted_after_it() -> None:
+    assert due_hours(AT, {AT - 4 * HOUR: AT}, RECOUNTED) == [AT - number * HOUR for number in range(4)]
 
 
 def test_hour_is_counted_some_thirty_times_in_all() -> None:
@@ -132,6 +141,12 @@ async def test_hour_is_not_counted_again_when_its_records_may_be_purged(place: P
     hours = ArrivalHours(
         place.journal, place.storage.tables, lambda _: Reports.ALL, place.time, retention=timedelta(days=1)
     )
+    old = Entity(
+        partition="hour",
+        row=f"{AT - timedelta(hours=24):%Y%m%d%H%M}",
+        properties={"counted_at": AT - timedelta(days=1)},
+    )
+    await place.memory.tables.upsert(TABLE, old)
     assert min(await hours.due()) == AT - timedelta(hours=23)
 
 
