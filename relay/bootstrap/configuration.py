@@ -1,10 +1,10 @@
 """Load the configuration: the settings from the environment, checked with the code of providers and events."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from relay.core.errors import SettingsError
-from relay.core.settings import Pace, Route, Settings
+from relay.core.settings import Pace, RecipientBudget, Route, Settings
 from relay.platform.environment import read_settings
 
 _EVENT_SETTINGS = (
@@ -25,9 +25,31 @@ def load(environment: Mapping[str, str]) -> Settings:
         from relay.bootstrap.config_checks import event_problems
 
         problems += event_problems(settings)
+    # What routes share can be compared once each of them is right.
+    problems += [] if problems else _budget_problems(settings)
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _budget_problems(settings: Settings) -> Iterator[str]:
+    """Yield routes that share a budget of external recipients and disagree about it."""
+    known: dict[str, tuple[str, RecipientBudget]] = {}
+    for name, route in settings.routes.items():
+        if not route.settings.get("external_recipients"):
+            continue
+        from relay.providers.registry import recipient_budget
+
+        budget = recipient_budget(route)
+        if budget is None:
+            continue
+        first, other = known.setdefault(budget.tenant, (name, budget))
+        for key in ("per_tenant", "internal_domains"):
+            if getattr(budget, key) != getattr(other, key):
+                yield (
+                    f"RELAY_ROUTES.{name}.external_recipients: {key} differs from that of route {first}, which shares the "
+                    "budget; use the same, or another `tenant`"
+                )
 
 
 class _Providers:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from relay.journal.pending import Pending
     from relay.journal.records import Journal
     from relay.providers.capture.inbox import Inbox
+    from relay.routes.external_recipients import ExternalRecipients
     from relay.routes.holds import Holds
     from relay.routes.readiness import Readiness
 
@@ -101,6 +102,13 @@ class Stores:
         from relay.routes.holds import Holds
 
         return Holds(self.storage.tables, self.clock, self.settings.routes)
+
+    @cached_property
+    def external_recipients(self) -> "ExternalRecipients":
+        """Budgets of external recipients."""
+        from relay.routes.external_recipients import ExternalRecipients
+
+        return ExternalRecipients(self.settings, self.storage.tables, self.clock)
 
     @cached_property
     def readiness(self) -> "Readiness":

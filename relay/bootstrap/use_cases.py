@@ -46,7 +46,7 @@ class UseCases(Connections):
         """Collects the planning inputs of messages."""
         from relay.delivery.planning_inputs import PlanningInputs
 
-        return PlanningInputs(self.settings, self.holds, self.content)
+        return PlanningInputs(self.settings, self.holds, self.content, self.external_recipients)
 
     @cached_property
     def probes(self) -> "Probes":
@@ -85,6 +85,7 @@ class UseCases(Connections):
             groups=self.send_groups,
             watch=RouteWatch(self.settings, self.holds, CircuitBreaker()),
             pacing=Pacing(self.storage.tables, self.clock),
+            external_recipients=self.external_recipients,
             clock=self.clock,
             random=self._draw,
             lost_responses=self.lost_responses,

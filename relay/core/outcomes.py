@@ -53,6 +53,13 @@ class AskLater(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class NotYet(msgspec.Struct, frozen=True, kw_only=True):
+    """Relay did not send, because a limit of its own has no room now: plan again after `seconds`. `code` is the cause."""
+
+    seconds: float
+    code: str
+
+
 type Outcome = Sent | Deferred | Rejected | RouteFault | Unknown
 
 
@@ -86,6 +93,7 @@ CAUSES = {
     "recipient_deferred": "The recipient's server asked to retry later.",
     "content_unavailable": "The stored content of the message is temporarily unavailable.",
     "paced": "The route's own rate limit was reached.",
+    "external_recipient_limit": "The route's budget for external recipients has no room, or cannot be read at the moment.",
     "paused": "The caller paused the message's group, or the state of the group is temporarily unavailable.",
     # the route is at fault (RouteFault)
     "bad_credentials": "The provider does not accept the route's key, certificate or identity.",
@@ -129,6 +137,7 @@ FIXES = {
     "recipient_deferred": f"{_RETRIED} The reply has the server's reason.",
     "content_unavailable": f"{_RETRIED} If it lasts, check the storage account.",
     "paced": "Nothing: Relay sends the message as soon as the route's pace allows it.",
+    "external_recipient_limit": "Nothing: Relay sends the message when there is room. To send more, add a route to the rule.",
     "paused": "Nothing, or ask the caller to resume the group.",
     "bad_credentials": "Create a new key and store it where the route's settings point. No restart is needed.",
     "missing_permission": "Grant the key or the identity permission to send (docs/how-to/).",

@@ -176,6 +176,19 @@ def postpone(part: Part, until: datetime, code: str) -> Part:
     )
 
 
+def await_room(part: Part, submission: Submission, now: datetime, until: datetime, *, route: str, code: str) -> Part:
+    """Defer a part, before its attempt began, until a limit of its route has room.
+
+    Its expiry stops as in a hold, unless the caller asked for it.
+    """
+    expires = expires_at_while_held(part, submission, code)
+    due_at = until if expires is None else min(until, expires)
+    held = part.held_seconds + ((until - now).total_seconds() if expires is None else 0.0)
+    return _replace(
+        part, route=route, state=State.DEFERRED, due_at=due_at, lease_until=None, held_seconds=held, code=code
+    )
+
+
 def cancel_begun(part: Part) -> Part:
     """Cancel a part whose attempt was begun and not made, because its group was cancelled. It does not count as an attempt."""
     return end(_replace(part, attempt=max(0, part.attempt - 1)), State.CANCELLED, "")

@@ -95,6 +95,37 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     resource: str = ""
 
 
+class RecipientBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """A route's limits of external recipients in 24 hours.
+
+    `tenant` names the account that the limits belong to; routes of the same one count together. `per_tenant` and
+    `per_mailbox` are limits, or None. `limited_domain` ends the From addresses that share a limit of their own,
+    `per_limited_domain`. Recipients in `internal_domains` (`contoso.com`, `*.contoso.com`) are not counted. `mailbox` is the
+    mailbox that sends; empty: that of the From address. `reroutes`: mail takes another route while this budget is spent.
+    """
+
+    tenant: str
+    per_tenant: int | None = None
+    per_mailbox: int | None = None
+    limited_domain: str = ""
+    per_limited_domain: int = 0
+    internal_domains: tuple[str, ...] = ()
+    mailbox: str = ""
+    reroutes: bool = True
+
+    def is_external(self, domain: str) -> bool:
+        """Whether recipients in this domain count."""
+        return not any(_covers(pattern, domain.lower()) for pattern in self.internal_domains)
+
+    def is_limited_sender(self, domain: str) -> bool:
+        """Whether a From address in this domain shares the limit of `limited_domain`."""
+        return bool(self.limited_domain) and domain.lower().endswith(f".{self.limited_domain}")
+
+
+def _covers(pattern: str, domain: str) -> bool:
+    return domain == pattern or (pattern.startswith("*.") and domain.endswith(pattern[1:]))
+
+
 type RouteSettings = Mapping[str, Any]
 """The settings of a route that are its provider's own."""
 

@@ -10,7 +10,7 @@ import msgspec
 from relay.core import entries, part_history, part_states
 from relay.core.errors import StorageError, Unavailable, UnreadableEntry
 from relay.core.model import Part
-from relay.core.outcomes import AskLater, Outcome, PerRecipient, Rejected, Unknown
+from relay.core.outcomes import AskLater, NotYet, Outcome, PerRecipient, Rejected, Unknown
 from relay.core.settings import Lane, Route, Settings
 from relay.delivery.send_groups import SendGroups
 from relay.delivery.send_request import as_sent, send_request_of
@@ -21,6 +21,7 @@ from relay.journal.record_rows import Record
 from relay.platform.log import log_event, log_failure
 from relay.platform.telemetry import OFF, Telemetry, measurement_of
 from relay.providers.contract import Provider
+from relay.routes.external_recipients import ExternalRecipients
 from relay.routes.pacing import SLOT_LASTS, Pacing
 from relay.routes.watch import RouteWatch
 
@@ -62,13 +63,21 @@ class Attempts:
         groups: SendGroups,
         watch: RouteWatch,
         pacing: Pacing,
+        external_recipients: ExternalRecipients,
         clock: Callable[[], datetime],
         random: Callable[[], float],
         lost_responses: "LostResponses | None" = None,
         telemetry: Telemetry = OFF,
     ) -> None:
         self._settings = settings
-        self._sending = Sending(settings, providers, can_verify, clock, lost_responses)
+        self._sending = Sending(
+            settings,
+            providers,
+            can_verify,
+            clock,
+            external_recipients=external_recipients,
+            lost_responses=lost_responses,
+        )
         self._can_verify = can_verify
         self._content = content
         self._groups = groups
@@ -147,7 +156,7 @@ class Attempts:
             # The process stood still, or storage was slow: another one may have taken the part by now.
             return (self._left_for_later(part),)
         asked_at = self._clock()
-        answer: Outcome | PerRecipient | AskLater = Rejected(code="content_missing")
+        answer: Outcome | PerRecipient | AskLater | NotYet = Rejected(code="content_missing")
         is_final_check = False
         if message is not None:
             request = send_request_of(batch.record, batch.entry, ours.index, part, message)
@@ -155,6 +164,9 @@ class Attempts:
         if isinstance(answer, AskLater):
             later = self._clock() + timedelta(seconds=answer.seconds)
             return (part_states.postpone(part, later, part_history.uncertain_attempts(part)[-1].code),)
+        if isinstance(answer, NotYet):
+            later = min(self._clock() + timedelta(seconds=answer.seconds), part_states.expires_at(part, submission))
+            return (part_states.postpone(part, later, answer.code),)
         result = self._result(batch, part, answer, begun_at, is_final_check=is_final_check)
         held = await self._watch.note(
             batch.entry, part, submission, message, index=ours.index, answer=answer, now=result.now

@@ -7,6 +7,8 @@ import msgspec
 
 from relay.core import part_history, part_states
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
+from relay.routes.external_recipients import CODE as NO_ROOM
+from relay.routes.recipient_window import Shortage
 from relay.routes.routing import Leg
 
 CANARY_WAIT = timedelta(seconds=60)
@@ -20,11 +22,16 @@ class HeldRoute(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
 
 
+def no_shortage(_route: str, _numbers: Sequence[int]) -> None:
+    """Return that every route has room."""
+
+
 class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
     """The inputs of a decision about one message's parts.
 
     `legs` are the routes of all its recipients under the current settings, None when the content that routing needs is gone.
     `exists` returns whether a route is configured, `closed` why it may not be used for this message's sender (or None).
+    `shortage` returns why a route has no room for these recipients (or None).
     `can_verify` returns whether Relay can ask a route's provider about a lost response, `lease_seconds` how long an attempt
     may take.
     """
@@ -35,6 +42,7 @@ class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
     exists: Callable[[str], bool]
     closed: Callable[[str], HeldRoute | None]
     can_verify: Callable[[str], bool]
+    shortage: Callable[[str, Sequence[int]], Shortage | None] = no_shortage
     lease_seconds: float = part_states.LEASE_SECONDS
 
 
@@ -75,32 +83,74 @@ def _held_as_now(part: Part, context: PlanningContext) -> Part:
 
 
 def _on_legs(part: Part, context: PlanningContext, legs: Sequence[Leg]) -> tuple[Part, ...]:
-    if part_history.keeps_route(part) and context.exists(part.route):
-        # Where it may have been sent it is asked about, and sent again by the same route: never by another one.
-        return (_on_route(part, context, (part.route,)),)
     wanted = None if part.recipients is None else set(part.recipients)
     ways = [(leg, tuple(number for number in leg.recipients if wanted is None or number in wanted)) for leg in legs]
     ways = [(leg, numbers) for leg, numbers in ways if numbers]
+    if part_history.keeps_route(part) and context.exists(part.route):
+        # Where it may have been sent it is asked about, and sent again by the same route: never by another one.
+        numbers = tuple(number for _, numbers in ways for number in numbers)
+        return (_on_route(part, context, (part.route,), numbers),)
     if not ways:
         return (part_states.end(part, State.FAILED, "suppressed"),)
     if len(ways) == 1:
-        return (_on_route(part, context, ways[0][0].routes),)
+        leg, numbers = ways[0]
+        return _on_leg(part, context, leg.routes, numbers)
     return tuple(
-        _on_route(msgspec.structs.replace(part, recipients=numbers), context, leg.routes) for leg, numbers in ways
+        each
+        for leg, numbers in ways
+        for each in _on_leg(msgspec.structs.replace(part, recipients=numbers), context, leg.routes, numbers)
     )
 
 
-def _on_route(part: Part, context: PlanningContext, routes: Sequence[str]) -> Part:
+def _on_leg(part: Part, context: PlanningContext, routes: Sequence[str], numbers: Sequence[int]) -> tuple[Part, ...]:
+    """Plan recipients that share their routes. Those that no budget counts do not wait for one."""
+    first = next((route for route in _in_order(part, context, routes) if context.closed(route) is None), None)
+    shortage = context.shortage(first, numbers) if first is not None else None
+    short = set(shortage.recipients) if shortage is not None else set[int]()
+    groups = [tuple(number for number in numbers if (number in short) is counted) for counted in (False, True)]
+    if not all(groups):
+        return (_on_route(part, context, routes, numbers),)
+    return tuple(_on_route(msgspec.structs.replace(part, recipients=some), context, routes, some) for some in groups)
+
+
+def _on_route(part: Part, context: PlanningContext, routes: Sequence[str], numbers: Sequence[int]) -> Part:
     if not routes:
         return part_states.end(part, State.FAILED, "no_route")
-    obstacles = []
-    # A route that asked to wait comes after the others: with none of them open it is asked again too early, which does no harm.
-    for route in sorted(routes, key=lambda route: part_states.is_busy(part, route, context.now)):
+    obstacles: list[tuple[str, HeldRoute]] = []
+    waits: list[tuple[str, datetime]] = []
+    for route in _in_order(part, context, routes):
         closed = context.closed(route)
-        if closed is None:
+        if closed is not None:
+            obstacles.append((route, closed))
+            continue
+        shortage = _shortage(part, context, route, numbers)
+        if shortage is None:
             return part_states.begin(part, route, context.now, context.lease_seconds)
-        obstacles.append((route, closed))
+        waits.append((route, datetime.fromtimestamp(shortage.until, context.now.tzinfo)))
+        if not shortage.reroutes:
+            obstacles.clear()
+            break
+    if waits:
+        route, room_at = min(waits, key=lambda wait: wait[1])
+        if all(room_at <= closed.until for _, closed in obstacles):
+            at = part_states.unique_due_time(room_at, context.now.microsecond)
+            return part_states.await_room(part, context.submission, context.now, at, route=route, code=NO_ROOM)
     route, closed = min(obstacles, key=lambda obstacle: obstacle[1].until)
+    return _hold(part, context, route, closed)
+
+
+def _in_order(part: Part, context: PlanningContext, routes: Sequence[str]) -> Sequence[str]:
+    """Put a route that asked to wait after the others. With none of them open it is asked again too early, which does no harm."""
+    return sorted(routes, key=lambda route: part_states.is_busy(part, route, context.now))
+
+
+def _shortage(part: Part, context: PlanningContext, route: str, numbers: Sequence[int]) -> Shortage | None:
+    """Return why a route has no room. The provider is asked first about a part that may have been sent, which needs none."""
+    is_asked_about = part_history.is_uncertain(part) and route == part.route and context.can_verify(route)
+    return None if is_asked_about else context.shortage(route, numbers)
+
+
+def _hold(part: Part, context: PlanningContext, route: str, closed: HeldRoute) -> Part:
     until = part_states.unique_due_time(closed.until, context.now.microsecond)
     expires_at = part_states.expires_at_while_held(part, context.submission, closed.code)
     if expires_at is not None and expires_at <= context.now:

@@ -10,21 +10,26 @@ from relay.core.model import FINAL, Message, MessageStatus
 from relay.core.part_history import keeps_route
 from relay.core.part_states import expires_at, resume
 from relay.core.settings import Settings
-from relay.delivery.planning import CANARY_WAIT, FRESH, HeldRoute, PlanningContext
+from relay.delivery.planning import CANARY_WAIT, FRESH, HeldRoute, PlanningContext, no_shortage
 from relay.journal.content import Content
 from relay.providers.registry import provider_module
+from relay.routes.external_recipients import ExternalRecipients
 from relay.routes.holds import Hold, Holds, RouteState, scope_of
+from relay.routes.recipient_window import Shortage
 from relay.routes.routing import Leg, Router
 
 
 class PlanningInputs:
     """Reads the routes' states and the envelopes."""
 
-    def __init__(self, settings: Settings, holds: Holds, content: Content) -> None:
+    def __init__(
+        self, settings: Settings, holds: Holds, content: Content, external_recipients: ExternalRecipients
+    ) -> None:
         self._settings = settings
         self._router = Router(settings)
         self._holds = holds
         self._content = content
+        self._external_recipients = external_recipients
 
     async def of(
         self,
@@ -53,6 +58,7 @@ class PlanningInputs:
                 legs=legs[index],
                 exists=self._settings.routes.__contains__,
                 closed=_closed(troubled, envelope, now),
+                shortage=await self._shortages(envelope, legs[index], statuses[index] if statuses else None),
                 can_verify=self.can_verify,
                 lease_seconds=self._settings.attempt_seconds,
             )
@@ -81,6 +87,16 @@ class PlanningInputs:
         if envelope is None:
             return None
         return self._router.legs(entry.messages[index], envelope, entry.lane)
+
+    async def _shortages(
+        self, envelope: Message | None, legs: Sequence[Leg] | None, status: MessageStatus | None
+    ) -> Callable[[str, Sequence[int]], Shortage | None]:
+        if envelope is None:
+            return no_shortage
+        bound = [part.route for part in status.parts if keeps_route(part)] if status is not None else []
+        return await self._external_recipients.shortages(
+            envelope, [*(r for leg in legs or () for r in leg.routes), *bound]
+        )
 
     async def _less_canaries(
         self, troubled: Mapping[str, Hold], batch: str, ways: Sequence[Sequence[str]], senders: set[str]

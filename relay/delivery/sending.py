@@ -11,12 +11,13 @@ import msgspec
 from relay.core import part_history, part_states
 from relay.core.errors import StorageError
 from relay.core.model import Attempt, DeliveryGuarantee, Part, Submission
-from relay.core.outcomes import AskLater, Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.core.outcomes import AskLater, Deferred, NotYet, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.send_request import SendRequest
 from relay.core.settings import Settings
 from relay.delivery.provider_calls import ProviderCalls
 from relay.platform.log import log_event
 from relay.providers.contract import Provider
+from relay.routes.external_recipients import ExternalRecipients
 
 if TYPE_CHECKING:
     from relay.events.message_trace.lost_responses import LostResponses
@@ -36,6 +37,8 @@ class Sending:
         providers: Callable[[str], Provider],
         can_verify: Callable[[str], bool],
         clock: Callable[[], datetime],
+        *,
+        external_recipients: ExternalRecipients,
         lost_responses: "LostResponses | None" = None,
     ) -> None:
         """`providers` finds a route's provider; `can_verify` says whether it can be asked about a lost response.
@@ -45,17 +48,19 @@ class Sending:
         self._calls = ProviderCalls(providers)
         self._can_verify = can_verify
         self._lost_responses = lost_responses
+        self._external_recipients = external_recipients
         self._clock = clock
         self._record_seconds = min(RECORD_SECONDS, settings.attempt_seconds / 10)
 
     async def send(
         self, part: Part, submission: Submission, request: SendRequest
-    ) -> tuple[Part, Outcome | PerRecipient | AskLater, bool]:
+    ) -> tuple[Part, Outcome | PerRecipient | AskLater | NotYet, bool]:
         """Send, unless an earlier attempt was sent or may not be repeated. Never raises.
 
         Returns the part with the attempts that turned out not to be sent, the answer, and whether it is final: no later
         question would help. The answer is `AskLater` if nothing may be sent before it is known what became of an attempt. Mail
-        that may arrive twice does not wait for that: a late copy is worse than a second one.
+        that may arrive twice does not wait for that: a late copy is worse than a second one. The answer is `NotYet` if the
+        route's budget has no room for the recipients.
         """
         uncertain = part_history.uncertain_attempts(part)
         if uncertain:
@@ -72,7 +77,18 @@ class Sending:
                 return part, found, True
             if is_over:
                 return part, Deferred(code="expired"), True
-        return part, await self._calls.send(part.route, request, seconds=self._seconds_for(part)), False
+        return part, await self._send(part, request), False
+
+    async def _send(self, part: Part, request: SendRequest) -> Outcome | PerRecipient | NotYet:
+        """Count the external recipients, and send."""
+        is_bound = part_history.is_uncertain(part)
+        counted = await self._external_recipients.take(part.route, request, is_bound=is_bound)
+        if isinstance(counted, NotYet):
+            return counted
+        answer = await self._calls.send(part.route, request, seconds=self._seconds_for(part))
+        if isinstance(answer, Deferred | Rejected | RouteFault):
+            counted.give_back()
+        return answer
 
     async def _ask(
         self, part: Part, request: SendRequest, uncertain: Sequence[Attempt]

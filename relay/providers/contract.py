@@ -111,10 +111,11 @@ class ProviderModule(Protocol):
     """What each provider module exports; `relay.providers.registry` names the modules.
 
     A module whose vendor limits the rate also exports `default_paces(settings) -> tuple[relay.core.settings.Pace, ...]`, for
-    routes without paces of their own. One whose vendor raises limits for single customers also exports
-    `SETTABLE_LIMITS: Mapping[str, int]`: the fields of `Capabilities` that a route's settings may replace, with the maximum.
-    One whose vendor has options for a message also exports `check_options`, `demands` and `optional`, for `option_problems`,
-    `demanded_options` and `optional_options` in the registry.
+    routes without paces of their own. One whose vendor limits recipients in 24 hours also exports
+    `recipient_budget(settings) -> relay.core.settings.RecipientBudget | None`. One whose vendor raises limits for single
+    customers also exports `SETTABLE_LIMITS: Mapping[str, int]`: the fields of `Capabilities` that a route's settings may
+    replace, with the maximum. One whose vendor has options for a message also exports `check_options`, `demands` and
+    `optional`, for `option_problems`, `demanded_options` and `optional_options` in the registry.
     """
 
     CAPABILITIES: Capabilities

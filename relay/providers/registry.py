@@ -5,6 +5,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
+from relay.core.settings import RecipientBudget, Route
 from relay.providers.contract import ProviderModule
 
 MODULES = {
@@ -20,6 +21,13 @@ MODULES = {
 def provider_module(provider: str) -> ProviderModule:
     """Return a provider's module, imported on first use. Raises `KeyError` for an unknown name."""
     return cast(ProviderModule, import_module(MODULES[provider]))
+
+
+def recipient_budget(route: Route) -> RecipientBudget | None:
+    """Return the limits of external recipients that a route's settings ask for, if any."""
+    read: Callable[[Any], RecipientBudget | None]
+    read = getattr(provider_module(route.provider), "recipient_budget", lambda _: None)
+    return read(route.settings)
 
 
 def option_problems(provider: str, options: Any) -> Sequence[str]:

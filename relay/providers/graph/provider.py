@@ -14,6 +14,7 @@ from relay.core.settings import RouteSettings
 from relay.platform.concurrency import run_sized
 from relay.providers.contract import AccountRemark, BounceReports, Capabilities, Provider, ProviderContext
 from relay.providers.graph import body, drafts, find_copies
+from relay.providers.graph.external_recipients import recipient_budget
 from relay.providers.graph.mailbox import Mailbox
 from relay.providers.graph.outcomes import for_one_mailbox
 from relay.providers.graph.settings import (
@@ -139,4 +140,12 @@ class Graph:
         return await run_sized(partial(body.mail, request, saves=self._saves), request.message.building_size)
 
 
-__all__ = ("CAPABILITIES", "SETTABLE_LIMITS", "Graph", "check_settings", "create", "default_paces")
+__all__ = (
+    "CAPABILITIES",
+    "SETTABLE_LIMITS",
+    "Graph",
+    "check_settings",
+    "create",
+    "default_paces",
+    "recipient_budget",
+)

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from relay.core.settings import Pace, RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_problems
+from relay.providers.graph import external_recipients
 from relay.providers.http_settings import is_address, limit_problems, timeout_problems
 
 DEFAULT_URL = "https://graph.microsoft.com"
@@ -18,7 +19,15 @@ CLOUDS = (
 DEFAULT_TIMEOUT_SECONDS = 60
 SETTABLE_LIMITS = {"max_recipients": 1000}
 """A tenant takes up to 1,000 recipients in a message (exchange-online-limits)."""
-SETTINGS = ("mailbox", "save_to_sent_items", "base_url", "timeout_seconds", *SETTABLE_LIMITS, *KEYS)
+SETTINGS = (
+    "mailbox",
+    "save_to_sent_items",
+    "base_url",
+    "timeout_seconds",
+    external_recipients.KEY,
+    *SETTABLE_LIMITS,
+    *KEYS,
+)
 MESSAGES_A_MINUTE = 30
 """Exchange Online's message rate limit. It silently delays messages beyond it (exchange-online-limits)."""
 
@@ -36,6 +45,7 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
         problems.append("save_to_sent_items: must be true or false")
     if not is_address(settings.get("base_url", DEFAULT_URL)):
         problems.append(f"base_url: must be {DEFAULT_URL}, a national cloud's address or another https address")
+    problems += external_recipients.budget_problems(settings)
     problems += limit_problems(settings, SETTABLE_LIMITS)
     problems += timeout_problems(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
     return [*problems, *identity_problems(settings)]
