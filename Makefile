@@ -82,6 +82,7 @@ $(SUITES): setup
 
 docs: $(VENV_STAMP) ## Regenerate docs and connector from the code
 	@$(PYTHON) -m scripts.capabilities
+	@$(PYTHON) -m scripts.roles
 	@$(PYTHON) -m scripts.connector
 	@$(PYTHON) -m scripts.examples
 

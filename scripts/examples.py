@@ -88,7 +88,7 @@ def _json(operation: Operation) -> str:
 
 def _curl(operation: Operation) -> str:
     lines = [f'curl -sS -X {operation.method} "$RELAY_URL{_filled(operation, "${}")}"']
-    if operation.role is not None:
+    if operation.roles is not None:
         lines.append('-H "Authorization: Bearer $RELAY_KEY"')
     if body := _json(operation):
         lines += ['-H "Content-Type: application/json"', "-d '" + body.replace("'", "'\\''") + "'"]
@@ -97,7 +97,7 @@ def _curl(operation: Operation) -> str:
 
 def _python(operation: Operation) -> str:
     url = _filled(operation, "{os.environ['{}']}")
-    headers = {"Authorization": "Bearer {key}"} if operation.role is not None else {}
+    headers = {"Authorization": "Bearer {key}"} if operation.roles is not None else {}
     body = body_of(operation)
     lines = ["import json", "import os", "from urllib.request import Request, urlopen", ""]
     lines.append(f"url = f\"{{os.environ['RELAY_URL']}}{url}\"")
@@ -114,7 +114,7 @@ def _python(operation: Operation) -> str:
 
 def _javascript(operation: Operation) -> str:
     url = _filled(operation, "${process.env.{}}")
-    headers = ["Authorization: `Bearer ${process.env.RELAY_KEY}`"] if operation.role is not None else []
+    headers = ["Authorization: `Bearer ${process.env.RELAY_KEY}`"] if operation.roles is not None else []
     body = _json(operation)
     headers += ['"Content-Type": "application/json"'] if body else []
     parts = [f'method: "{operation.method}"', f"headers: {{ {', '.join(headers)} }}"]
@@ -128,7 +128,7 @@ def _javascript(operation: Operation) -> str:
 
 def _powershell(operation: Operation) -> str:
     url = _filled(operation, "$env:{}")
-    headers = '@{ Authorization = "Bearer $env:RELAY_KEY" }' if operation.role is not None else "@{}"
+    headers = '@{ Authorization = "Bearer $env:RELAY_KEY" }' if operation.roles is not None else "@{}"
     lines = [f'Invoke-RestMethod -Method {operation.method.title()} -Uri "$env:RELAY_URL{url}"', f"-Headers {headers}"]
     if body := _json(operation):
         lines += ['-ContentType "application/json"', "-Body '" + body.replace("'", "''") + "'"]
@@ -138,7 +138,7 @@ def _powershell(operation: Operation) -> str:
 def _csharp(operation: Operation) -> str:
     url = _filled(operation, '{Environment.GetEnvironmentVariable("{}")}')
     lines = ["using var http = new HttpClient();"]
-    if operation.role is not None:
+    if operation.roles is not None:
         key = '{Environment.GetEnvironmentVariable("RELAY_KEY")}'
         lines.append(f'http.DefaultRequestHeaders.Add("Authorization", $"Bearer {key}");')
     relay = '{Environment.GetEnvironmentVariable("RELAY_URL")}'

@@ -73,7 +73,7 @@ class Api:
         found = self._found(request)
         operation = found.target
         caller = None
-        if operation.role is not None:
+        if operation.roles is not None:
             caller = await self._services.authentication.client_of(request)
             self._services.quotas.requests.take(caller, operation.cost, len(request.body))
         call = Call(

@@ -14,7 +14,8 @@ CODES = {
     # the caller and the address
     "unauthenticated": "The request has no valid key: it is missing, unknown, removed or expired.",
     "address_not_allowed": "The client may not call from this IP address.",
-    "operators_only": "Only operators may call this operation.",
+    "operators_only": "Clients may not do this: it needs an operator, or another role that the message names.",
+    "role_not_allowed": "The role of the caller may not do this; the message names the roles that may.",
     "cross_site": "Cross-site request blocked (CSRF protection).",
     "not_found": "Nothing exists at this address, or it was purged.",
     "method_not_allowed": "This address does not support the method; `Allow` lists the methods it supports.",

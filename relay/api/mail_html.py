@@ -21,6 +21,7 @@ from relay.api.http import Response
 from relay.api.services import Call
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client
+from relay.clients.roles import CONTENT_READERS
 from relay.core.errors import Refusal
 from relay.mime.reader import File, Reading
 
@@ -64,7 +65,7 @@ async def holder(call: Call, *names: str) -> Client:
     query = call.request.query
     client = (await call.services.clients.all()).get(query.get("reader", ""))
     until = whole_number(query.get("until", ""))
-    if client is None or client.is_disabled or until is None:
+    if client is None or client.is_disabled or client.role not in CONTENT_READERS or until is None:
         raise _invalid()
     values = {name: query.get(name, "") for name in names}
     expected = _signature(client, call.request.path, until, values)

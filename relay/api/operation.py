@@ -15,6 +15,7 @@ import msgspec
 from relay.api.http import Response
 from relay.api.router import Router, segments
 from relay.clients.registry import Client, Role
+from relay.clients.roles import OPERATORS, SENDERS
 from relay.core.errors import Refusal
 
 JSON = "application/json"
@@ -80,8 +81,9 @@ class Unaudited(StrEnum):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing the API does, at an `endpoint` such as `GET /v1/messages/{id}`. `role` None: no key is needed.
+    """One thing the API does, at an `endpoint` such as `GET /v1/messages/{id}`.
 
+    `roles` are the roles that may call it; None: no key is needed.
     `cost` is the number of requests that it counts for in the client's rate (`relay.clients.request_rate`).
     `audit` says whether the audit log records its calls; every operation that is not a GET has it.
     `responses` have by status a struct (`[]` after it: a list of it), a media type, or "" for no body. `errors` are the
@@ -91,7 +93,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     endpoint: str
     handler: str | Handler
-    role: Role | None = Role.CLIENT
+    roles: frozenset[Role] | None = SENDERS
     cost: int = 1
     audit: Audit | Unaudited | None = None
     summary: str = ""
@@ -119,18 +121,28 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return self.method == "DELETE" and 404 not in self.errors
 
     def early_response(self, caller: Client | None, values: Mapping[str, str]) -> Response | None:
-        """Return the response of a call that needs no handler, or None. Raises `Refusal` for a caller or path that has none.
-
-        An operator may do what a client may.
-        """
-        if self.role is Role.OPERATOR and (caller is None or caller.role is not Role.OPERATOR):
-            raise Refusal(403, "operators_only", "Only operators may call this operation.")
+        """Return the response of a call that needs no handler, or None. Raises `Refusal` for a caller or path that has none."""
+        if self.roles is not None and (caller is None or not self.may_call(caller.role)):
+            raise self._role_refusal(caller)
         problem = self._path_problem(values)
         if problem is None:
             return None
         if self.is_idempotent_delete:
             return Response(status=204)
         raise problem
+
+    def may_call(self, role: Role) -> bool:
+        """Whether a caller of this role may call it."""
+        return self.roles is None or role in self.roles
+
+    def _role_refusal(self, caller: Client | None) -> Refusal:
+        """Refuse a role. What programs know as `operators_only` stays so for them, also where other roles may call by now."""
+        if self.roles == OPERATORS:
+            return Refusal(403, "operators_only", "Only operators may call this operation.")
+        role = Role.CLIENT if caller is None else caller.role
+        able = ", ".join(each for each in Role if self.may_call(each))
+        text = f"The role `{role}` may not call this operation. Use a key with one of these roles: {able}."
+        return Refusal(403, "operators_only" if role is Role.CLIENT else "role_not_allowed", text)
 
     def fits_path(self, values: Mapping[str, str]) -> bool:
         """Whether every value of the path has the form that the document states."""
@@ -139,7 +151,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     def _path_problem(self, values: Mapping[str, str]) -> Refusal | None:
         """Return the refusal (404) for a path value that cannot name anything. None where a signature is checked instead."""
-        for parameter in self.parameters if values and self.role is not None else ():
+        for parameter in self.parameters if values and self.roles is not None else ():
             if parameter.not_found and not re.fullmatch(parameter.schema["pattern"], values[parameter.name]):
                 from relay.api.errors import CODES
 

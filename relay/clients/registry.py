@@ -62,11 +62,18 @@ EXECUTABLES = [
 
 
 class Role(StrEnum):
-    """The rights of a client beyond sending and reading its own messages."""
+    """The rights of a client. `relay.clients.roles` says what each role may do."""
 
     CLIENT = "client"
+    """Sends, and reads and manages what is its own."""
+    VIEWER = "viewer"
+    """Reads states, and no content."""
+    SUPPORT = "support"
+    """Reads states and content, and sends failed messages again."""
     OPERATOR = "operator"
     """Manages everything: dead letters, routes, clients."""
+    AUDITOR = "auditor"
+    """Reads the audit log, and nothing else."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -77,7 +84,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     With `redirect_to` (non-production) every recipient outside `recipients` is replaced by that address; without it they
     are refused. `rate_per_minute` counts messages, `daily_quota` recipients. `refused_attachments` are globs over file names.
     `ip_ranges` are CIDR blocks the client may call from; empty means anywhere. `may_bypass_suppressions`: it may ask a provider
-    to send to people who unsubscribed or whose addresses bounced.
+    to send to people who unsubscribed or whose addresses bounced. `sees` are the clients whose messages a viewer or
+    support sees; empty means all.
     """
 
     senders: tuple[str, ...] = ()
@@ -92,6 +100,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     refused_attachments: tuple[str, ...] = tuple(EXECUTABLES)
     ip_ranges: tuple[str, ...] = ()
     may_bypass_suppressions: bool = False
+    sees: tuple[str, ...] = ()
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -39,13 +39,13 @@ _AFTER = "~"
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages: accepted from `since` to before `before`. Of `owner` alone, or of everybody. `arrival` is that of one
-    recipient at least. A message has all `terms`.
+    """Which messages: accepted from `since` to before `before`. Of `owners` alone; None: of all clients. `arrival` is that of
+    one recipient at least. A message has all `terms`.
     """
 
     since: datetime
     before: datetime
-    owner: Client | None = None
+    owners: Sequence[Client] | None = None
     client: str | None = None
     state: State | None = None
     arrival: Arrival | None = None
@@ -225,11 +225,11 @@ def _unreadable_messages(
 
     One that cannot be read fits no filter but time and client. A client gets those that are certainly its own.
     """
-    keys = mac_keys if wanted.owner is None else {wanted.owner.name: wanted.owner.mac_key}
+    keys = mac_keys if wanted.owners is None else {owner.name: owner.mac_key for owner in wanted.owners}
     for index in range(len(record.statuses) - 1, -1, -1):
         submission, status = record.submission(index), record.statuses[index]
         name = record.message_id(index, keys)
-        if wanted.owner is not None and not ids.belongs_to(ids.parse(name), wanted.owner.mac_key):
+        if not _is_owned(ids.parse(name), wanted):
             continue
         if _may_be_of(wanted.client, submission, record) and _may_fit(submission, status, wanted):
             arrivals = _arrivals(submission, status, reports)
@@ -285,7 +285,11 @@ def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted
         return False
     # A client that was deleted and created again under the same name does not see the messages of the old one.
     name = ids.MessageId(batch=batch, index=index, mac=mac)
-    return wanted.owner is None or ids.belongs_to(name, wanted.owner.mac_key)
+    return _is_owned(name, wanted)
+
+
+def _is_owned(name: ids.MessageId, wanted: MessageFilter) -> bool:
+    return wanted.owners is None or any(ids.belongs_to(name, owner.mac_key) for owner in wanted.owners)
 
 
 def _fits(submission: Submission, status: MessageStatus, wanted: MessageFilter) -> bool:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.clients.registry import Client, Clients, Role
+from relay.clients.registry import Client, Clients
+from relay.clients.roles import visible_clients
 from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound, Refusal, UnreadableEntry
 from relay.core.events import RecordedEvent
@@ -50,7 +51,7 @@ class MessageHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusReader:
-    """Reads histories: a client's own messages only, or all messages for an operator."""
+    """Reads histories: of the messages that a caller may see."""
 
     def __init__(
         self, journal: Journal, clients: Clients, *, retention_days: int, clock: Callable[[], datetime]
@@ -99,11 +100,11 @@ class StatusReader:
     async def _may_see(self, client: Client, name: ids.MessageId) -> bool:
         if ids.belongs_to(name, client.mac_key):
             return True
-        if client.role is not Role.OPERATOR:
-            return False
-        if any(ids.belongs_to(name, other.mac_key) for other in (await self._clients.all()).values()):
+        known = await self._clients.all()
+        visible = visible_clients(client, known)
+        if any(ids.belongs_to(name, other.mac_key) for other in (known.values() if visible is None else visible)):
             return True
-        return await self._is_recorded(name)
+        return visible is None and await self._is_recorded(name)
 
     async def _is_recorded(self, name: ids.MessageId) -> bool:
         """Whether the journal has this message: its client was deleted, and its key with it."""

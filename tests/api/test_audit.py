@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,12 +11,12 @@ import pytest
 
 from relay.api.operation import Audit, Operation, Unaudited, loaded
 from relay.api.operations import OPERATIONS
-from relay.clients.registry import Role
+from relay.clients.roles import OPERATORS
 from relay.core.errors import Unavailable
 from relay.operations.audit.record import MAX_DETAIL, MAX_TEXT, TABLE, address_digest
 from relay.platform.resources import TABLES
 from tests.api.harness import BASE, ApiResponse, Harness
-from tests.api.sendgrid_requests import mail
+from tests.api.sample_calls import body_of, path_of, values_of
 from tests.traces import traces
 
 AUDITED = [operation for operation in OPERATIONS if isinstance(operation.audit, Audit)]
@@ -34,14 +33,14 @@ def test_operation_is_audited_unless_it_says_why_not(operation: Operation) -> No
         assert operation.audit is None
         return
     assert isinstance(operation.audit, Audit | Unaudited)
-    if operation.role is Role.OPERATOR:
+    if operation.roles == OPERATORS:
         assert isinstance(operation.audit, Audit)
 
 
 @pytest.mark.parametrize("operation", AUDITED, ids=lambda operation: operation.name)
 def test_record_names_members_that_the_operation_has(operation: Operation) -> None:
     assert isinstance(operation.audit, Audit)
-    assert operation.role is not None
+    assert operation.roles is not None
     shape = loaded(operation.body.shape) if operation.body is not None else None
     fields = set(getattr(shape, "__struct_encode_fields__", getattr(shape, "__annotations__", ())))
     queries = {parameter.name for parameter in operation.parameters if parameter.place == "query"}
@@ -51,45 +50,6 @@ def test_record_names_members_that_the_operation_has(operation: Operation) -> No
 
 
 # ── each audited operation, whatever its outcome ──
-
-
-async def values_of(relay: Harness) -> dict[str, dict[str, str]]:
-    """Path values that lead to something, by the beginning of the path."""
-    await relay.send("boss")
-    waiting = await relay.send("boss", send_at="2026-03-02T12:00:00Z")
-    stored = await relay.call("POST", "/v1/attachments?name=a.txt", body=b"hello", client="boss")
-    hook = await relay.call("POST", "/v1/webhooks", json={"url": "https://example.com/mail"}, client="boss")
-    theirs = await relay.call("POST", "/v1/webhooks", json={"url": "https://example.com/mail"})
-    group = (await relay.call("POST", "/v3/mail/batch", client="boss")).json["batch_id"]
-    await relay.call("POST", "/v3/mail/send", json=mail(batch_id=group), client="boss")
-    await relay.call("POST", "/v3/user/scheduled_sends", json={"batch_id": group, "status": "pause"}, client="boss")
-    await relay.call("PUT", "/v1/templates/hello", json={"subject": "Hello", "text": "Hello"}, client="boss")
-    await relay.call("POST", "/v1/suppressions", json={"email": "ada@example.org"}, client="boss")
-    await relay.deliver()
-    [caught] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
-    [key] = (await relay.call("GET", "/v1/clients/app", client="boss")).json["keys"]
-    return {
-        "/v1/messages": {"id": waiting},
-        "/v1/attachments": {"id": stored.json["id"]},
-        "/v1/webhooks": {"id": hook.json["id"]},
-        "/v1/templates": {"name": "hello"},
-        "/v1/suppressions": {"email": "ada@example.org"},
-        "/v1/inbox": {"name": caught["name"]},
-        "/v1/clients/{name}/webhooks": {"name": "app", "id": theirs.json["id"]},
-        "/v1/clients": {"name": "app", "id": key["id"]},
-        "/v1/routes": {"name": "capture"},
-        "/v1/timers": {"name": "orphan_entries"},
-        "/v3": {"batch_id": group},
-    }
-
-
-def path_of(operation: Operation, known: Mapping[str, Mapping[str, str]]) -> str:
-    values = next((values for start, values in known.items() if operation.path.startswith(start)), {})
-    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], operation.path)
-
-
-def body_of(operation: Operation) -> Any:
-    return operation.body.example if operation.body is not None else None
 
 
 async def records(relay: Harness) -> list[Any]:

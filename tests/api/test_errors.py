@@ -16,7 +16,7 @@ from relay.api.errors import CODES
 from relay.api.http import Request, Response
 from relay.api.operation import Operation, Operations, Tag
 from relay.api.services import Call
-from relay.clients.registry import Policy
+from relay.clients.registry import Policy, Role
 from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.events import RecordedEvent
@@ -228,7 +228,7 @@ async def bug(relay: Harness) -> ApiResponse:
     async def broken(call: Call) -> Response:
         raise ZeroDivisionError
 
-    operation = Operation(name="Broken", endpoint="GET /v1/broken", handler=broken, role=None)
+    operation = Operation(name="Broken", endpoint="GET /v1/broken", handler=broken, roles=None)
     operations = Operations({"/v1/broken": Tag(name="Test", operations=(operation,))})
     response = await Api(relay.relay, operations).handle(Request(method="GET", path="/v1/broken"))
     headers = {name.lower(): value for name, value in response.headers.items()}
@@ -279,10 +279,21 @@ def of_template(text: str) -> Provoke:
     return provoke
 
 
+def as_role(role: Role, method: str, path: str) -> Provoke:
+    """A call with a key of this role."""
+
+    async def provoke(relay: Harness) -> ApiResponse:
+        await relay.add_client("other", role=role)
+        return await relay.call(method, path, client="other")
+
+    return provoke
+
+
 PROVOKED: dict[str, tuple[int, Provoke]] = {
     "unauthenticated": (401, request("GET", "/v1/inbox", client=None)),
     "address_not_allowed": (403, under(Policy(ip_ranges=("10.0.0.0/8",)))),
     "operators_only": (403, request("GET", "/v1/deadletters")),
+    "role_not_allowed": (403, as_role(Role.VIEWER, "GET", "/v1/audit")),
     "cross_site": (403, cross_site),
     "not_found": (404, request("GET", "/v1/nowhere")),
     "not_configured": (404, request("POST", "/v1/events/sendgrid", json=[], client=None)),

@@ -15,7 +15,7 @@ from tests.api.harness import BASE, Harness, message
 from tests.api.sendgrid_requests import mail, to
 
 BURST = burst_of(Pace(count=MIN_REQUESTS, seconds=60))
-KEYED = [operation for operation in OPERATIONS if operation.role is not None]
+KEYED = [operation for operation in OPERATIONS if operation.roles is not None]
 
 
 @pytest.fixture

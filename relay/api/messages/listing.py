@@ -11,12 +11,14 @@ from msgspec.structs import replace
 from relay.api.cursors import page_of
 from relay.api.http import Response, csv_response, json_response
 from relay.api.messages.filters import PARAMETERS, read_filter
+from relay.api.messages.states_only import summary_states
 from relay.api.messages.view import bounce_type_of, mailbox_view, next_attempt_at
 from relay.api.problems import Problems
 from relay.api.reading.query import read_limit, time_text
 from relay.api.services import Call
 from relay.api.shapes.common import given
 from relay.api.shapes.messages import MailboxView, MessagePageView, MessageSummaryView, RecordState
+from relay.clients.registry import Role
 from relay.core.arrival.arrivals import worst
 from relay.journal.listing import Found
 
@@ -50,7 +52,7 @@ async def _page(
     """Return a page and the link to the next one."""
     query = call.request.query
     problems = Problems(len(PARAMETERS) + len(query))
-    wanted = read_filter(call, problems)
+    wanted = await read_filter(call, problems)
     limit = read_limit(query, problems, default=default, maximum=maximum)
     problems.raise_any()
     found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), limit=limit))
@@ -60,7 +62,8 @@ async def _page(
         ends = {"since": time_text(wanted.since), "before": time_text(wanted.before)}
         again = {name: text for name, text in query.items() if name in PARAMETERS}
         link = f"{call.base_url}{path}?" + urlencode({**again, **ends, "cursor": position})
-    return [_summary(each) for each in found], link
+    views = [_summary(each) for each in found]
+    return [summary_states(view) for view in views] if call.client.role is Role.VIEWER else views, link
 
 
 def _cells(view: MessageSummaryView) -> list[object]:

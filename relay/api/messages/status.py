@@ -12,11 +12,13 @@ from datetime import datetime
 from msgspec import UNSET
 
 from relay.api.http import Response, json_response
+from relay.api.messages.states_only import message_states
 from relay.api.messages.view import history_view
 from relay.api.messages.waiting import WaitGoal, link, signature
 from relay.api.services import Call
 from relay.api.shapes.messages import MessageView, RecipientStatus, RecipientView, RecordState
-from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client
+from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client, Role
+from relay.clients.roles import SENDERS
 from relay.core import ids
 from relay.core.errors import Problem, Refusal
 from relay.core.model import FINAL, State
@@ -38,6 +40,8 @@ async def show(call: Call) -> Response:
     """Handle GET /v1/messages/{id}: always 200, with `Retry-After` while the message is in progress."""
     history = await call.services.status_reader.history(call.client, call.values["id"])
     view = await _view(call, history)
+    if call.client.role is Role.VIEWER:
+        view = message_states(view)
     return json_response(view, headers={} if view.state in _FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)})
 
 
@@ -82,7 +86,10 @@ async def _signed(call: Call) -> tuple[Client, WaitGoal, int]:
 
 
 async def _owner(call: Call) -> Client | None:
-    """Return the enabled client of the message. A client that this process does not know is looked up, but not each time."""
+    """Return the enabled client of the message, if it may still send.
+
+    A client that this process does not know is looked up, but not each time.
+    """
     try:
         name = ids.parse(call.values["id"])
     except ValueError:
@@ -90,7 +97,7 @@ async def _owner(call: Call) -> Client | None:
     for age in ({}, {"older_than_seconds": UNKNOWN_KEY_SECONDS}):
         for client in (await call.services.clients.all(**age)).values():
             if ids.belongs_to(name, client.mac_key):
-                return None if client.is_disabled else client
+                return None if client.is_disabled or client.role not in SENDERS else client
     return None
 
 

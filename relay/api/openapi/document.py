@@ -12,6 +12,7 @@ from relay.api.operation import JSON, REASON, Audit, Body, Operation, Operations
 from relay.api.services import Call
 from relay.api.shapes.json_schema import REFERENCE, name_of, schemas_of
 from relay.clients.registry import Role
+from relay.clients.roles import OPERATORS, SENDERS
 
 COMMON = (500, 503)
 """Error responses of every operation."""
@@ -91,20 +92,28 @@ def _shapes(tag: Tag) -> Iterator[str]:
 
 
 def _operation(operation: Operation, tag: Tag) -> dict[str, Any]:
-    needs = " Needs the key of an operator." if operation.role is Role.OPERATOR else ""
     counts = f" Counts as {operation.cost} requests in the client's rate." if operation.cost > 1 else ""
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [tag.name],
         "summary": operation.summary,
-        "description": operation.description + needs + counts,
+        "description": operation.description + _needed_role(operation) + counts,
         "parameters": [_parameter(parameter) for parameter in _parameters(operation)],
-        "security": [] if operation.role is None else [{"key": []}],
+        "security": [] if operation.roles is None else [{"key": []}],
         "responses": _responses(operation, tag),
     }
     if operation.body is not None:
         described["requestBody"] = {"required": operation.body.is_required, "content": _body(operation.body)}
     return described
+
+
+def _needed_role(operation: Operation) -> str:
+    """Say which roles may call, unless it is those that send."""
+    if operation.roles is None or operation.roles == SENDERS:
+        return ""
+    if operation.roles == OPERATORS:
+        return " Needs the key of an operator."
+    return f" For the roles {', '.join(role for role in Role if role in operation.roles)}."
 
 
 def _parameters(operation: Operation) -> Sequence[Parameter]:
@@ -123,7 +132,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _responses(operation: Operation, tag: Tag) -> dict[str, Any]:
     error = _content(tag.error)
-    statuses = {*COMMON, *operation.errors, *(OF_CALLERS if operation.role is not None else ())}
+    statuses = {*COMMON, *operation.errors, *(OF_CALLERS if operation.roles is not None else ())}
     refusals = {status: {"description": _REFUSALS[status], "content": error} for status in statuses}
     own = {status: _response(status, kind) for status, kind in operation.responses.items()}
     return {str(status): response for status, response in sorted((refusals | own).items())}

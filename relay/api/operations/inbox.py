@@ -24,7 +24,7 @@ TAG = Tag(
         Operation(name="ShowInboxSource", endpoint="GET /v1/inbox/{name}/source", handler="resources.inbox:source",
             summary="Download the source of a mail in the inbox", description="Returns the mail as RFC 5322 text.",
             parameters=(given.MAIL_NAME,), responses={200: "message/rfc822"}, errors=(404,)),
-        Operation(name="ShowInboxHtml", endpoint="GET /v1/inbox/{name}/html", handler="resources.inbox:html", role=None,
+        Operation(name="ShowInboxHtml", endpoint="GET /v1/inbox/{name}/html", handler="resources.inbox:html", roles=None,
             summary="Show the HTML of a mail in the inbox as a page",
             description="The URL comes from `html_url` of the mail; its signature replaces a key. Scripts and remote "
                 "content are blocked.",

@@ -2,7 +2,7 @@
 
 from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag, Unaudited
 from relay.api.operations import parameters as given
-from relay.clients.registry import Role
+from relay.clients.roles import CONTENT_READERS, RESENDERS, STATE_READERS
 
 _MAIL = {"from": "relay@example.com", "to": "ada@example.com", "subject": "Hello", "text": "Hello, Ada."}
 _RAW_MAIL = "From: relay@example.com\r\nTo: ada@example.com\r\nSubject: Hello\r\n\r\nHello, Ada.\r\n"
@@ -26,10 +26,12 @@ TAG = Tag(
             responses={202: "shapes.acceptance:AcceptedView", 200: "shapes.batch:ExplanationView"},
             errors=(*OF_BODIES, 409, 422)),
         Operation(name="ListMessages", endpoint="GET /v1/messages", cost=5, handler="messages.listing:index",
+            roles=STATE_READERS,
             summary="List messages",
             description="Returns a page of messages, newest first. A page may be empty and still have a `next_link`.",
             parameters=given.LISTING, responses={200: "shapes.messages:MessagePageView"}, errors=(400,)),
         Operation(name="ExportMessages", endpoint="GET /v1/messages/export", cost=10, handler="messages.listing:export",
+            roles=STATE_READERS,
             summary="Export messages as CSV",
             description="Returns a page of the list; `Link` with `rel=\"next\"` names the next one, which has no header line. "
                 "A cell that a spreadsheet would take for a formula begins with an apostrophe.",
@@ -44,6 +46,7 @@ TAG = Tag(
                 400: "shapes.batch:BatchErrorView"},
             errors=(*OF_BODIES, 409, 422)),
         Operation(name="GetMessage", endpoint="GET /v1/messages/{id}", handler="messages.status:show",
+            roles=STATE_READERS,
             summary="Get a message's state, recipients, attempts and events",
             description="While a message is queued, only its id, state and time are known. `Retry-After` says when to "
                 "ask again while the message is in progress.",
@@ -60,23 +63,23 @@ TAG = Tag(
             parameters=(given.MESSAGE_ID,), body=Body(shape="shapes.requests:RescheduleRequest"),
             responses={200: "shapes.messages:MessageStateView"}, errors=(*OF_BODIES, 404, 409)),
         Operation(name="RedriveMessage", endpoint="POST /v1/messages/{id}/redrive",
-            handler="messages.changes:redrive", role=Role.OPERATOR,
+            handler="messages.changes:redrive", roles=RESENDERS,
             audit=Audit(members=("route", "sender"), resource="auditing.resources:message"),
             summary="Redrive a failed message",
             description="Puts a message that failed, expired or is unknown back on the queue. Returns 409 when it is "
-                "in another state, and 410 when it was erased.",
+                "in another state, and 410 when it was erased. `route` and `sender` are for operators.",
             parameters=(given.MESSAGE_ID,), body=Body(shape="shapes.requests:RedriveRequest", is_required=False),
             responses={202: "shapes.messages:MessageStateView"}, errors=(*OF_BODIES, 404, 409, 410)),
         Operation(name="ResendMessage", endpoint="POST /v1/messages/{id}/resend",
-            handler="messages.changes:resend", role=Role.OPERATOR,
+            handler="messages.changes:resend", roles=RESENDERS,
             audit=Audit(members=("route", "sent_until"), resource="auditing.resources:message"),
             summary="Resend a sent message",
             description="Puts a message that was sent back on the queue, for the recipients that are not suppressed: they get "
                 "it a second time. Returns 409 when no copy was sent until `sent_until`, and 410 when the message was erased "
-                "or its content was purged.",
+                "or its content was purged. `route` is for operators.",
             parameters=(given.MESSAGE_ID,), body=Body(shape="shapes.requests:ResendRequest"),
             responses={202: "shapes.messages:MessageStateView"}, errors=(*OF_BODIES, 404, 409, 410)),
-        Operation(name="WaitForMessage", endpoint="GET /v1/messages/{id}/wait", handler="messages.status:wait", role=None,
+        Operation(name="WaitForMessage", endpoint="GET /v1/messages/{id}/wait", handler="messages.status:wait", roles=None,
             summary="Wait until a message is sent or delivered",
             description="The URL comes from the `Location` of a message that was sent with `wait`; its signature "
                 "replaces a key. Returns 202 with `Retry-After` until the goal is reached, then 200. Returns 422 when "
@@ -85,20 +88,22 @@ TAG = Tag(
             responses={200: "shapes.messages:MessageView", 202: "shapes.messages:MessageView"},
             errors=(403, 404, 410, 422, 429)),
         Operation(name="ShowMessageContent", endpoint="GET /v1/messages/{id}/content", handler="messages.content:show",
+            roles=CONTENT_READERS,
             summary="Get a message's content",
             description="Returns headers, text, HTML, links, and the attachments without their bytes.",
             parameters=(given.MESSAGE_ID,), responses={200: "shapes.content:ContentView"}, errors=(404, 410)),
         Operation(name="ShowMessageSource", endpoint="GET /v1/messages/{id}/source", handler="messages.content:source",
+            roles=CONTENT_READERS,
             summary="Download a message's source",
             description="Returns the RFC 5322 message as Relay writes it; SendGrid and ACS write their own.",
             parameters=(given.MESSAGE_ID,), responses={200: "message/rfc822"}, errors=(404, 410)),
         Operation(name="DownloadMessageAttachment", endpoint="GET /v1/messages/{id}/attachments/{number}",
-            handler="messages.content:attachment",
+            handler="messages.content:attachment", roles=CONTENT_READERS,
             summary="Download a message's attachment",
             description="Attachments are numbered from 0, in the order of the message's content.",
             parameters=(given.MESSAGE_ID, given.ATTACHMENT_NUMBER), responses={200: "application/octet-stream"},
             errors=(404, 410)),
-        Operation(name="ShowMessageHtml", endpoint="GET /v1/messages/{id}/html", handler="messages.content:html", role=None,
+        Operation(name="ShowMessageHtml", endpoint="GET /v1/messages/{id}/html", handler="messages.content:html", roles=None,
             summary="Show a message's HTML as a page",
             description="The URL comes from `html_url` of the content; its signature replaces a key. Scripts and "
                 "remote content are blocked.",

@@ -2,7 +2,7 @@
 
 from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag
 from relay.api.operations import parameters as given
-from relay.clients.registry import Role
+from relay.clients.roles import OPERATORS
 
 # fmt: off
 TAG = Tag(
@@ -36,7 +36,7 @@ TAG = Tag(
             summary="Export suppressions", description="Returns the whole list as CSV that the import accepts.",
             parameters=(given.CLIENT,), responses={200: "text/csv"}, errors=(404,)),
         Operation(name="SynchronizeSuppressions", endpoint="POST /v1/suppressions/sync", cost=10,
-            handler="resources.suppressions:synchronize", role=Role.OPERATOR,
+            handler="resources.suppressions:synchronize", roles=OPERATORS,
             audit=Audit(members=("route",)),
             summary="Copy a provider's suppression lists",
             description="Adds the addresses that the provider of a route lists, and removes those that it no longer "

@@ -2,7 +2,7 @@
 
 from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag, Unaudited
 from relay.api.operations import parameters as given
-from relay.clients.registry import Role
+from relay.clients.roles import OPERATORS
 
 _TEMPLATE = {"subject": "Hello, {{ name }}", "text": "Welcome, {{ name }}."}
 
@@ -18,7 +18,7 @@ TAG = Tag(
             summary="Get a template", description="Returns the newest version, or with `name@3` version 3.",
             parameters=(given.TEMPLATE,), responses={200: "shapes.resources:TemplateView"}, errors=(404,)),
         Operation(name="PutTemplate", endpoint="PUT /v1/templates/{name}",
-            handler="resources.templates:put", role=Role.OPERATOR,
+            handler="resources.templates:put", roles=OPERATORS,
             audit=Audit(resource="auditing.resources:template"),
             summary="Create or update a template",
             description="Adds a version. Returns 201 for the first version and 200 for later ones.",
@@ -26,7 +26,7 @@ TAG = Tag(
             body=Body(shape="shapes.admin_requests:TemplateRequest", example=_TEMPLATE),
             responses={201: "shapes.resources:TemplateView", 200: "shapes.resources:TemplateView"}, errors=OF_BODIES),
         Operation(name="DeleteTemplate", endpoint="DELETE /v1/templates/{name}",
-            handler="resources.templates:delete", role=Role.OPERATOR,
+            handler="resources.templates:delete", roles=OPERATORS,
             audit=Audit(resource="auditing.resources:template"),
             summary="Delete a template",
             description="Deletes every version. Returns 204 also when there is no such template.",
@@ -45,7 +45,7 @@ TAG = Tag(
             body=Body(shape="shapes.admin_requests:PreviewRequest", is_required=False, example={"variables": {"name": "Ada"}}),
             responses={200: "shapes.resources:PreviewView"}, errors=(*OF_BODIES, 404, 422)),
         Operation(name="ShowTemplateHtml", endpoint="GET /v1/templates/{name}/html",
-            handler="resources.templates:html", role=None,
+            handler="resources.templates:html", roles=None,
             summary="Show a preview's HTML as a page",
             description="The URL comes from `html_url` of a preview; its signature replaces a key. Scripts and remote "
                 "content are blocked.",

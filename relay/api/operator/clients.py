@@ -34,7 +34,9 @@ _PATTERNS = ("senders", "recipients")
 
 async def me(call: Call) -> Response:
     """Handle GET /v1/me."""
-    return json_response(SignedInView(name=call.client.name, role=call.client.role, version=__version__))
+    role = call.client.role
+    able = [operation.name for operation in call.operations if operation.roles is not None and operation.may_call(role)]
+    return json_response(SignedInView(name=call.client.name, role=role, operations=able, version=__version__))
 
 
 async def index(call: Call) -> Response:
@@ -147,6 +149,9 @@ def _policy(given: PolicyFields | None, before: Policy, call: Call, problems: Pr
             if item not in known:
                 text = f"Unknown name. Use one of: {', '.join(known)}."
                 problems.add(f"unknown_{name[:-1]}", f"policy.{name}[{number}]", text)
+    for number, name in enumerate(value.get("sees") or ()):
+        if not NAME.fullmatch(name):
+            problems.add("invalid_value", f"policy.sees[{number}]", "Not the name of a client.")
     for number, block in enumerate(value.get("ip_ranges") or ()):
         _check_block(block, f"policy.ip_ranges[{number}]", problems)
     if value.get("redirect_to") is not None:

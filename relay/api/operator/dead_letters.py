@@ -21,6 +21,7 @@ from relay.api.shapes.recovery import (
     RedrivenView,
 )
 from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive, RedriveRequest
+from relay.clients.roles import visible_clients
 from relay.core import ids
 from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.model import DEAD
@@ -124,15 +125,21 @@ def _letters_of(name: ids.MessageId, record: Record | None) -> list[DeadLetter]:
 
 
 async def _views(call: Call, letters: Sequence[DeadLetter]) -> list[DeadLetterView]:
-    """Show each dead letter whose record can be read: a purged one is left out, and one that cannot be read."""
+    """Show each dead letter whose record can be read: a purged one is left out, one that cannot be read, and one that the
+    caller may not see.
+    """
+    visible = visible_clients(call.client, await call.services.clients.all())
     records = await _records(call, {letter.batch for letter in letters})
     views: list[DeadLetterView] = []
     for letter in letters:
         record = records.get(letter.batch)
         if record is not None and record.having([letter.index]):
             entry = record.entry()
+            name = record.message_id(letter.index, entry)
+            if visible is not None and not any(ids.belongs_to(ids.parse(name), each.mac_key) for each in visible):
+                continue
             view = DeadLetterView(
-                id=record.message_id(letter.index, entry),
+                id=name,
                 code=letter.code,
                 at=letter.at,
                 client=entry.messages[letter.index].client,

@@ -1,11 +1,14 @@
 """List, hold, release and probe routes."""
 
+import msgspec
+
 from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
 from relay.api.reading.hold_terms import read_terms
 from relay.api.services import Call
 from relay.api.shapes.admin_requests import HoldRequest
 from relay.api.shapes.operator import HoldView, ProbeView, RouteListView, RouteReleasedView, RouteView
+from relay.clients.registry import Role
 from relay.core.errors import Refusal
 from relay.core.outcomes import Sent
 from relay.routes.holds import Hold, RouteState
@@ -17,8 +20,10 @@ async def index(call: Call) -> Response:
 
 
 async def route_views(call: Call) -> list[RouteView]:
-    """Show every configured route with its holds. Costs one table query."""
+    """Show every configured route with its holds, for a viewer without senders and replies. Costs one table query."""
     holds = list((await call.services.holds.all(fresh=True)).values())
+    if call.client.role is Role.VIEWER:
+        holds = [msgspec.structs.replace(held, reply="") for held in holds if not held.sender]
     return [
         RouteView(
             name=route.name,

@@ -69,13 +69,22 @@ class PolicyFields(Shape, frozen=True, kw_only=True):
             False,
         ),
     ] = UNSET
+    sees: Annotated[
+        list[str] | UnsetType | None,
+        says("Clients whose messages a viewer or support sees. An empty list shows all.", ["shop"]),
+    ] = UNSET
 
 
 class ClientChange(Shape, frozen=True, kw_only=True):
     """Changes to a client."""
 
     role: Annotated[
-        Literal["client", "operator"] | None, says("`operator` may read and change everything.", "client")
+        Literal["client", "viewer", "support", "operator", "auditor"] | None,
+        says(
+            "`client` sends. `viewer` sees states, `support` content too, and `auditor` the audit log. `operator` may read and "
+            "change everything.",
+            "client",
+        ),
     ] = None
     policy: Annotated[PolicyFields | None, says("What the client may send.")] = None
     principals: Annotated[

@@ -33,6 +33,7 @@ class PolicyView(Struct, frozen=True, kw_only=True):
     may_bypass_suppressions: Annotated[
         bool, says("Whether the client may ask a provider to send to suppressed addresses.")
     ]
+    sees: Annotated[Sequence[str], says("Clients whose messages a viewer or support sees; empty means all.")]
 
 
 class KeyView(Struct, frozen=True, kw_only=True):
@@ -52,8 +53,9 @@ class CallerView(Struct, frozen=True, kw_only=True):
 
 
 class SignedInView(CallerView, frozen=True, kw_only=True):
-    """The client that calls, and the relay it calls."""
+    """The client that calls, what it may call, and the relay it calls."""
 
+    operations: Annotated[Sequence[str], says("The operations that the role may call, by their ids in this document.")]
     version: Annotated[str, says("The version of Relay that answers.")]
 
 

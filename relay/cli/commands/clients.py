@@ -11,6 +11,7 @@ app = typer.Typer(no_args_is_help=True, help="Manage clients and their keys.")
 Name = Annotated[str, typer.Argument(help="The client's name.")]
 Senders = Annotated[list[str] | None, typer.Option("--sender", help="An allowed From address or *@domain.")]
 Recipients = Annotated[list[str] | None, typer.Option("--recipient", help="An allowed recipient or *@domain.")]
+Sees = Annotated[list[str] | None, typer.Option("--sees", help="A client whose messages a viewer or support sees.")]
 Rate = Annotated[int | None, typer.Option(help="The rate limit, in messages per minute.", min=1)]
 Quota = Annotated[int | None, typer.Option(help="The quota, in messages per day.", min=1)]
 
@@ -46,13 +47,15 @@ def add(
     recipients: Recipients = None,
     rate: Rate = None,
     quota: Quota = None,
+    sees: Sees = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a client and print its key. The key is shown only once.
 
     Example: relay clients add shop --sender "*@shop.example" --rate 600 --quota 50000
+    Example: relay clients add helpdesk --role support --sees shop
     """
-    policy = _policy(senders, recipients, rate, quota)
+    policy = _policy(senders, recipients, rate, quota, sees)
     body = {"name": name, "role": str(role), **({"policy": policy} if policy else {})}
     created = remote_of(context).call("POST", "/v1/clients", json=body)
     print_json(created) if as_json else console.print(created["key"], markup=False, highlight=False, soft_wrap=True)
@@ -67,11 +70,12 @@ def limit(
     recipients: Recipients = None,
     rate: Rate = None,
     quota: Quota = None,
+    sees: Sees = None,
     as_json: AsJson = False,
 ) -> None:
     """Change the limits of a client. Limits that are not given stay."""
     changed = remote_of(context).call(
-        "PATCH", f"/v1/clients/{name}", json={"policy": _policy(senders, recipients, rate, quota)}
+        "PATCH", f"/v1/clients/{name}", json={"policy": _policy(senders, recipients, rate, quota, sees)}
     )
     print_json(changed) if as_json else console.print(f"{name} is changed.")
 
@@ -154,7 +158,11 @@ def remove_webhook(
 
 
 def _policy(
-    senders: list[str] | None, recipients: list[str] | None, rate: int | None, quota: int | None
+    senders: list[str] | None,
+    recipients: list[str] | None,
+    rate: int | None,
+    quota: int | None,
+    sees: list[str] | None,
 ) -> dict[str, Any]:
-    named = {"senders": senders, "recipients": recipients, "rate_per_minute": rate, "daily_quota": quota}
+    named = {"senders": senders, "recipients": recipients, "rate_per_minute": rate, "daily_quota": quota, "sees": sees}
     return {name: value for name, value in named.items() if value}

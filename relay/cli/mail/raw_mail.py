@@ -79,7 +79,7 @@ def refusal_kind(error: RemoteError) -> RefusalKind:
         return RefusalKind.INVALID if error.exit_code == 1 else RefusalKind.RETRY
     if error.status in (408, 429) or error.status >= 500 or code == "idempotency_key_in_use":
         return RefusalKind.RETRY
-    if error.status in (401, 404, 405) or code in ("address_not_allowed", "operators_only"):
+    if error.status in (401, 404, 405) or code in ("address_not_allowed", "operators_only", "role_not_allowed"):
         return RefusalKind.NO_ACCESS
     if error.status == 413:
         return RefusalKind.TOO_LARGE

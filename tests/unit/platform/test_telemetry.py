@@ -159,7 +159,7 @@ async def refusing(call: Call) -> Response:
 
 def api(place: Place) -> Api:
     def at(path: str, handler: Handler) -> Operation:
-        return Operation(name="Try", endpoint=f"POST {path}", handler=handler, role=None)
+        return Operation(name="Try", endpoint=f"POST {path}", handler=handler, roles=None)
 
     tag = Tag(name="Test", operations=(at("/v1/things/{id}", accepting), at("/v1/refused", refusing)))
     return Api(place, Operations({"/v1/things": tag, "/v1/refused": tag}))

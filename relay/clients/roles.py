@@ -1,0 +1,29 @@
+"""Say which roles may do what: the sets that rows of the operations table name, and whose messages a caller may see.
+
+Content is what a sender wrote, and what a provider's reply may quote of it (docs/reference/roles.md). A viewer gets none.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from relay.clients.registry import Client, Role
+
+OPERATORS = frozenset({Role.OPERATOR})
+SENDERS = frozenset({Role.CLIENT, Role.OPERATOR})
+"""Send mail, and manage what belongs to a client."""
+STATE_READERS = frozenset({Role.CLIENT, Role.VIEWER, Role.SUPPORT, Role.OPERATOR})
+"""Read the states of messages: their own, or those they may see."""
+CONTENT_READERS = STATE_READERS - {Role.VIEWER}
+WATCHERS = STATE_READERS - {Role.CLIENT}
+"""Read how Relay as a whole is."""
+RESENDERS = frozenset({Role.SUPPORT, Role.OPERATOR})
+AUDITORS = frozenset({Role.AUDITOR, Role.OPERATOR})
+EVERY_ROLE = frozenset(Role)
+
+
+def visible_clients(caller: Client, clients: Mapping[str, Client]) -> Sequence[Client] | None:
+    """Return the clients whose messages a caller may see; None: all messages, also those of deleted clients."""
+    if caller.role not in WATCHERS:
+        return (caller,)
+    if caller.role is Role.OPERATOR or not caller.policy.sees:
+        return None
+    return [clients[name] for name in caller.policy.sees if name in clients]
