@@ -30,7 +30,7 @@ _EVENT = ("kind", "at", "code", "bounce_class", "provider", "attempt", "likely")
 
 
 def message_states(view: MessageView) -> MessageView:
-    """Return a message without what its sender wrote, whom it was for, and what providers replied."""
+    """Return a message without what its sender wrote, its recipients, and what providers replied."""
     kept = _kept(view, _WHOLE_MESSAGE)
     if view.recipients is not UNSET:
         kept["recipient_count"] = len(view.recipients) or view.recipient_count
@@ -42,7 +42,7 @@ def message_states(view: MessageView) -> MessageView:
 
 
 def summary_states(view: MessageSummaryView) -> MessageSummaryView:
-    """Return a message of a list without what its sender wrote and whom it was for."""
+    """Return a message of a list without what its sender wrote, and its recipient."""
     return MessageSummaryView(**_kept(view, _MESSAGE))
 
 
