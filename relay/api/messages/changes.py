@@ -4,6 +4,7 @@ from datetime import datetime
 
 from relay.acceptance.draft import Limits
 from relay.api.http import Response, json_response
+from relay.api.messages.access.checks import check_choices
 from relay.api.operator.dead_letters import read_redrive
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
@@ -12,7 +13,6 @@ from relay.api.reading.query import read_time
 from relay.api.services import Call
 from relay.api.shapes.messages import MessageStateView
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest, ResendRequest
-from relay.clients.registry import Role
 from relay.core.errors import NotFound, Refusal
 from relay.core.model import Part, State
 from relay.journal.message_status import MessageHistory
@@ -61,7 +61,7 @@ async def redrive(call: Call) -> Response:
     problems = Problems(_LIMITS.max_problems)
     how = read_redrive(call, request, problems)
     problems.raise_any()
-    _check_choices(call, route=request.route, sender=request.sender)
+    check_choices(call.client, route=request.route, sender=request.sender)
     name = await call.services.status_reader.name_of(call.client, call.values["id"])
     try:
         is_redriven = await call.services.message_changes.redrive(name.batch, name.index, how)
@@ -87,7 +87,7 @@ async def resend(call: Call) -> Response:
     if request.route is not None and request.route not in routes:
         problems.add("unknown_route", "route", f"Unknown route. Use one of: {', '.join(routes)}.")
     problems.raise_any()
-    _check_choices(call, route=request.route)
+    check_choices(call.client, route=request.route)
     history = await call.services.status_reader.history(call.client, call.values["id"])
     history.check_readable()
     if history.status is not None and history.status.erased is not None:
@@ -96,14 +96,6 @@ async def resend(call: Call) -> Response:
         text = "No copy of this message was sent until `sent_until`, or all of them were sent again since."
         raise Refusal(409, "not_resendable", text)
     return json_response(MessageStateView(id=str(history.name), state=State.DEFERRED), 202)
-
-
-def _check_choices(call: Call, **chosen: str | None) -> None:
-    """Refuse what only operators may choose: support sends a message again as it was."""
-    named = [name for name, value in chosen.items() if value is not None]
-    if named and call.client.role is not Role.OPERATOR:
-        text = f"Only operators may choose the {named[0]}. Leave it out to send the message as it was."
-        raise Refusal(403, "role_not_allowed", text, target=named[0])
 
 
 async def _put_back(call: Call, history: MessageHistory, until: datetime, route: str | None) -> bool:

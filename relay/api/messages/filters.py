@@ -1,17 +1,16 @@
 """Read the filters of a list of messages from the query."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from relay.api.messages.access.checks import check_search, listed_client
 from relay.api.problems import Problems
 from relay.api.reading.addresses import email_address, same_mailbox
 from relay.api.reading.query import check_names, read_choice, read_time
 from relay.api.services import Call
-from relay.clients.registry import Client, Role
 from relay.clients.roles import visible_clients
 from relay.core.arrival.arrivals import Arrival
-from relay.core.errors import Refusal
 from relay.core.model import State
 from relay.journal.listing import MessageFilter
 from relay.journal.search.terms import MAX_METADATA, MAX_SUBJECT, ContentFilter, words
@@ -23,15 +22,13 @@ PARAMETERS = (
     *("since", "before", "state", "arrival", "recipient", "from", "subject", "tag", "metadata", "client"),
     *("limit", "cursor"),
 )
-STATE_PARAMETERS = ("since", "before", "state", "arrival", "tag", "client", "limit", "cursor")
-"""Those that a viewer may use. A filter on content would tell a viewer what it is."""
 
 
 async def read_filter(call: Call, problems: Problems) -> MessageFilter:
     """Read which messages are wanted, and note what is wrong. Raises `Refusal` for messages the caller must not see."""
     query = call.request.query
     check_names(query, PARAMETERS, problems)
-    _check_viewer(call.client, query)
+    check_search(call.client, query)
     visible = visible_clients(call.client, await call.services.clients.all())
     now = call.services.clock()
     before = read_time(query, "before", problems) or now
@@ -49,35 +46,11 @@ async def read_filter(call: Call, problems: Problems) -> MessageFilter:
         since=since,
         before=before,
         owners=visible,
-        client=_client(call.client, query.get("client"), visible),
+        client=listed_client(call.client, query.get("client"), visible),
         state=read_choice(query, "state", State, problems),
         arrival=read_choice(query, "arrival", Arrival, problems),
         terms=content.terms(),
     )
-
-
-def _check_viewer(caller: Client, query: Mapping[str, str]) -> None:
-    refused = sorted(set(query) & (set(PARAMETERS) - set(STATE_PARAMETERS)))
-    if caller.role is Role.VIEWER and refused:
-        text = (
-            "The role `viewer` sees no content, and so cannot search for it. Use a key of the role support or operator."
-        )
-        raise Refusal(403, "role_not_allowed", text, target=refused[0])
-
-
-def _client(caller: Client, named: str | None, visible: Sequence[Client] | None) -> str | None:
-    """Return the client whose messages are listed; None: all that the caller may see. Raises `Refusal` (403) for another."""
-    if visible is None:
-        return named
-    names = [client.name for client in visible]
-    if named is None:
-        return names[0] if len(names) == 1 else None
-    if named in names:
-        return named
-    if caller.role is Role.CLIENT:
-        raise Refusal(403, "operators_only", "Only operators may list another client's messages.", target="client")
-    text = f"This key sees only the messages of: {', '.join(names)} (policy: sees)."
-    raise Refusal(403, "role_not_allowed", text, target="client")
 
 
 def _mailbox(query: Mapping[str, str], name: str, problems: Problems) -> str | None:

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from relay.api.cursors import page_of
 from relay.api.http import Response, csv_response, json_response
+from relay.api.messages.access.states_only import summary_states
 from relay.api.messages.filters import PARAMETERS, read_filter
-from relay.api.messages.states_only import summary_states
 from relay.api.messages.view import bounce_type_of, mailbox_view, next_attempt_at
 from relay.api.problems import Problems
 from relay.api.reading.query import read_limit, time_text

@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from relay.api.http import Response, json_response
-from relay.api.messages.states_only import message_states
+from relay.api.messages.access.states_only import message_states
 from relay.api.messages.view import history_view
 from relay.api.messages.waiting import WaitGoal, link, signature
 from relay.api.services import Call
