@@ -64,9 +64,9 @@ def _octets(encoding: str, text: str) -> bytes:
 
 def base64_decoded(encoded: bytes) -> bytes:
     """Decode base64 as far as possible: skip other characters, add padding that is missing, drop a lone character at the end."""
-    for attempt in (encoded, encoded + b"==", encoded.rstrip(b" \t\r\n=")[:-1]):
+    for changed in (bytes, lambda text: text + b"==", lambda text: text.rstrip(b" \t\r\n=")[:-1]):
         try:
-            return binascii.a2b_base64(attempt)
+            return binascii.a2b_base64(changed(encoded))
         except binascii.Error:
             continue
     return b""

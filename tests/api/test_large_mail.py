@@ -21,9 +21,11 @@ from relay.clients import idempotency
 from relay.core import entries
 from relay.core.model import Message, Submission
 from relay.mime import build
+from relay.mime.finished import content as finished_content
 from relay.platform.concurrency import LARGE_BYTES
 from relay.providers.acs import body as acs_body
 from relay.providers.acs import provider as acs
+from relay.providers.finished import as_content
 from relay.providers.graph import body as graph_body
 from relay.providers.graph import provider as graph
 from relay.providers.sendgrid import body as sendgrid_body
@@ -143,6 +145,9 @@ async def test_each_provider_builds_a_large_mail_off_the_loop(watch: Watch, size
         else:
             await graph.Graph._draft(AnyRoute, request)  # type: ignore[arg-type] # it uses only `_saves`
         assert watch.calls[name] == {is_inline}, module
+    watch.add(finished_content, "rebuild")
+    await as_content(send_request_of(message_of(raw=mime(size))))
+    assert watch.calls["rebuild"] == {is_inline}
     watch.calls.clear()
     await smtp.content_of(request)
     assert watch.calls["build"] == {is_inline}
@@ -178,6 +183,9 @@ def test_content_size_counts_all_content() -> None:
 MOST = 2.8
 """Memory as a multiple of the body, at most: its text, the base64 in it, and the file; or the file and the blob."""
 
+MOST_FINISHED = 3.1
+"""The same for a finished message: its checked form, and its parts or the blob with it."""
+
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
 async def test_accepting_a_large_mail_takes_a_bounded_multiple_of_its_size(
@@ -194,6 +202,25 @@ async def test_accepting_a_large_mail_takes_a_bounded_multiple_of_its_size(
         tracemalloc.stop()
     assert answer.status == 202
     assert (peak - before) / len(body) < MOST
+
+
+@pytest.mark.parametrize("kind", ["application/pdf", "text/plain"])
+async def test_accepting_a_large_finished_message_takes_a_bounded_multiple_of_its_size(
+    relay: Harness, kind: str
+) -> None:
+    await relay.call("POST", **requests("raw", 100))  # imports
+    body = mime(4_000_000).replace(b"\r\n\r\n", f"\r\nContent-Type: {kind}\r\n\r\n".encode(), 1)
+    if kind == "application/pdf":
+        body = body.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n", 1)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        answer = await relay.call("POST", "/v1/messages", body=body, headers={"Content-Type": "message/rfc822"})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status == 202
+    assert (peak - before) / len(body) < MOST_FINISHED
 
 
 async def test_another_call_is_answered_while_a_large_mail_is_read(

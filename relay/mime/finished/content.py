@@ -76,10 +76,9 @@ def names_others(message: Message) -> bool:
 
     The fields of a message that is built name its recipients only.
     """
-    root = parts.parse((message.raw or b"").partition(b"\r\n\r\n")[0]).root
     named = {
         spelling(each.email).casefold()
-        for field in root.fields
+        for field in parts.read_fields(message.raw or b"")
         if field.name in ("to", "cc")
         for each in mailboxes(parts.field_text(field))
     }

@@ -55,6 +55,8 @@ def parse_raw(request: Request, *, now: datetime, limits: Limits) -> Draft:
     head_bytes, body = mime_raw.split(request.body)
     head = read_head(head_bytes, problems, limits, names_recipients=not envelope.is_given)
     raw = b"".join((head.joined(), b"\r\n", body))
+    # Reading the parts takes memory for another copy.
+    del body
     message = _message(head, raw, envelope, problems, limits)
     draft = _with_options(message, request.query, now, problems, limits)
     problems.raise_any()
