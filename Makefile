@@ -85,6 +85,7 @@ docs: $(VENV_STAMP) ## Regenerate docs and connector from the code
 	@$(PYTHON) -m scripts.roles
 	@$(PYTHON) -m scripts.connector
 	@$(PYTHON) -m scripts.examples
+	@$(PYTHON) -m scripts.animation
 
 requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml (EXTRAS="--extra telemetry": deploy those too)
 	@for output in requirements.txt hooks/requirements.txt requirements-dev.txt; do \
