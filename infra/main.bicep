@@ -154,6 +154,9 @@ param relayWebhooksAllowLoopback string = ''
 @description('RELAY_ENTRA_TENANTS: ids of the tenants whose users and applications may sign in. Empty: this tenant.')
 param relayEntraTenants string = ''
 
+@description('RELAY_ENTRA_ROLES: value of an app role or object id of a group to viewer, support, operator or auditor.')
+param relayEntraRoles object = {}
+
 @description('RELAY_TELEMETRY: azure for Application Insights, otlp for another endpoint.')
 param relayTelemetry string = ''
 
@@ -347,6 +350,7 @@ module app 'app.bicep' = {
       RELAY_SUPPRESSIONS: empty(relaySuppressions) ? '' : string(relaySuppressions)
       RELAY_WEBHOOKS_ALLOW_LOOPBACK: relayWebhooksAllowLoopback
       RELAY_ENTRA_TENANTS: empty(relayEntraTenants) ? tenant().tenantId : relayEntraTenants
+      RELAY_ENTRA_ROLES: empty(relayEntraRoles) ? '' : string(relayEntraRoles)
       RELAY_TELEMETRY: relayTelemetry
       // Keys are never application settings: RELAY_ROUTES refers to them in the vault.
       SENDGRID_API_KEY: ''

@@ -23,7 +23,10 @@ for what only operators may do. A test calls every operation with a key of every
 | `operator` | people who run Relay | everything |
 | `auditor` | people who review changes | the [audit log](../how-to/audit.md), and nothing else |
 
-A key has the role of its client. The policy `sees` limits a viewer or support to the messages and dead letters of some
+A key has the role of its client. People get a role from
+[an app role or a group in Microsoft Entra](../how-to/entra.md).
+
+The policy `sees` limits a viewer or support to the messages and dead letters of some
 clients, by name: `relay clients add helpdesk --role support --sees shop`. A limited role does not see messages of a deleted
 client. Totals (overview, arrivals, counts of dead letters) and routes are those of the whole relay for every role that sees
 them.

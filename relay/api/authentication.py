@@ -1,68 +1,53 @@
 """Who calls: a key (`Authorization: Bearer`, `x-api-key`), or Microsoft Entra by way of App Service authentication."""
 
-import base64
-import binascii
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
 
 from relay.acceptance.policy import may_call_from
+from relay.api.entra.principal import caller_in
+from relay.api.entra.roles import role_of
 from relay.api.http import Request
 from relay.api.login_throttle import LoginThrottle
-from relay.clients.registry import Client, Clients, key_id_of
+from relay.clients.registry import Client, Clients, Role, key_id_of
 from relay.core.errors import Refusal
-
-_OBJECT_CLAIMS = frozenset({"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"})
-"""The user, or the service principal of an application."""
-_APPLICATION_CLAIMS = frozenset({"appid", "azp"})
-"""The application that asked for the token."""
-_SCOPE_CLAIMS = frozenset({"scp", "http://schemas.microsoft.com/identity/claims/scope"})
-"""Only tokens on behalf of a user have scopes
-(learn.microsoft.com/entra/identity-platform/access-token-claims-reference, `scp`)."""
-_TENANT_CLAIMS = frozenset({"tid", "http://schemas.microsoft.com/identity/claims/tenantid"})
-"""The tenant that issued the token, under the name in the token or the one that App Service gives it
-(learn.microsoft.com/entra/identity-platform/access-token-claims-reference, `tid`)."""
-_PROVIDER = "aad"
-
-
-class _Claim(msgspec.Struct, frozen=True):
-    typ: str = ""
-    val: str = ""
-
-
-class _Principal(msgspec.Struct, frozen=True):
-    auth_typ: str = ""
-    claims: tuple[_Claim, ...] = ()
 
 
 class Authentication:
     """Finds the client behind a request."""
 
     def __init__(
-        self, clients: Clients, failures: LoginThrottle, *, trusts_entra: bool, tenants: Sequence[str] = ()
+        self,
+        clients: Clients,
+        failures: LoginThrottle,
+        *,
+        trusts_entra: bool,
+        tenants: Sequence[str] = (),
+        roles: Mapping[str, Role] | None = None,
     ) -> None:
         """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so its headers are not the caller's.
 
         `tenants` are the Entra tenants whose users and applications may call: ids are unique only within a tenant that is
-        trusted.
+        trusted. `roles` are the roles of people, by app role or group.
         """
         self._clients = clients
         self._failures = failures
         self.trusts_entra = trusts_entra
         self._tenants = frozenset(tenant.lower() for tenant in tenants)
+        self._roles = roles or {}
 
     async def client_of(self, request: Request) -> Client:
         """The client that calls.
 
-        Raises `Refusal`: 401 without a valid key or principal, 403 from a wrong address or another site's page, 429 after
-        many wrong keys.
+        Raises `Refusal`: 401 without a valid key or principal, 403 from a wrong address or another site's page or without a
+        role, 429 after many wrong keys.
         """
         key = _key_in(request.headers)
         client = await self._clients.by_key(key) if key else None
         if client is None and self.trusts_entra and not key:
             _refuse_other_sites(request)
-            client = await self._clients.by_principal(_principals_in(request.headers, self._tenants))
+            client = await self._entra_client(request.headers)
         if client is None:
             if key:
                 # Only wrong keys are slowed down: a right key from the same address (NAT, a front door) still works.
@@ -80,8 +65,24 @@ class Authentication:
         key = _key_in(request.headers)
         if key:
             return f"key:{key_id_of(key)}"
-        named = {text.lower() for text in _principals_in(request.headers, self._tenants)}
-        return next((f"entra:{text}" for text in client.principals if text.lower() in named), "")
+        caller = caller_in(request.headers, self._tenants)
+        if caller is None or not caller.ids:
+            return ""
+        named = {text.lower() for text in caller.ids}
+        return "entra:" + next((text for text in client.principals if text.lower() in named), caller.ids[0])
+
+    async def _entra_client(self, headers: Mapping[str, str]) -> Client | None:
+        """Return the client that names the principal, or the one that stands for a person's role. Raises `Refusal` (403)."""
+        caller = caller_in(headers, self._tenants)
+        if caller is None or not caller.ids:
+            return None
+        client = await self._clients.by_principal(caller.ids)
+        if client is not None or caller.is_application or not self._roles:
+            return client
+        role = role_of(caller, self._roles)
+        client = await self._clients.of_role(role)
+        # What the setting says counts, also after a change of the row.
+        return None if client.is_disabled else msgspec.structs.replace(client, role=role)
 
 
 def _refuse_other_sites(request: Request) -> None:
@@ -107,22 +108,6 @@ def _key_in(headers: Mapping[str, str]) -> str:
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
     return headers.get("x-api-key", "").strip()
-
-
-def _principals_in(headers: Mapping[str, str], tenants: Set[str]) -> list[str]:
-    """Return the Entra ids that App Service vouches for; none if they are another tenant's."""
-    try:
-        encoded = headers.get("x-ms-client-principal", "")
-        principal = msgspec.json.decode(base64.b64decode(encoded, validate=True), type=_Principal)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        return []
-    issued_by = {claim.val.lower() for claim in principal.claims if claim.typ in _TENANT_CLAIMS}
-    if principal.auth_typ != _PROVIDER or not issued_by or not issued_by <= tenants:
-        return []
-    # A user's token names the application too, but is not the application: whoever signs in to it would be its client.
-    is_user = any(claim.typ in _SCOPE_CLAIMS for claim in principal.claims)
-    wanted = _OBJECT_CLAIMS if is_user else _OBJECT_CLAIMS | _APPLICATION_CLAIMS
-    return [claim.val for claim in principal.claims if claim.typ in wanted and claim.val]
 
 
 def _unauthenticated(*, has_key: bool) -> Refusal:

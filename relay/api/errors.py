@@ -16,6 +16,8 @@ CODES = {
     "address_not_allowed": "The client may not call from this IP address.",
     "operators_only": "Clients may not do this: it needs an operator, or another role that the message names.",
     "role_not_allowed": "The role of the caller may not do this; the message names the roles that may.",
+    "no_role": "The person who signed in with Microsoft Entra has no role in Relay.",
+    "too_many_groups": "The person is in more groups than a token of Microsoft Entra lists, and has no app role of Relay.",
     "cross_site": "Cross-site request blocked (CSRF protection).",
     "not_found": "Nothing exists at this address, or it was purged.",
     "method_not_allowed": "This address does not support the method; `Allow` lists the methods it supports.",

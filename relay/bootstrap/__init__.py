@@ -35,10 +35,15 @@ class Relay(Operations):
         """Authenticates callers."""
         from relay.api.authentication import Authentication
         from relay.api.login_throttle import LoginThrottle
+        from relay.clients.registry import Role
 
         is_on = self.settings.application.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
         return Authentication(
-            self.clients, LoginThrottle(self.clock), trusts_entra=is_on, tenants=self.settings.entra_tenants
+            self.clients,
+            LoginThrottle(self.clock),
+            trusts_entra=is_on,
+            tenants=self.settings.entra_tenants,
+            roles={name: Role(role) for name, role in self.settings.entra_roles.items()},
         )
 
     @cached_property

@@ -12,6 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -29,6 +30,7 @@ _PARTITION = "client"
 _USED = "used"
 _DELETED = "deleted"
 _PREFIX = "relay"
+_ENTRA_PREFIX = "entra-"
 CACHE_SECONDS = 30.0
 UNKNOWN_KEY_SECONDS = 5.0
 """An unknown key reloads the rows, but not more often than this."""
@@ -101,6 +103,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     ip_ranges: tuple[str, ...] = ()
     may_bypass_suppressions: bool = False
     sees: tuple[str, ...] = ()
+
+
+_NO_LIMITS = Policy()
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -216,18 +221,25 @@ class Clients:
         if not NAME.fullmatch(name):
             raise ValueError("a client's name is 1 to 63 lower-case letters, digits and dashes")
         text, key = new_key(self._clock())
-        client = Client(
-            id=secrets.token_hex(8),
-            name=name,
-            mac_key=secrets.token_bytes(32),
-            role=role,
-            keys=(key,),
-            policy=policy or Policy(),
-            principals=tuple(principals),
-        )
+        await self._insert(_new(name, role, keys=(key,), policy=policy or Policy(), principals=tuple(principals)))
+        return text
+
+    async def of_role(self, role: Role) -> Client:
+        """Return the client that stands for all people with a role of Microsoft Entra, and make it, without a key, if needed.
+
+        Its name is `entra-` and the role.
+        """
+        name = f"{_ENTRA_PREFIX}{role}"
+        known = (await self.all()).get(name)
+        if known is not None:
+            return known
+        with suppress(AlreadyExists):
+            await self._insert(_new(name, role))
+        return await self.get(name)
+
+    async def _insert(self, client: Client) -> None:
         await self._tables.insert(TABLE, _entity(client))
         self._read_at = None
-        return text
 
     async def change(self, name: str, change: Callable[[Client], Client]) -> Client:
         """Change a client. Raises `NotFound`, and `Changed` if another writer was first."""
@@ -320,6 +332,25 @@ class Clients:
             return await self.create(name, role=role, policy=policy)
         except AlreadyExists:
             return None
+
+
+def _new(
+    name: str,
+    role: Role,
+    *,
+    keys: tuple[Key, ...] = (),
+    policy: Policy = _NO_LIMITS,
+    principals: tuple[str, ...] = (),
+) -> Client:
+    return Client(
+        id=secrets.token_hex(8),
+        name=name,
+        mac_key=secrets.token_bytes(32),
+        role=role,
+        keys=keys,
+        policy=policy,
+        principals=principals,
+    )
 
 
 def new_key(now: datetime, *, expires_at: datetime | None = None) -> tuple[str, Key]:

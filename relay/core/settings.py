@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -64,11 +64,18 @@ SETTINGS = (
     Setting(name="RELAY_ENTRA_TENANTS", default="",
         meaning="Ids of the Microsoft Entra tenants whose users and applications may sign in, separated by commas. Empty: "
             "none."),
+    Setting(name="RELAY_ENTRA_ROLES", default="",
+        meaning="JSON object: value of an app role, or object id of a group, in Microsoft Entra to `viewer`, `support`, "
+            "`operator` or `auditor`. The highest of a person's roles counts."),
     Setting(name="RELAY_TELEMETRY", default="",
         meaning="Metrics and traces: `otlp` to OTEL_EXPORTER_OTLP_ENDPOINT, `azure` to Application Insights. Empty: none."),
     Setting(name="SENDGRID_API_KEY", default="", meaning="The SendGrid API key, if no vault is used.", is_secret=True),
 )
 # fmt: on
+
+
+type EntraRole = Literal["viewer", "support", "operator", "auditor"]
+"""A role that an app role or a group may have. Applications that send are named by their client."""
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,6 +229,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     suppression_rules: Mapping[str, SuppressionRule] = msgspec.field(default_factory=lambda: SUPPRESSION_RULES)
     webhooks_allow_loopback: bool = False
     entra_tenants: tuple[str, ...] = ()
+    entra_roles: Mapping[str, EntraRole] = {}
     telemetry: str = ""
     application: Mapping[str, str]
 

@@ -17,6 +17,7 @@ from relay.core.settings import (
     SETTINGS,
     SUPPRESSION_RULES,
     BounceMailbox,
+    EntraRole,
     Lane,
     MessageTrace,
     Pace,
@@ -87,6 +88,7 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
         },
         webhooks_allow_loopback=_text(environment, "RELAY_WEBHOOKS_ALLOW_LOOPBACK").lower() == "true",
         entra_tenants=_listed(environment, "RELAY_ENTRA_TENANTS"),
+        entra_roles=_json(environment, "RELAY_ENTRA_ROLES", dict[str, EntraRole], {}, problems),
         telemetry=_text(environment, "RELAY_TELEMETRY").lower(),
         application=dict(environment),
     )
@@ -96,6 +98,8 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
         problems.append(
             "RELAY_ENTRA_TENANTS: a tenant is named by its id, such as 72f988bf-86f1-41af-91ab-2d7cd011db47"
         )
+    if settings.entra_roles and not settings.entra_tenants:
+        problems.append("RELAY_ENTRA_ROLES: no tenant may sign in, because RELAY_ENTRA_TENANTS is empty")
     problems += telemetry_problems(settings.telemetry, environment)
     return settings
 

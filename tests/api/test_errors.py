@@ -26,6 +26,7 @@ from relay.journal.records import TABLE
 from relay.operations.timers.run_now import LEASE
 from relay.platform.resources import IDEMPOTENCY_TABLE, TIMERS_TABLE
 from relay.platform.storage.ports import Entity, Value
+from tests.api.entra import ROLES, person
 from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
 ROOT = Path(__file__).parent.parent.parent
@@ -269,6 +270,16 @@ async def cross_site(relay: Harness) -> ApiResponse:
     return await behind.call("POST", "/v1/messages", json=message(), headers=headers, client=None)
 
 
+def signed_in_with(*claims: tuple[str, str]) -> Provoke:
+    """A call of a person whose token has these claims."""
+
+    async def provoke(relay: Harness) -> ApiResponse:
+        behind = await Harness(ROLES).start()
+        return await behind.call("GET", "/v1/me", headers=person(*claims), client=None)
+
+    return provoke
+
+
 def of_template(text: str) -> Provoke:
     """A message of a template with this text, without variables."""
 
@@ -294,6 +305,8 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "address_not_allowed": (403, under(Policy(ip_ranges=("10.0.0.0/8",)))),
     "operators_only": (403, request("GET", "/v1/deadletters")),
     "role_not_allowed": (403, as_role(Role.VIEWER, "GET", "/v1/audit")),
+    "no_role": (403, signed_in_with(("roles", "Other"))),
+    "too_many_groups": (403, signed_in_with(("_claim_names", '{"groups":"src1"}'))),
     "cross_site": (403, cross_site),
     "not_found": (404, request("GET", "/v1/nowhere")),
     "not_configured": (404, request("POST", "/v1/events/sendgrid", json=[], client=None)),

@@ -1,0 +1,1 @@
+"""People and applications that sign in with Microsoft Entra."""
