@@ -11,14 +11,17 @@ import msgspec
 
 from bench.results import Figure
 from bench.simulation import RemoteTables, now, pause, simulated, together
+from relay.bootstrap import configuration
 from relay.clients.idempotency import Idempotency, Plan
 from relay.clients.quotas import Quotas
 from relay.clients.registry import Client, Policy
 from relay.core import ids
 from relay.core.entries import join_batch
 from relay.core.errors import Refusal, Unavailable
-from relay.core.model import State
-from relay.core.settings import Pace
+from relay.core.model import Address, Message, State
+from relay.core.outcomes import NotYet
+from relay.core.send_request import SendRequest
+from relay.core.settings import Pace, Route
 from relay.journal.dead_letters import DeadLetter, DeadLetters
 from relay.journal.pending import Due, Pending
 from relay.platform.resources import (
@@ -30,6 +33,7 @@ from relay.platform.resources import (
     ROUTES_TABLE,
 )  # fmt: skip
 from relay.platform.storage.memory.blobs import MemoryBlobs
+from relay.routes.external_recipients import ExternalRecipients
 from relay.routes.holds import Holds, RouteState
 from relay.routes.pacing import Pacing
 
@@ -105,6 +109,28 @@ async def _paces(tables: RemoteTables, counts: Counts, instances: int) -> None:
             await pacing.slots([PLENTY], ["mailbox"], 1)
 
         await _sending(SENDERS, reserve, counts)
+
+    await together(instance() for _ in range(instances))
+
+
+async def _external_recipients(tables: RemoteTables, counts: Counts, instances: int) -> None:
+    """Entries of one message, all from a tenant whose external recipients are counted."""
+    message = Message(sender=Address(email="app@contoso.com"), to=(Address(email="ada@example.com"),))
+    request = SendRequest(
+        id="", message=message, recipients=(0,), message_id_header="", attempt=1, attempt_id="", date=now()
+    )
+    budget = {"per_tenant": 10_000_000}
+    route = Route(name="main", provider="graph", settings={"external_recipients": budget})
+    settings = configuration.load({})
+
+    async def instance() -> None:
+        recipients = ExternalRecipients(msgspec.structs.replace(settings, routes={"main": route}), tables, now)
+
+        async def take() -> None:
+            if isinstance(await recipients.take("main", request), NotYet):
+                counts.refused += 1
+
+        await _sending(SENDERS, take, counts)
 
     await together(instance() for _ in range(instances))
 
@@ -220,6 +246,7 @@ async def _idempotency(tables: RemoteTables, counts: Counts, instances: int) -> 
 _TABLES = (DEAD_LETTERS_TABLE, IDEMPOTENCY_TABLE, PACING_TABLE, PENDING_TABLE, QUOTAS_TABLE, ROUTES_TABLE)
 SCENARIOS: Mapping[str, Scenario] = {
     "pace": _paces,
+    "external recipients": _external_recipients,
     "quota": _quotas,
     "hold": _holds,
     "pending": _pending,

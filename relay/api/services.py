@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from relay.routes.holds import Holds
     from relay.routes.probes import Probes
     from relay.routes.readiness import Readiness
+    from relay.routes.recipient_usage import RecipientUsage
 
 
 class Services(Protocol):
@@ -105,6 +106,8 @@ class Services(Protocol):
     def message_traces(self) -> "MessageTraces": ...
     @property
     def holds(self) -> "Holds": ...
+    @property
+    def recipient_usage(self) -> "RecipientUsage": ...
     @property
     def readiness(self) -> "Readiness": ...
     @property

@@ -98,7 +98,9 @@ class Operations(UseCases):
         """Logs queue depth and route states."""
         from relay.operations.health_log import HealthLog
 
-        return HealthLog(self.settings, self.storage.queues, self.holds, self.clock, self.telemetry)
+        return HealthLog(
+            self.settings, self.storage.queues, self.holds, self.clock, self.telemetry, usage=self.recipient_usage
+        )
 
     @cached_property
     def arrival_rates(self) -> "ArrivalRates":

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relay.routes.external_recipients import ExternalRecipients
     from relay.routes.holds import Holds
     from relay.routes.readiness import Readiness
+    from relay.routes.recipient_usage import RecipientUsage
 
 
 def utc_now() -> datetime:
@@ -109,6 +110,13 @@ class Stores:
         from relay.routes.external_recipients import ExternalRecipients
 
         return ExternalRecipients(self.settings, self.storage.tables, self.clock)
+
+    @cached_property
+    def recipient_usage(self) -> "RecipientUsage":
+        """What is left of the budgets of external recipients."""
+        from relay.routes.recipient_usage import RecipientUsage
+
+        return RecipientUsage(self.settings, self.storage.tables, self.clock)
 
     @cached_property
     def readiness(self) -> "Readiness":

@@ -1,7 +1,8 @@
 """Log queue depth, oldest entry and held routes every minute, for the alert rules.
 
 States are repeated, not only their changes: a line that was sampled away or lost is written again a minute later, and the
-alert rules (infra/alerts) need no memory. Costs two storage operations a queue and one for the routes.
+alert rules (infra/alerts) need no memory. Costs two storage operations a queue, one for the routes and one for each tenant
+with a budget.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from relay.platform.resources import OWN_QUEUES, poison_of
 from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, QueueMetrics, Telemetry
 from relay.routes.holds import Holds, RouteState
+from relay.routes.recipient_usage import RecipientUsage
 
 
 class HealthLog:
@@ -27,12 +29,15 @@ class HealthLog:
         holds: Holds,
         clock: Callable[[], datetime],
         telemetry: Telemetry = OFF,
+        *,
+        usage: RecipientUsage | None = None,
     ) -> None:
         self._settings = settings
         self._queues = queues
         self._holds = holds
         self._clock = clock
         self._telemetry = telemetry
+        self._usage = usage
 
     async def write(self) -> None:
         """Log a line for each queue and each route, then `health` with the totals: its absence raises an alert."""
@@ -41,6 +46,7 @@ class HealthLog:
             log_event("queue", **msgspec.structs.asdict(queue))
         self._telemetry.queues(queues)
         held = await self._log_routes()
+        await self._log_budgets()
         waiting = sum(queue.entries for queue in queues)
         log_event("health", queues=len(queues), entries=waiting, held=held)
 
@@ -83,6 +89,24 @@ class HealthLog:
                 states.append((name, str(RouteState.ACTIVE)))
         self._telemetry.routes(states)
         return len(held)
+
+    async def _log_budgets(self) -> None:
+        """Log what is left of each budget of external recipients; of mailboxes, of the one that has used most."""
+        budgets = await self._usage.read() if self._usage is not None else {}
+        left: dict[tuple[str, str], int] = {}
+        for route, uses in budgets.items():
+            for use in uses:
+                if (route, use.scope) not in left:
+                    left[route, use.scope] = use.left
+                    log_event(
+                        "external_recipients",
+                        route=route,
+                        scope=str(use.scope),
+                        limit=use.limit,
+                        used=use.used,
+                        left=use.left,
+                    )
+        self._telemetry.budgets(left)
 
 
 def _queues_of(lanes: Mapping[str, Lane]) -> Iterator[tuple[str, str, bool]]:

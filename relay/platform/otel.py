@@ -70,6 +70,7 @@ class OpenTelemetry(Telemetry):
             ("relay.queue.age", "s", "Age of the first entry"),
             ("relay.queue.entries", "{entry}", "Waiting entries"),
             ("relay.route.state", "1", "1 for the state that a route is in"),
+            ("relay.external_recipients.left", "{recipient}", "External recipients that a route's budget has left"),
             (
                 "relay.arrival.recipients",
                 "{recipient}",
@@ -148,6 +149,14 @@ class OpenTelemetry(Telemetry):
 
         seen = [Observation(1, {"route": route, "state": state}) for route, state in states]
         self._samples["relay.route.state"] = self._clock(), seen
+
+    @_never_raises
+    def budgets(self, left: "Mapping[tuple[str, str], int]") -> None:
+        """Keep them until they are collected."""
+        from opentelemetry.metrics import Observation
+
+        seen = [Observation(count, {"route": route, "scope": scope}) for (route, scope), count in left.items()]
+        self._samples["relay.external_recipients.left"] = self._clock(), seen
 
     @_never_raises
     def arrivals(self, routes: "Mapping[str, Counts]") -> None:

@@ -103,6 +103,9 @@ class Telemetry:
     def routes(self, states: Iterable[tuple[str, str]]) -> None:
         """Record the current state of each route."""
 
+    def budgets(self, left: "Mapping[tuple[str, str], int]") -> None:
+        """Record how many external recipients are left, by route and by what the limit counts."""
+
     def arrivals(self, routes: "Mapping[str, Counts]") -> None:
         """Record what became of the mail of the last day, by route."""
 

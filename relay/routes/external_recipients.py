@@ -4,7 +4,7 @@ Each limit has a row: recipients by the hour (`relay.routes.recipient_window`). 
 with one read and one merge by ETag, before their mail is sent. So a process that dies has counted too much, never too little.
 What an attempt counted and certainly did not send stays with the process, for its next attempts in the same hour: taken off the
 row, it would be taken off twice if the response to that write was lost.
-Table `quotas`: partition `recipients-<tenant>`, rows `tenant`, `limited` and `mailbox-<hash>` (docs/decisions/0043).
+Table `quotas`: partition `recipients-<tenant>`, rows `all`, `limited` and `mailbox-<hash>` (docs/decisions/0043).
 """
 
 import hashlib
@@ -28,6 +28,8 @@ from relay.routes.recipient_window import HOUR, Hours, Shortage, added, fits, op
 
 TABLE = resources.QUOTAS_TABLE
 CODE = "external_recipient_limit"
+TENANT, LIMITED, MAILBOX = "all", "limited", "mailbox-"
+"""The rows of a tenant; the last is how those of mailboxes begin."""
 CACHE_SECONDS = 5.0
 """How old may be what planning knows of a row."""
 MAX_COUNTERS = 1_000
@@ -223,13 +225,13 @@ def limits_of(budget: RecipientBudget, message: Message) -> Iterator[tuple[Count
     """Yield the limits that count a message's recipients."""
     tenant, sender = budget.tenant, message.sender
     if budget.is_limited_sender(sender.domain):
-        yield CounterKey(tenant=tenant, row="limited", name=budget.limited_domain), budget.per_limited_domain
+        yield CounterKey(tenant=tenant, row=LIMITED, name=budget.limited_domain), budget.per_limited_domain
     if budget.per_mailbox is not None:
         mailbox = budget.mailbox or sender.email.lower()
         digest = hashlib.sha256(mailbox.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        yield CounterKey(tenant=tenant, row=f"mailbox-{digest}", name=mailbox), budget.per_mailbox
+        yield CounterKey(tenant=tenant, row=f"{MAILBOX}{digest}", name=mailbox), budget.per_mailbox
     if budget.per_tenant is not None:
-        yield CounterKey(tenant=tenant, row="tenant", name="tenant"), budget.per_tenant
+        yield CounterKey(tenant=tenant, row=TENANT, name="tenant"), budget.per_tenant
 
 
 def partition_of(tenant: str) -> str:

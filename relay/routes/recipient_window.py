@@ -42,6 +42,8 @@ def fits(limit: int, hours: Hours, now: float, wanted: int) -> bool:
 
 def opens_at(limit: int, hours: Hours, now: float, wanted: int) -> float:
     """When this many recipients may be sent to, if nothing else is sent until then. In a day if they exceed the limit."""
+    if fits(limit, hours, now, wanted):
+        return now
     next_hours = ((int(now // HOUR) + ahead) * HOUR for ahead in range(1, COUNTED_SECONDS // HOUR + 2))
     ends = (_ends_at(hour) for hour in hours)
     moments = sorted(float(at) for at in (*next_hours, *ends) if at > now)

@@ -229,10 +229,11 @@ class GraphStandIn(StandIn):
         return json_response({"reports": len(mails)})
 
     async def _limit_over_http(self, request: web.Request) -> web.Response:
-        """Control: `{"recipients", "window_seconds"?, "status"?}` limits what is sent from now on."""
+        """Control: `{"recipients", "window_seconds"?, "status"?, "internal"?}` limits what is sent from now on."""
         order = await request.json()
         window = timedelta(seconds=order.get("window_seconds", 86_400))
-        self.limit = OutboundLimit(order["recipients"], window, order.get("status", "5.7.233"))
+        status, internal = order.get("status", "5.7.233"), order.get("internal", [])
+        self.limit = OutboundLimit(order["recipients"], window, status, internal=internal)
         return json_response({"recipients": order["recipients"]})
 
     async def _deliver_over_http(self, request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ from bench.contention import SCENARIOS, simulate
 
 _LIMITS = {
     "pace": (10, 1.2),
+    "external recipients": (10, 1.2),
     "quota": (10, 0.6),
     "hold": (1, 0.003),
     "pending": (4, 0.125),

@@ -7,11 +7,12 @@ from relay.api.reading.body import read_request
 from relay.api.reading.hold_terms import read_terms
 from relay.api.services import Call
 from relay.api.shapes.admin_requests import HoldRequest
-from relay.api.shapes.operator import HoldView, ProbeView, RouteListView, RouteReleasedView, RouteView
+from relay.api.shapes.operator import BudgetView, HoldView, ProbeView, RouteListView, RouteReleasedView, RouteView
 from relay.clients.registry import Role
 from relay.core.errors import Refusal
 from relay.core.outcomes import Sent
 from relay.routes.holds import Hold, RouteState
+from relay.routes.recipient_usage import BudgetUse, Scope
 
 
 async def index(call: Call) -> Response:
@@ -20,9 +21,14 @@ async def index(call: Call) -> Response:
 
 
 async def route_views(call: Call) -> list[RouteView]:
-    """Show every configured route with its holds, for a viewer without senders and replies. Costs one table query."""
+    """Show every configured route with its holds and budgets, for a viewer without senders, mailboxes and replies.
+
+    Costs one table query, and one for each tenant with a budget.
+    """
+    budgets = await call.services.recipient_usage.read()
     holds = list((await call.services.holds.all(fresh=True)).values())
-    if call.client.role is Role.VIEWER:
+    is_viewer = call.client.role is Role.VIEWER
+    if is_viewer:
         holds = [msgspec.structs.replace(held, reply="") for held in holds if not held.sender]
     return [
         RouteView(
@@ -30,6 +36,9 @@ async def route_views(call: Call) -> list[RouteView]:
             provider=route.provider,
             state=next((h.state for h in holds if h.route == route.name and not h.sender), RouteState.ACTIVE),
             holds=[_view(h) for h in holds if h.route == route.name and h.state is not RouteState.ACTIVE],
+            budgets=[
+                _budget(use) for use in budgets.get(route.name, ()) if not (is_viewer and use.scope is Scope.MAILBOX)
+            ],
         )
         for route in call.services.settings.routes.values()
     ]
@@ -72,6 +81,12 @@ def _route(call: Call) -> str:
     if name not in call.services.settings.routes:
         raise Refusal(404, "unknown_route", f"Unknown route. Use one of: {', '.join(call.services.settings.routes)}.")
     return name
+
+
+def _budget(use: BudgetUse) -> BudgetView:
+    return BudgetView(
+        scope=use.scope, name=use.name, limit=use.limit, used=use.used, left=use.left, opens_at=use.opens_at
+    )
 
 
 def _view(held: Hold) -> HoldView:

@@ -14,6 +14,7 @@ from relay.journal.overview import Span
 from relay.operations.audit.record import AuditOutcome
 from relay.operations.doctor.findings import Health
 from relay.routes.holds import RouteState
+from relay.routes.recipient_usage import Scope
 
 
 class PolicyView(Struct, frozen=True, kw_only=True):
@@ -105,6 +106,17 @@ class HoldView(Struct, frozen=True, kw_only=True):
     is_paused: Annotated[bool, says("Whether the hold ends when delivery is resumed.")]
 
 
+class BudgetView(Struct, frozen=True, kw_only=True):
+    """A limit of external recipients in 24 hours."""
+
+    scope: Annotated[Scope, says("What the limit counts.")]
+    name: Annotated[str, says("The mailbox, or the domain of the From addresses; empty for the tenant.")]
+    limit: Annotated[int, says("The limit.")]
+    used: Annotated[int, says("The external recipients that count at the moment.")]
+    left: Annotated[int, says("The external recipients that are left.")]
+    opens_at: Annotated[Time | None, says("When there is room again; null when there is room now.")]
+
+
 class RouteView(Struct, frozen=True, kw_only=True):
     """A route with its holds."""
 
@@ -112,6 +124,7 @@ class RouteView(Struct, frozen=True, kw_only=True):
     provider: Annotated[str, says("The route's provider.")]
     state: Annotated[RouteState, says("Whether mail may leave by this route.")]
     holds: Annotated[Sequence[HoldView], says("The holds of the route and of senders on it.")]
+    budgets: Annotated[Sequence[BudgetView], says("The limits of external recipients; empty without a budget.")]
 
 
 class RouteListView(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ UNHEALTHY = 4
 @app.command("list")
 @reports_errors
 def index(context: typer.Context, as_json: AsJson = False) -> None:
-    """List routes with their state, the cause of each hold, and the time of the next probe."""
+    """List routes with their state, the cause of each hold, the time of the next probe, and what is left of a budget."""
     found = remote_of(context).call("GET", "/v1/routes")["value"]
     if as_json:
         print_json(found)
@@ -28,7 +28,12 @@ def index(context: typer.Context, as_json: AsJson = False) -> None:
             ("", "", h["state"], h.get("sender") or "whole route", _cause(h), h.get("next_probe_at") or "manual")
             for h in route["holds"]
         ]
-    print_table("", ("route", "provider", "state", "scope", "cause", "next probe"), rows, empty="No routes.")
+        rows += [("", "", "budget", b["name"] or b["scope"], _left(b), b["opens_at"] or "") for b in route["budgets"]]
+    print_table("", ("route", "provider", "state", "scope", "cause", "next probe or room"), rows, empty="No routes.")
+
+
+def _left(budget: dict[str, Any]) -> str:
+    return f"{budget['left']} of {budget['limit']} external recipients left"
 
 
 def _cause(hold: dict[str, Any]) -> str:

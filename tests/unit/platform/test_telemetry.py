@@ -140,6 +140,9 @@ async def test_queue_and_route_samples_are_reported_until_they_are_old(place: Pl
     assert ages["relay-bulk"] == pytest.approx(7, abs=1)
     assert ages["relay-transactional"] == 0
     assert watcher.points("relay.route.state") == [({"route": "main", "state": str(RouteState.ACTIVE)}, 1)]
+    place.telemetry.budgets({("main", "tenant"): 93})
+    left = [({"route": "main", "scope": "tenant"}, 93)]
+    assert watcher.points("relay.external_recipients.left") == left
     place.time.move(FRESH_SECONDS + 1)
     assert watcher.points("relay.queue.age") == watcher.points("relay.route.state") == []
 

@@ -59,7 +59,7 @@ function pauseDelivery(refresh) {
 }
 
 function routeCard(route, meanings, refresh) {
-  const { name, provider, state, holds } = route;
+  const { name, provider, state, holds, budgets } = route;
   const post = (action) => call("POST", `/v1/routes/${encodeURIComponent(name)}/${action}`);
   const probe = async () => {
     const result = await post("probe");
@@ -79,7 +79,19 @@ function routeCard(route, meanings, refresh) {
   ];
   return h("section", { class: "card", "aria-label": `Route ${name}` },
     h("header", {}, h("h2", {}, name, provider !== name && h("span", { class: "muted small" }, ` ${provider}`)), badge(state), h("div", { class: "actions" }, buttons)),
-    holds.length ? holds.map((each) => holdDetails(each, meanings)) : h("p", { class: "inside muted" }, "Active: mail is sent by this route."));
+    holds.length ? holds.map((each) => holdDetails(each, meanings)) : h("p", { class: "inside muted" }, "Active: mail is sent by this route."),
+    budgets.length > 0 && budgetDetails(budgets));
+}
+
+/** Show what is left of the external recipients of 24 hours. */
+function budgetDetails(budgets) {
+  const scopes = { tenant: "Whole tenant", sender_domain: "From addresses", mailbox: "Mailbox" };
+  return h("div", { class: "inside stack" },
+    h("h3", {}, "External recipients in 24 hours"),
+    definitions(...budgets.map(({ scope, name, limit, left, opens_at }) => [
+      [scopes[scope], name].filter(Boolean).join(" "),
+      h("span", {}, `${left} of ${limit} left`, opens_at && [", room again ", ago(opens_at, { isDue: true })]),
+    ])));
 }
 
 function holdRoute(name, refresh) {
