@@ -37,6 +37,7 @@ var tables = [
   'deadletters'
   'groups'
   'routes'
+  'search'
   'idempotency'
   'journal'
   'mailboxes'

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relay.operations.timers.late_timer import LateTimer
     from relay.operations.timers.run_now import RunNow
     from relay.operations.timers.schedule import EveryMinute, MessageTraceTimer, Nightly
+    from relay.operations.timers.search_indexing import SearchIndexing
     from relay.operations.timers.steps import StepReports
 
 
@@ -110,6 +111,13 @@ class Operations(UseCases):
         return ArrivalRates(self.arrival_hours, self.clock, self.telemetry)
 
     @cached_property
+    def search_indexing(self) -> "SearchIndexing":
+        """Indexes what messages say."""
+        from relay.operations.timers.search_indexing import SearchIndexing
+
+        return SearchIndexing(self.search_index, self.clock)
+
+    @cached_property
     def poison_queues(self) -> "PoisonQueues":
         """Drains the poison queues."""
         from relay.operations.poison_queues import PoisonQueues
@@ -183,6 +191,7 @@ class Operations(UseCases):
 
         return Erasure(
             journal=self.journal,
+            search_index=self.search_index,
             message_changes=self.message_changes,
             follow_up=self.follow_up,
             dead_letters=self.dead_letters,
@@ -208,6 +217,7 @@ class Operations(UseCases):
             sent_checks=self.sent_checks,
             orphan_entries=self.orphan_entries,
             arrival_rates=self.arrival_rates,
+            search_indexing=self.search_indexing,
             health_log=self.health_log,
             late_timer=self.late_timer,
             reports=self.step_reports,

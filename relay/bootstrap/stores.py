@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relay.journal.overview import Overview
     from relay.journal.pending import Pending
     from relay.journal.records import Journal
+    from relay.journal.search.index import SearchIndex
     from relay.providers.capture.inbox import Inbox
     from relay.routes.external_recipients import ExternalRecipients
     from relay.routes.holds import Holds
@@ -171,9 +172,19 @@ class Stores:
     def listing(self) -> "Listing":
         """Messages by time, newest first."""
         from relay.journal.listing import Listing
+        from relay.journal.search.lookup import Lookup
         from relay.routes.reports import reports_of
 
-        return Listing(self.journal, self.clients, reports=reports_of(self.settings))
+        lookup = Lookup(self.search_index, self.storage.tables)
+        return Listing(self.journal, self.clients, reports=reports_of(self.settings), lookup=lookup)
+
+    @cached_property
+    def search_index(self) -> "SearchIndex":
+        """The index of what messages say."""
+        from relay.journal.search.index import SearchIndex
+
+        retention = timedelta(days=self.settings.retention_days)
+        return SearchIndex(self.journal, self.storage.tables, self.clock, retention=retention)
 
     @cached_property
     def overview(self) -> "Overview":

@@ -3,24 +3,25 @@
 A page first asks each shard for the names of its batches in the time range (keys only, a thousand at a time). Where a shard
 has more, the range is narrowed to its newest part, by how dense the batches lay. Of the names the newest are read whole
 and filtered. So a page has a bounded cost however much lies in the range; it may be short, or empty, and still have
-a next one. See docs/reference/listing.md.
+a next one. With terms, the index names the batches that may have them. See docs/reference/listing.md.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import sqrt
 
 import msgspec
 
-from relay.clients.registry import Client, Clients
+from relay.clients.registry import Clients
 from relay.core import ids
-from relay.core.arrival.arrivals import Arrival, RecipientArrival, Reports, arrivals_of, recipient_count
+from relay.core.arrival.arrivals import Reports
 from relay.core.errors import Unavailable
-from relay.core.model import MessageStatus, State, Submission
-from relay.journal.record_rows import Record, client_flag
+from relay.journal.record_rows import Record
 from relay.journal.records import Journal
-from relay.journal.search.terms import Term, has_terms
+from relay.journal.search.lookup import Lookup
+from relay.journal.search.matches import Found, MessageFilter, messages, unreadable_messages
+from relay.journal.search.terms import Kind
 from relay.journal.unreadable import UnreadableRecord
 from relay.platform import concurrency
 
@@ -28,6 +29,13 @@ READ_AT_ONCE = 200
 """Batches that are read and filtered together."""
 MAX_ROUNDS = 5
 """How often a page does so before it is answered as it is."""
+MAX_WINDOWS = 8
+"""How often a page looks terms up in the index: sixteen days."""
+MAX_CANDIDATES = 200
+"""Batches that a page reads one by one because the index names them."""
+CANDIDATES_AT_ONCE = 50
+MAX_SCANS = 3
+"""Stretches that are not indexed, or whose terms are common, that a page scans."""
 ENOUGH_PROBES = 8
 MAX_PROBES = 40
 """How often the newest part of a crowded range is searched for: until it fills a page, then until there is one at all. A
@@ -38,35 +46,8 @@ _AFTER = "~"
 """Makes a name an upper bound that includes it: it is greater than every hexadecimal digit."""
 
 
-class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages: accepted from `since` to before `before`. Of `owners` alone; None: of all clients. `arrival` is that of
-    one recipient at least. A message has all `terms`.
-    """
-
-    since: datetime
-    before: datetime
-    owners: Sequence[Client] | None = None
-    client: str | None = None
-    state: State | None = None
-    arrival: Arrival | None = None
-    terms: frozenset[Term] = frozenset()
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that was wanted. `position` is where a page that begins after it begins.
-
-    `submission` and `status` are None where they cannot be read. `arrivals` are those of its recipients.
-    """
-
-    id: str
-    position: str
-    created_at: datetime
-    lane: str
-    submission: Submission | None
-    status: MessageStatus | None
-    arrivals: Collection[RecipientArrival] = ()
-
-
+type _Last = tuple[str, int] | None
+"""The batch and index of the last message of the page before."""
 type _Pages = Sequence[tuple[Sequence[str], bool]]
 """For each shard names, oldest first, and whether there are more."""
 
@@ -87,11 +68,14 @@ class Listing:
         clients: Clients | None = None,
         *,
         reports: Callable[[str], Reports] = lambda _: Reports.NONE,
+        lookup: Lookup | None = None,
         names_at_once: int = 1000,
     ) -> None:
         """`clients` name the messages of unreadable records. `reports` says what the provider of a route can report.
-        `names_at_once` is the page size of a shard's query: a table returns at most a thousand rows.
+        `lookup` finds messages by their terms. `names_at_once` is the page size of a shard's query: a table returns at most a
+        thousand rows.
         """
+        self._lookup = lookup
         self._reports = reports
         self._journal = journal
         self._clients = clients
@@ -108,6 +92,14 @@ class Listing:
         before, last = ids.batch_floor(wanted.before), None
         if position:
             before, last = _bounds(position, since, before)
+        if wanted.terms and self._lookup is not None:
+            return await self._search(self._lookup, wanted, since=since, before=before, last=last, limit=limit)
+        return await self._scan(wanted, since=since, before=before, last=last, limit=limit)
+
+    async def _scan(
+        self, wanted: MessageFilter, *, since: str, before: str, last: _Last, limit: int
+    ) -> tuple[Sequence[Found], str | None]:
+        """Return the wanted messages of the newest batches, whatever they say."""
         window = await self._window(since, before, wanted.client)
         found: list[Found] = []
         for number in range(MAX_ROUNDS):
@@ -120,6 +112,49 @@ class Listing:
             if len(window.names) <= (number + 1) * READ_AT_ONCE:
                 return found, None if window.since == since else f"{window.since}-00"
         return found, f"{names[-1]}-00"
+
+    async def _search(
+        self, lookup: Lookup, wanted: MessageFilter, *, since: str, before: str, last: _Last, limit: int
+    ) -> tuple[Sequence[Found], str | None]:
+        """Return the wanted messages among those that the index names; where it names none, scan."""
+        terms = wanted.terms if wanted.client is None else wanted.terms | {(Kind.CLIENT, wanted.client)}
+        found: list[Found] = []
+        candidates = scans = 0
+        for _ in range(MAX_WINDOWS):
+            for stretch in await lookup.stretches(terms, since, before):
+                rest = limit - len(found)
+                if stretch.names is None:
+                    page, position = await self._scan(wanted, since=stretch.since, before=before, last=last, limit=rest)
+                    scans += 1
+                else:
+                    names = stretch.names[: MAX_CANDIDATES - candidates]
+                    page, position = await self._candidates(names, wanted, last, rest)
+                    candidates += len(names)
+                    if position is None and len(names) < len(stretch.names):
+                        position = f"{names[-1] if names else before}-00"
+                found += page
+                if position is not None:
+                    return found, position
+                before = stretch.since
+                if scans == MAX_SCANS and before > since:
+                    return found, f"{before}-00"
+            if before <= since:
+                return found, None
+        return found, f"{before}-00"
+
+    async def _candidates(
+        self, names: Sequence[str], wanted: MessageFilter, last: _Last, limit: int
+    ) -> tuple[Sequence[Found], str | None]:
+        """Return the wanted messages of these batches, and the position after the last one if there are enough."""
+        found: list[Found] = []
+        for start in range(0, len(names), CANDIDATES_AT_ONCE):
+            chosen = names[start : start + CANDIDATES_AT_ONCE]
+            for record in await self._read(chosen, wanted.client, is_sparse=True):
+                for each in await self._messages(record, wanted, last):
+                    found.append(each)
+                    if len(found) == limit:
+                        return found, each.position
+        return found, None
 
     async def _window(self, since: str, before: str, client: str | None) -> _Window:
         """Find the newest part of a range in which each shard's names fit one query, preferably one that fills a page.
@@ -155,30 +190,40 @@ class Listing:
         calls = (partial(ask, shard=shard) for shard in ids.SHARDS)
         return await concurrency.gather_limited(calls, limit=_QUERIES_AT_ONCE)
 
-    async def _messages(
-        self, record: Record | UnreadableRecord, wanted: MessageFilter, last: tuple[str, int] | None
-    ) -> Iterable[Found]:
+    async def _messages(self, record: Record | UnreadableRecord, wanted: MessageFilter, last: _Last) -> Iterable[Found]:
         """The wanted messages of a batch after the last one of the page before, the last of the batch first."""
         if isinstance(record, Record):
-            found = _messages(record, wanted, self._reports)
+            found = messages(record, wanted, self._reports)
         else:
             clients = {} if self._clients is None else await self._clients.all()
             keys = {name: each.mac_key for name, each in clients.items()}
-            found = _unreadable_messages(record, wanted, keys, self._reports)
+            found = unreadable_messages(record, wanted, keys, self._reports)
         return (each for number, each in found if last is None or (record.batch, number) < last)
 
-    async def _read(self, names: Sequence[str], client: str | None) -> Sequence[Record | UnreadableRecord]:
-        """These batches, newest first; batches purged in the meantime are left out."""
+    async def _read(
+        self, names: Sequence[str], client: str | None, *, is_sparse: bool = False
+    ) -> Sequence[Record | UnreadableRecord]:
+        """These batches, newest first; batches purged in the meantime are left out. `is_sparse`: others lie between."""
         chosen = set(names)
-        calls = []
-        for shard in ids.SHARDS:
-            own = [name for name in names if ids.shard(name) == shard]
-            if own:
-                bounds = {"since": own[-1], "before": own[0] + _AFTER}
-                calls.append(partial(self._journal.between, shard=shard, client=client, **bounds))
+        groups = [[name] for name in names] if is_sparse else [_of_shard(names, shard) for shard in ids.SHARDS]
+        calls = (
+            partial(
+                self._journal.between,
+                shard=ids.shard(own[0]),
+                client=client,
+                since=own[-1],
+                before=own[0] + _AFTER,
+            )
+            for own in groups
+            if own
+        )
         records = await concurrency.gather_limited(calls, limit=_QUERIES_AT_ONCE)
         found = (record for page in records for record in page if record.batch in chosen)
         return sorted(found, key=lambda record: record.batch, reverse=True)
+
+
+def _of_shard(names: Sequence[str], shard: str) -> Sequence[str]:
+    return [name for name in names if ids.shard(name) == shard]
 
 
 def _bounds(position: str, since: str, before: str) -> tuple[str, tuple[str, int] | None]:
@@ -199,102 +244,3 @@ def _dense(pages: _Pages) -> float:
     """The milliseconds from the first to the last name of a page that has more, in which its batches lie densest."""
     spans = [ids.created_at(names[-1]) - ids.created_at(names[0]) for names, is_more in pages if is_more]
     return min(spans) / _MILLISECOND
-
-
-def _messages(record: Record, wanted: MessageFilter, reports: Callable[[str], Reports]) -> Iterator[tuple[int, Found]]:
-    """The wanted messages of a batch with their indices, the last of them first."""
-    entry = record.entry()
-    for index in range(len(record.statuses) - 1, -1, -1):
-        submission, status = entry.messages[index], record.statuses[index]
-        if _is_visible(record.batch, index, entry.macs[index], submission, wanted) and _fits(
-            submission, status, wanted
-        ):
-            arrivals = _arrivals(submission, status, reports)
-            if _has_arrival(arrivals, wanted):
-                found = _found(record, index, record.message_id(index, entry), submission, status)
-                yield index, msgspec.structs.replace(found, arrivals=arrivals)
-
-
-def _unreadable_messages(
-    record: UnreadableRecord,
-    wanted: MessageFilter,
-    mac_keys: Mapping[str, bytes],
-    reports: Callable[[str], Reports],
-) -> Iterator[tuple[int, Found]]:
-    """The messages of a record that cannot be read as a whole, the last of them first.
-
-    One that cannot be read fits no filter but time and client. A client gets those that are certainly its own.
-    """
-    keys = mac_keys if wanted.owners is None else {owner.name: owner.mac_key for owner in wanted.owners}
-    for index in range(len(record.statuses) - 1, -1, -1):
-        submission, status = record.submission(index), record.statuses[index]
-        name = record.message_id(index, keys)
-        if not _is_owned(ids.parse(name), wanted):
-            continue
-        if _may_be_of(wanted.client, submission, record) and _may_fit(submission, status, wanted):
-            arrivals = _arrivals(submission, status, reports)
-            if _has_arrival(arrivals, wanted):
-                found = _found(record, index, name, submission, status)
-                yield index, msgspec.structs.replace(found, arrivals=arrivals)
-
-
-def _found(
-    record: Record | UnreadableRecord,
-    index: int,
-    name: str,
-    submission: Submission | None,
-    status: MessageStatus | None,
-) -> Found:
-    return Found(
-        id=name,
-        position=f"{record.batch}-{index:02d}",
-        created_at=ids.created_at(record.batch),
-        lane=record.lane,
-        submission=submission,
-        status=status,
-    )
-
-
-def _arrivals(
-    submission: Submission | None, status: MessageStatus | None, reports: Callable[[str], Reports]
-) -> Collection[RecipientArrival]:
-    if submission is None or status is None:
-        return ()
-    count = recipient_count(submission.message, status)
-    return frozenset(arrivals_of(status, submission.suppressed, count, reports).values())
-
-
-def _has_arrival(arrivals: Iterable[RecipientArrival], wanted: MessageFilter) -> bool:
-    return wanted.arrival is None or any(each.arrival is wanted.arrival for each in arrivals)
-
-
-def _may_be_of(client: str | None, submission: Submission | None, record: UnreadableRecord) -> bool:
-    if client is None:
-        return True
-    return client_flag(client) in record.client_flags if submission is None else submission.client == client
-
-
-def _may_fit(submission: Submission | None, status: MessageStatus | None, wanted: MessageFilter) -> bool:
-    if submission is not None and status is not None:
-        return _fits(submission, status, wanted)
-    return wanted.state is None and not wanted.terms
-
-
-def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted: MessageFilter) -> bool:
-    if wanted.client is not None and submission.client != wanted.client:
-        return False
-    # A client that was deleted and created again under the same name does not see the messages of the old one.
-    name = ids.MessageId(batch=batch, index=index, mac=mac)
-    return _is_owned(name, wanted)
-
-
-def _is_owned(name: ids.MessageId, wanted: MessageFilter) -> bool:
-    return wanted.owners is None or any(ids.belongs_to(name, owner.mac_key) for owner in wanted.owners)
-
-
-def _fits(submission: Submission, status: MessageStatus, wanted: MessageFilter) -> bool:
-    if wanted.state is not None and status.state is not wanted.state:
-        return False
-    if not wanted.terms:
-        return True
-    return submission.message is not None and has_terms(submission.message, wanted.terms)

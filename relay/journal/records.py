@@ -254,6 +254,15 @@ class Journal:
             if cursor is None or len(found) >= limit:
                 return found, cursor is not None
 
+    async def recorded_names(
+        self, *, shard: str, since: datetime, before: datetime, cursor: str | None = None
+    ) -> tuple[Sequence[str], str | None]:
+        """One page of the names of a shard's batches that have a record, oldest first, and the next cursor."""
+        query = _between(shard, ids.batch_floor(since), ids.batch_floor(before), None, select=("count",))
+        page = await self._tables.query(TABLE, query, cursor=cursor)
+        found = (entity for entity in page.entities if "count" in entity.properties)
+        return [entity.partition.partition("-")[2] for entity in found], page.next
+
     async def between(
         self, *, shard: str, since: str, before: str, client: str | None = None
     ) -> Sequence[Record | UnreadableRecord]:

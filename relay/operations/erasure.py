@@ -1,6 +1,6 @@
 """Erase the messages of one recipient before their retention ends.
 
-    cancel what waits ─► mark ─► dead letters ─► events ─► blobs ─► content
+    cancel what waits ─► mark ─► dead letters ─► events ─► blobs ─► search index ─► content
 
 A message is erased whole, even if it had other recipients. Its client, times, route and final state stay. See
 docs/decisions/0017-erasing.md.
@@ -26,6 +26,7 @@ from relay.journal.content import Content
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
+from relay.journal.search.index import SearchIndex
 from relay.operations.message_changes import MessageChanges
 from relay.operations.scan import ScanStep, scan_step
 from relay.platform.log import log_event
@@ -71,6 +72,7 @@ class Erasure:
         self,
         *,
         journal: Journal,
+        search_index: SearchIndex,
         message_changes: MessageChanges,
         follow_up: FollowUp,
         dead_letters: DeadLetters,
@@ -79,6 +81,7 @@ class Erasure:
         clock: Callable[[], datetime],
     ) -> None:
         self._journal = journal
+        self._search_index = search_index
         self._message_changes = message_changes
         self._follow_up = follow_up
         self._dead_letters = dead_letters
@@ -195,6 +198,7 @@ class Erasure:
         for submission in remains.values():
             if submission.blob is not None:
                 await self._blobs.delete(CONTENT_CONTAINER, submission.blob)
+        await self._search_index.forget(batch)
         await self._journal.forget(record)
         return len(remains)
 

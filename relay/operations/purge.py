@@ -15,10 +15,17 @@ from relay.delivery import send_groups
 from relay.journal import dead_letters
 from relay.journal.counts.hours import rows_before
 from relay.journal.old_batches import OldBatch, old_batches
+from relay.journal.search.postings import old_rows
 from relay.operations.rotation import Rotation
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
-from relay.platform.resources import ARRIVALS_TABLE, ATTACHMENTS_CONTAINER, CONTENT_CONTAINER, JOURNAL_TABLE
+from relay.platform.resources import (
+    ARRIVALS_TABLE,
+    ATTACHMENTS_CONTAINER,
+    CONTENT_CONTAINER,
+    JOURNAL_TABLE,
+    SEARCH_TABLE,
+)
 from relay.platform.storage.ports import Blobs, Query, Tables, delete_where
 from relay.platform.storage.readable import is_older
 
@@ -61,7 +68,7 @@ class Purge:
             "groups": partial(self._old_rows, send_groups.TABLE, long),
             "unreadable": partial(self._old_blobs, dead_letters.UNREADABLE_CONTAINER, self._retention),
             "dead_letters": self._old_dead_letters,
-            "arrivals": self._old_arrivals,
+            "hours": self._old_hours,
             "uploads": self._uploads.purge,
             "batches": self._records,
             "blobs": partial(self._old_blobs, CONTENT_CONTAINER, long),
@@ -123,10 +130,14 @@ class Purge:
 
         return await Rotation(self._tables, "dead_letters").run(list(CAUSES), of_cause, deadline)
 
-    async def _old_arrivals(self, deadline: Deadline) -> Progress:
-        """Delete the counts of hours that are older than the retention."""
-        query = rows_before(self._clock() - self._retention)
-        return await delete_where(self._tables, ARRIVALS_TABLE, query, lambda _: True, deadline=deadline)
+    async def _old_hours(self, deadline: Deadline) -> Progress:
+        """Delete what was made of the journal, the counts and the search index, of hours that are older than the retention."""
+        before = self._clock() - self._retention
+        old = [(ARRIVALS_TABLE, rows_before(before)), *((SEARCH_TABLE, query) for query in old_rows(before))]
+        progress = Progress()
+        for table, query in old:
+            progress += await delete_where(self._tables, table, query, lambda _: True, deadline=deadline)
+        return progress
 
     async def _old_rows(self, table: str, age: timedelta, deadline: Deadline) -> Progress:
         """Delete rows older than the age. Scans the table."""

@@ -12,7 +12,7 @@ from relay.api.services import Call
 from relay.clients.roles import visible_clients
 from relay.core.arrival.arrivals import Arrival
 from relay.core.model import State
-from relay.journal.listing import MessageFilter
+from relay.journal.search.matches import MessageFilter
 from relay.journal.search.terms import MAX_METADATA, MAX_SUBJECT, ContentFilter, words
 
 DEFAULT_SPAN = timedelta(hours=24)

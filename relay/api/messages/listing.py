@@ -20,7 +20,7 @@ from relay.api.shapes.common import given
 from relay.api.shapes.messages import MailboxView, MessagePageView, MessageSummaryView, RecordState
 from relay.clients.registry import Role
 from relay.core.arrival.arrivals import worst
-from relay.journal.listing import Found
+from relay.journal.search.matches import Found
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100

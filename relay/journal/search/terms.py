@@ -36,6 +36,8 @@ class Kind(StrEnum):
     SENDER = "from"
     WORD = "word"
     TAG = "tag"
+    CLIENT = "client"
+    """Only in the index: a list is filtered by client as such."""
 
 
 type Term = tuple[Kind, str]
@@ -107,6 +109,8 @@ def _texts(message: Message, kind: Kind) -> Iterable[str]:
             return words(message.subject)
         case Kind.TAG:
             return message.tags
+        case Kind.CLIENT:
+            return ()
         case Kind.METADATA:
             return (f"{name}={value}" for name, value in message.metadata.items())
 

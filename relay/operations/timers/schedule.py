@@ -22,6 +22,7 @@ from relay.operations.recovery import Recovery
 from relay.operations.sent_checks import SentChecks
 from relay.operations.timers.arrival_rates import ArrivalRates
 from relay.operations.timers.late_timer import LateTimer
+from relay.operations.timers.search_indexing import SearchIndexing
 from relay.operations.timers.steps import Step, StepReport, StepReports, run_step
 from relay.platform.concurrency import Deadline, Progress
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class EveryMinute:
-    """The minute timer: probe and recover, check sent mail, collect orphaned entries, count arrivals, and log queue health last.
+    """The minute timer: probe and recover, check sent mail, collect orphaned entries, index and count, and log queue health last.
 
     It ends within its minute, so that the next run comes in time and the health log is never late.
     """
@@ -42,6 +43,7 @@ class EveryMinute:
         sent_checks: SentChecks,
         orphan_entries: OrphanEntries,
         arrival_rates: ArrivalRates,
+        search_indexing: SearchIndexing,
         health_log: HealthLog,
         late_timer: LateTimer,
         reports: StepReports,
@@ -63,6 +65,7 @@ class EveryMinute:
             Step(name="recovery", run=recovery.run, until_seconds=35.0),
             Step(name="sent_checks", run=sent_checks.run, until_seconds=45.0),
             Step(name="orphan_entries", run=orphan_entries.collect, until_seconds=50.0),
+            Step(name="search_index", run=search_indexing.run, until_seconds=52.0),
             Step(name="arrival_rates", run=arrival_rates.run, until_seconds=53.0),
             Step(name="health_log", run=write, until_seconds=55.0),
         )

@@ -8,8 +8,9 @@ import pytest
 
 from relay.core import ids
 from relay.core.model import MessageStatus, Part, State
-from relay.journal.listing import Listing, MessageFilter
+from relay.journal.listing import Listing
 from relay.journal.records import Journal
+from relay.journal.search.matches import MessageFilter
 from tests.doubles import START, Watched, batch_of, entry_of, submission_of
 
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT),))
