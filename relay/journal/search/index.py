@@ -5,7 +5,7 @@
 Nothing is written when mail is accepted or delivered. A slice is indexed when it is over, as a whole, and again when the journal
 has more records of it than were indexed: a message that waited on its queue is recorded later. So no repetition or death of a
 process can lose an entry: what is not noted as indexed is done again, and until then it is scanned. See
-docs/decisions/0044-search-index.md.
+docs/decisions/0045-search-index.md.
 """
 
 import secrets
@@ -112,8 +112,10 @@ class SearchIndex:
         try:
             await self._tables.merge(TABLE, mark)
         except NotFound:
-            # An hour that is being indexed for the first time must not be noted as if nothing had happened.
-            await self._tables.upsert(TABLE, mark)
+            # An hour that is being indexed for the first time must not be noted as if nothing had happened. Without the table,
+            # which an installation may have yet to create, there is no index.
+            with suppress(NotFound):
+                await self._tables.upsert(TABLE, mark)
 
     async def _check(self, at: datetime, known: IndexedHour | None) -> int:
         """Index the slices of an hour that are over and not as the journal has them. Returns 1 if the hour is done."""

@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 
 from relay.core import ids
+from relay.core.errors import NotFound
 from relay.journal.search import postings
 from relay.journal.search.index import TABLE, SearchIndex
 from relay.journal.search.postings import HOUR, begin_of, name_floor, slice_of
@@ -55,15 +56,21 @@ class Lookup:
         return stretches
 
     async def _indexed(self, oldest: int, newest: int) -> Collection[int]:
-        """Return the slices that are indexed."""
+        """Return the slices that are indexed: none without the table, which an installation may have yet to create."""
         first, last = (begin_of(number).replace(minute=0) for number in (oldest, newest))
-        hours = await self._index.hours(first, last + HOUR)
+        try:
+            hours = await self._index.hours(first, last + HOUR)
+        except NotFound:
+            return frozenset()
         return {slice_of(hour.at) + number for hour in hours for number, count in hour.counts.items() if count >= 0}
 
     async def _is_any_older(self, since: str, oldest: int) -> bool:
         """Whether an hour before a slice is indexed."""
         query = postings.hours_query(ids.created_at(since).replace(minute=0), begin_of(oldest), select=())
-        return bool((await self._tables.query(TABLE, query, limit=1)).entities)
+        try:
+            return bool((await self._tables.query(TABLE, query, limit=1)).entities)
+        except NotFound:
+            return False
 
     async def _found(self, bucket: int, key: int, oldest: int, newest: int) -> Mapping[int, frozenset[str] | None]:
         """Return the batches of a term by slice: None where it is common; a slice without the bucket is left out."""

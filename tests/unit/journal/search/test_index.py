@@ -234,3 +234,13 @@ async def test_hour_is_checked_once_when_nothing_changes(
     tables.calls.clear()
     assert (await index.update()).done == 0
     assert dict(tables.calls) == {"query": 1}
+
+
+async def test_without_its_table_everything_is_scanned(clock: Clock) -> None:
+    tables = await watched_tables(JOURNAL)
+    journal = Journal(tables, clock)
+    mail, index = Mail(journal, random.Random(3)), SearchIndex(journal, tables, clock, retention=2 * HOUR)
+    batch = await mail.record(clock(), [message_of(tags=("eu",))])
+    await index.forget(batch)
+    wanted = ContentFilter(tag="eu")
+    assert await search(journal, index, tables, wanted) == mail.matching(wanted) != []
