@@ -1,5 +1,6 @@
 """The use cases: accept, deliver, record events, notify by webhook."""
 
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -198,7 +199,7 @@ class UseCases(Connections):
 
     @cached_property
     def mailboxes(self) -> "Mailboxes":
-        """Reads bounces from mailboxes."""
+        """Reads bounces and answers from mailboxes."""
         from relay.events.mailboxes import Mailboxes
 
         return Mailboxes(
@@ -206,6 +207,7 @@ class UseCases(Connections):
             providers=self.provider,
             events=self.events,
             tables=self.storage.tables,
+            retention=timedelta(days=self.settings.retention_days),
             clock=self.clock,
         )
 

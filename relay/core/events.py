@@ -31,6 +31,10 @@ class EventKind(StrEnum):
     """A tracked link was followed, by a person or by a machine."""
     UNSUBSCRIBED = "unsubscribed"
     """The recipient unsubscribed."""
+    REPLIED = "replied"
+    """A person answered the mail: the recipient, or who else got it."""
+    AUTO_REPLIED = "auto_replied"
+    """A program answered the mail, such as an out-of-office reply."""
 
 
 KINDS: Mapping[EventKind, str] = {
@@ -42,10 +46,14 @@ KINDS: Mapping[EventKind, str] = {
     EventKind.OPENED: "The tracking image was loaded, by a person or by a machine.",
     EventKind.CLICKED: "A tracked link was followed, by a person or by a machine.",
     EventKind.UNSUBSCRIBED: "The recipient unsubscribed.",
+    EventKind.REPLIED: "A person answered the mail.",
+    EventKind.AUTO_REPLIED: "A program answered the mail: out of office, or another automatic reply (RFC 3834).",
 }
 """Every kind with its meaning, as docs/reference/events.md has it."""
 
 
+ANSWERS = frozenset({EventKind.REPLIED, EventKind.AUTO_REPLIED})
+"""Mail that came back. It says nothing about arrival: whoever knows the message's id can have written it."""
 ENGAGEMENTS = frozenset({EventKind.OPENED, EventKind.CLICKED})
 """What a machine may have done as well as a person."""
 
@@ -144,6 +152,23 @@ class LikelyActor(StrEnum):
     """The recipient, or who else reads the mailbox."""
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A mail that answers a message of Relay's. A stranger wrote it: all of it is only shown.
+
+    `text` is without the quoted mail. `attachments` are names; their content is not stored. `is_truncated`: the text goes on.
+    """
+
+    sender: str = msgspec.field(name="from", default="")
+    subject: str = ""
+    message_id: str = ""
+    text: str = ""
+    is_truncated: bool = False
+    attachments: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Answer(is_truncated={self.is_truncated})"
+
+
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that became known later about a message: from a provider's webhook or a bounce.
 
@@ -151,6 +176,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     enhanced status code
     (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
     that is not known. `likely` is a `LikelyActor`, empty where nothing says so. `raw` is what the provider said, as it was.
+    `answer` is the mail of a `replied` or `auto_replied`.
     """
 
     index: int
@@ -165,6 +191,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bounce_class: str = ""
     attempt: int = 0
     likely: str = ""
+    answer: Answer | None = None
 
 
 class RecipientState(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,11 +9,14 @@ acceptance needs exactly one write.
 import base64
 import hashlib
 import hmac
+import re
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 PREFIX = "msg_"
+IN_TEXT = re.compile(r"(?<![0-9a-z_])msg_[0-9a-v]{40}(?![0-9a-z])")
+"""A message's name in any text: a Message-ID of Relay's contains it."""
 _MAC_BYTES = 8
 _TIME_AND_VARIANT = 17
 """Leading digits of a UUIDv7 that hold its time, version and variant."""

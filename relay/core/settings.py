@@ -52,7 +52,8 @@ SETTINGS = (
     Setting(name="RELAY_EVENT_GRID_SECRET", default="",
         meaning="Reference to the secret that Event Grid sends with its posts. Empty: its posts are refused."),
     Setting(name="RELAY_BOUNCE_MAILBOXES", default="",
-        meaning="JSON array of {route, mailbox}: Exchange Online mailboxes to read for bounces, through a Graph route."),
+        meaning="JSON array of {route, mailbox, replies}: Exchange Online mailboxes to read for bounces, through a Graph route; "
+            "with `replies` set to `true` also for replies."),
     Setting(name="RELAY_MESSAGE_TRACE", default="",
         meaning="JSON array of {routes, …}: Exchange Online tenants whose message trace Relay reads, by the identity given, for "
             "the mail of these Graph routes."),
@@ -170,10 +171,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class BounceMailbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mailbox that bounces come to, and the route whose identity may read it."""
+    """A mailbox that bounces come to, and the route whose identity may read it. `replies`: read replies to mail too."""
 
     route: str
     mailbox: str
+    replies: bool = False
 
 
 class MessageTrace(msgspec.Struct, frozen=True, kw_only=True):

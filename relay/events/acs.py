@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
+from relay.core import ids
 from relay.core.events import ENGAGEMENTS, BounceClass, EventKind, EventSource, classify, enhanced_status
 from relay.events.engagement import likely_actor
-from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, recipient_of, text_of, translated
+from relay.events.provider_events import MAX_RAW, ProviderEvent, key_of, recipient_of, text_of, translated
 
 DELIVERY = "Microsoft.Communication.EmailDeliveryReportReceived"
 ENGAGEMENT = "Microsoft.Communication.EmailEngagementTrackingReportReceived"
@@ -60,7 +61,7 @@ def _type(item: Mapping[str, Any]) -> str:
 
 def _provider_event(item: Mapping[str, Any], report: Mapping[str, Any], now: datetime) -> ProviderEvent | None:
     # Relay's Message-ID contains the message's id, and the service keeps it (concepts/email/email-headers).
-    named = OUR_ID.search(text_of(report.get("internetMessageId")))
+    named = ids.IN_TEXT.search(text_of(report.get("internetMessageId")))
     if named is None:
         return None
     reply = ""

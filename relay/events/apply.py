@@ -21,8 +21,8 @@ from relay.core.arrival.arrivals import reported_of
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.events import EventFollower, EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
-from relay.events import provider_events
-from relay.events.provider_events import QUEUE, ProviderEvent
+from relay.events import answer_bounds, provider_events
+from relay.events.provider_events import QUEUE, REPORT, ProviderEvent
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
 from relay.journal.record_rows import Record
@@ -32,8 +32,6 @@ from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues
 from relay.platform.storage.rows import retry_races
 
-REPORT = "report"
-"""The provider of events in reports that another mailbox than a provider's received."""
 _PUTS_AT_ONCE = 8
 _BATCHES_AT_ONCE = 8
 
@@ -144,7 +142,7 @@ class Events:
             )
         }
         fresh = {place: each for place, each in attempted.items() if place not in keys}
-        new = [each.event for each in fresh.values()]
+        new = answer_bounds.bounded([each.event for each in fresh.values()], known)
         marked = _marked(record, [*known, *new], recipients)
         # In one transaction, so that the record always says what the events say.
         try:
@@ -152,7 +150,8 @@ class Events:
         except NotFound:
             # The record was purged since it was read.
             return _without_record(batch, group)
-        followed = attempted if again else fresh
+        recorded = {(event.index, event.key) for event in new}
+        followed = {place: each for place, each in attempted.items() if place in recorded or (again and place in keys)}
         return [_message_event(each, record, entry, recipients[each.event.index]) for each in followed.values()]
 
     async def _recipients(self, entry: wire.BatchEntry, indices: Iterable[int]) -> Mapping[int, Sequence[str]]:
@@ -193,8 +192,11 @@ def _is_of(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: 
 def _named(reported: ProviderEvent, recipients: Sequence[str]) -> ProviderEvent:
     """Turn an event of a recipient that the message does not name into one without a recipient, if the event asks for that.
 
-    A list may have thousands of members: all of them become one event.
+    A list may have thousands of members: all of them become one event. An answer is about a recipient if that one wrote it.
     """
+    if reported.answer is not None:
+        writer = reported.answer.sender
+        return msgspec.structs.replace(reported, recipient=writer if writer.lower() in recipients else "")
     if not reported.unnamed_key or reported.recipient.lower() in recipients:
         return reported
     return ProviderEvent(
@@ -238,6 +240,7 @@ def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent
         raw=reported.raw,
         bounce_class=reported.bounce_class,
         likely=reported.likely,
+        answer=reported.answer,
         attempt=reported.attempt or _attempt_of(reported, index, record),
     )
 

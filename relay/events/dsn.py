@@ -13,8 +13,9 @@ from itertools import islice
 
 import msgspec
 
+from relay.core import ids
 from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
-from relay.events.provider_events import MAX_ATTEMPT_ID, MAX_RAW, OUR_ID, ProviderEvent, key_of, recipient_of, text_of
+from relay.events.provider_events import MAX_ATTEMPT_ID, MAX_RAW, ProviderEvent, key_of, recipient_of, text_of
 from relay.mime import encoded_words, parts
 from relay.mime.parts import Part, field_text
 from relay.mime.raw import Field
@@ -149,7 +150,7 @@ def _name_in(report: Part, found: Sequence[Part], statuses: Sequence[_Block]) ->
     returned = (_block(fields) for part in found for fields in _returned(part))
     for source in (*returned, *statuses, _block(report.fields)):
         for field in _NAMING:
-            if named := OUR_ID.search(source.get(field, "")):
+            if named := ids.IN_TEXT.search(source.get(field, "")):
                 return named[0], text_of(source.get("x-relay-attempt", ""), MAX_ATTEMPT_ID)
     return "", ""
 

@@ -1,30 +1,35 @@
-"""Read bounces from mailboxes: enqueue the events, then store the cursor.
+"""Read bounces and answers from mailboxes: enqueue the events, then store the cursor.
+
+A mailbox may be a person's too: nothing in it is changed, and mail that does not concern Relay is not downloaded.
 
 Table `mailboxes` has one row per mailbox: where the last run ended. If the process dies between the queue and the row, the
-next run reads the same reports again; their keys identify them as known.
+next run reads the same mail again; the keys of the events identify them as known.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from relay.core.errors import NotFound
 from relay.core.events import EventSource
 from relay.core.settings import BounceMailbox
 from relay.events import dsn
+from relay.events.answers import read_answer
 from relay.events.apply import Events
 from relay.events.provider_events import ProviderEvent, key_of
 from relay.platform import resources
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Entity, Tables
-from relay.providers.contract import BounceReport, BounceReports, Provider
+from relay.providers.contract import BounceReport, BounceReports, Provider, ReceivedAnswer
 
 TABLE = resources.MAILBOXES_TABLE
 _PARTITION = "mailbox"
 MAX_PAGES = 50
 """Pages of one mailbox per run; the next run reads the rest."""
+MAX_RUN = timedelta(minutes=4)
+"""After this time a run begins no more pages. The host ends a function after 9 minutes."""
 
 
 class Mailboxes:
@@ -37,35 +42,43 @@ class Mailboxes:
         providers: Callable[[str], Provider],
         events: Events,
         tables: Tables,
+        retention: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
+        """`retention`: how long messages are kept; an answer that is older has none any more."""
         self._mailboxes = mailboxes
+        self._retention = retention
         self._providers = providers
         self._events = events
         self._tables = tables
         self._clock = clock
 
     async def read(self) -> int:
-        """Read every mailbox. Returns the number of reports."""
+        """Read every mailbox. Returns the number of reports and answers."""
         found = 0
+        end = self._clock() + MAX_RUN
         for each in self._mailboxes:
             try:
-                found += await self._read_one(each)
+                found += await self._read_one(each, end)
             except Exception as error:
                 log_failure("mailbox_failed", route=each.route, error=type(error).__name__)
         return found
 
-    async def _read_one(self, mailbox: BounceMailbox) -> int:
+    async def _read_one(self, mailbox: BounceMailbox, end: datetime) -> int:
         row = key_of(mailbox.route, mailbox.mailbox.lower())
         cursor, reports, events = await self._cursor(row), 0, 0
-        for _ in range(MAX_PAGES):
+        since = self._clock() - self._retention if mailbox.replies else None
+        for number in range(MAX_PAGES):
+            if number and self._clock() >= end:
+                break
             provider: Any = self._providers(mailbox.route)
-            page = await provider.read_reports(mailbox.mailbox, cursor)
+            page = await provider.read_reports(mailbox.mailbox, cursor, since)
             if not isinstance(page, BounceReports):
                 log_event("mailbox_unreadable", level=logging.ERROR, route=mailbox.route, code=page.code)
                 break
-            for report in page.found:
-                found = await asyncio.to_thread(_events_in, report, self._clock(), mailbox.route)
+            mails: Sequence[BounceReport | ReceivedAnswer] = [*page.found, *page.answers]
+            for mail in mails:
+                found = await asyncio.to_thread(_events_in, mail, self._clock(), mailbox.route)
                 await self._events.enqueue(found)
                 reports, events = reports + 1, events + len(found)
             if page.cursor != cursor:
@@ -87,11 +100,14 @@ class Mailboxes:
             return ""
 
 
-def _events_in(report: BounceReport, now: datetime, route: str) -> Sequence[ProviderEvent]:
-    """Parse a report. A bug met by one mail of a stranger must not keep all later reports from being read."""
+def _events_in(mail: BounceReport | ReceivedAnswer, now: datetime, route: str) -> Sequence[ProviderEvent]:
+    """Parse a mail. A bug met by one mail of a stranger must not keep all later mail from being read."""
     try:
-        source = EventSource.PROVIDER if report.is_by_provider else EventSource.MAIL
-        return dsn.read_report(report.raw, now, provider="graph", source=source)
+        if isinstance(mail, ReceivedAnswer):
+            answer = read_answer(mail, now)
+            return () if answer is None else (answer,)
+        source = EventSource.PROVIDER if mail.is_by_provider else EventSource.MAIL
+        return dsn.read_report(mail.raw, now, provider="graph", source=source)
     except Exception as error:
         log_failure("report_skipped", route=route, error=type(error).__name__)
         return ()

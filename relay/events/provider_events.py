@@ -9,22 +9,21 @@ nothing from an array over the trigger's metadata (decision 0002).
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
 from relay.core import entries
-from relay.core.events import EventSource
+from relay.core.events import Answer, EventSource
 from relay.mime import addresses
 from relay.platform import resources
 from relay.platform.log import log_failure
 from relay.platform.packing import packed
 
 QUEUE = resources.EVENTS_QUEUE
-OUR_ID = re.compile(r"(?<![0-9a-z_])msg_[0-9a-v]{40}(?![0-9a-z])")
-"""A message's id (`relay.core.ids`) in any text: a Message-ID contains it."""
+REPORT = "report"
+"""The provider of events that no provider reports: answers, and reports that another mailbox than a provider's received."""
 VERSION = 1
 MAX_TEXT = 1_000
 """Characters kept of a server's reply."""
@@ -42,7 +41,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     With `unnamed_key`, an event of a recipient that the message does not name (a member of a list, an alias) becomes one event
     of that key without a recipient: the provider has the mail. `source` says who vouches for it. `code` is the enhanced status
     code; `attempt` is 0 and `recipient` empty if unknown; `attempt_id` is what the mail itself says of its attempt
-    (`relay.core.part_history.attempt_id`).
+    (`relay.core.part_history.attempt_id`). `answer` is a mail that answers the message.
     """
 
     kind: str
@@ -61,6 +60,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     likely: str = ""
     attempt_id: str = ""
     unnamed_key: str = ""
+    answer: Answer | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

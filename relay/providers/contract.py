@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -38,16 +39,30 @@ class BounceReport(msgspec.Struct, frozen=True, kw_only=True):
     is_by_provider: bool = False
 
 
-class BounceReports(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounce reports in one page of a mailbox, and the next cursor.
+MAX_ANSWER_BYTES = 2_000_000
+"""A longer answer is cut, so that a page of them fits in memory: its text comes before its attachments."""
 
-    A provider that can read mailboxes has a method `read_reports(mailbox, cursor)`. It returns this, or a `RouteFault` or
-    `Deferred` if it fails. `cursor` is opaque and empty at first. `is_more`: the next page is available now.
+
+class ReceivedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail that answers one of Relay's, up to `MAX_ANSWER_BYTES`. `message_class`: Exchange's kind of item, if known."""
+
+    raw: bytes
+    received_at: datetime | None = None
+    message_class: str = ""
+
+
+class BounceReports(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounce reports in one page of a mailbox, the answers to Relay's mail if they were asked for, and the next cursor.
+
+    A provider that can read mailboxes has a method `read_reports(mailbox, cursor, answers_since)`. It returns this, or a
+    `RouteFault` or `Deferred` if it fails. `cursor` is opaque and empty at first. `is_more`: the next page is available now.
+    With `answers_since` it also returns what arrived since then and names a Message-ID of Relay's as the mail it answers.
     """
 
     found: tuple[BounceReport, ...]
     cursor: str
     is_more: bool
+    answers: tuple[ReceivedAnswer, ...] = ()
 
 
 class SuppressedAddress(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from relay.api.shapes.acceptance import AcceptedView
 from relay.api.shapes.batch import BatchResultView
 from relay.api.shapes.common import Time
 from relay.api.shapes.json_schema import name_of, schemas_of
-from relay.api.shapes.messages import MessagePageView, MessageStateView, MessageView
+from relay.api.shapes.messages import AnswerView, MessagePageView, MessageStateView, MessageView
 from relay.api.shapes.resources import TemplateListView, WebhookView
 from relay.core.events import BounceClass, EventKind
 from scripts.connector.shapes import sentence, title
@@ -27,6 +27,8 @@ class MailEventDataView(Struct, frozen=True, kw_only=True):
     reply: Annotated[str, Meta(description="The reply of the recipient's server.")]
     provider: Annotated[str, Meta(description="The provider that reported it.")]
     attempt: Annotated[int, Meta(description="The number of the attempt it is about.")]
+    likely: Annotated[str, Meta(description="Who is likely to have opened or clicked, where the vendor says enough.")]
+    answer: Annotated[AnswerView, Meta(description="The mail of a reply.")]
     tags: Annotated[Sequence[str], Meta(description="The message's tags.")]
     metadata: Annotated[Mapping[str, str], Meta(description="The caller's own keys and values.")]
 

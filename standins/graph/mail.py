@@ -20,6 +20,7 @@ from standins.mime import read_mime
 
 MAX_RECIPIENTS = 500
 MAX_CUSTOM_HEADERS = 5
+_PROPERTIES = {"in-reply-to": "0x1042", "references": "0x1039"}
 _ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 
 
@@ -61,12 +62,18 @@ def mail_from_mime(body: bytes, mail_id: str, now: datetime) -> Mail:
     return received_mail(raw, mail_id, now)
 
 
-def received_mail(raw: bytes, mail_id: str, now: datetime) -> Mail:
-    """Parse MIME into a mail; a missing Message-ID is added, as Exchange does."""
+def received_mail(raw: bytes, mail_id: str, now: datetime, message_class: str = "IPM.Note") -> Mail:
+    """Parse MIME into a mail; a missing Message-ID is added, as Exchange does.
+
+    Some of its header fields are properties, whose ids Graph writes without leading zeros (MS-OXPROPS).
+    """
     mail = read_mime(raw, mail_id=mail_id, accepted_at=now)
     given = next((value for name, value in mail.headers.items() if name.lower() == "message-id"), None)
     message_id = given or f"<{mail_id}@standin.prod.outlook.com>"
-    return msgspec.structs.replace(mail, fields={**mail.fields, "internetMessageId": message_id, "extended": {}})
+    named = {name.lower(): value for name, value in mail.headers.items()}
+    extended = {f"String {number}": named[name] for name, number in _PROPERTIES.items() if name in named}
+    extended["String 0x1a"] = message_class
+    return msgspec.structs.replace(mail, fields={**mail.fields, "internetMessageId": message_id, "extended": extended})
 
 
 def mail_from_json(message: Mapping[str, Any], mailbox: str, mail_id: str, now: datetime) -> Mail:

@@ -4,6 +4,7 @@ Sources: learn.microsoft.com/graph/api/message-get, /user-list-messages, /messag
 /message-list-attachments.
 """
 
+import re
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -19,14 +20,20 @@ from standins.inbox import Mail
 from standins.mime import write_mime
 
 _PAGE = 10
+_EXPANDED = re.compile(r"id eq 'String (0x[0-9a-f]{1,4})'", re.IGNORECASE)
 _ON_REQUEST = ("internetMessageHeaders", "singleValueExtendedProperties")
 
 
-def resource(mail: Mail, folder: str, chosen: str | None) -> dict[str, Any]:
-    """Return a message resource with the properties in `$select`; headers and extended properties only if selected."""
+def resource(mail: Mail, folder: str, chosen: str | None, expanded: str | None = None) -> dict[str, Any]:
+    """Return a message resource with the properties in `$select`; headers and extended properties only if asked for."""
     full = to_json(mail, folder, is_draft=folder == "drafts")
+    wanted = {f"string {int(number, 16):#x}" for number in _EXPANDED.findall(expanded or "")}
+    full["singleValueExtendedProperties"] = [
+        each for each in full["singleValueExtendedProperties"] if not wanted or each["id"].lower() in wanted
+    ]
     if chosen:
         names = {"id", "@odata.etag", *(name.strip() for name in chosen.split(","))}
+        names |= {"singleValueExtendedProperties"} if wanted else set()
         return {name: value for name, value in full.items() if name in names}
     return {name: value for name, value in full.items() if name not in _ON_REQUEST}
 
@@ -47,7 +54,7 @@ class Reads:
 
     def show(self, call: Call) -> web.Response:
         folder, mail = call.box.find(call.message_id)
-        return json_response(resource(mail, folder, call.query("$select")))
+        return json_response(resource(mail, folder, call.query("$select"), call.query("$expand")))
 
     def show_mime(self, call: Call) -> web.Response:
         _, mail = call.box.find(call.message_id)

@@ -204,9 +204,16 @@ class GraphStandIn(StandIn):
         if self._box(user) is None:
             raise GraphError(404, "ErrorInvalidUser", f"The requested user '{user}' is invalid.")
 
-    def deliver(self, mailbox: str, raw: bytes, authenticated_as: Mapping[str, str] = OUTSIDER) -> Mail:
+    def deliver(
+        self,
+        mailbox: str,
+        raw: bytes,
+        authenticated_as: Mapping[str, str] = OUTSIDER,
+        *,
+        message_class: str = "IPM.Note",
+    ) -> Mail:
         """Put an incoming message into a mailbox's Inbox. What it says of its own origin is replaced."""
-        mail = received_mail(with_origin(raw, authenticated_as), new_id(), self.clock())
+        mail = received_mail(with_origin(raw, authenticated_as), new_id(), self.clock(), message_class)
         self.boxes.setdefault(mailbox.lower(), Mailbox()).put("inbox", mail)
         return mail
 

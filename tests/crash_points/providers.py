@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -229,7 +230,7 @@ class ScriptedProvider:
         self._ledger.withdraw(known, answer)
         return answer
 
-    async def read_reports(self, mailbox: str, cursor: str) -> BounceReports:
+    async def read_reports(self, mailbox: str, cursor: str, answers_since: datetime | None = None) -> BounceReports:
         """See the contract. The cursor is the number of reports that were read."""
         await self._process.begin(Operation(name=f"reports of {mailbox}", is_write=False, is_storage=False))
         read = int(cursor or "0")

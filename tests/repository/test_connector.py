@@ -12,7 +12,7 @@ from relay.api.messages.waiting import WaitGoal
 from relay.api.operation import loaded
 from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
-from relay.core.events import EventKind, EventSource, MessageEvent, RecordedEvent
+from relay.core.events import Answer, EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Address, State
 from relay.core.shape.check import fits
 from relay.events.webhooks.payload import post_of
@@ -127,6 +127,15 @@ def test_event_has_no_undescribed_field() -> None:
         reply="550 no such user",
         provider="sendgrid",
         attempt=1,
+        likely="person",
+        answer=Answer(
+            sender="ada@example.com",
+            subject="Re: order",
+            message_id="<a@example.com>",
+            text="Thanks.",
+            is_truncated=True,
+            attachments=("photo.jpg",),
+        ),
     )
     noted = MessageEvent(
         message="msg_1",

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from relay.api.shapes.common import given
 from relay.api.shapes.messages import (
+    AnswerView,
     AttemptView,
     EventView,
     MailboxView,
@@ -29,7 +30,7 @@ from relay.core.arrival.arrivals import (
     worst,
 )
 from relay.core.arrival.recipient_states import BounceType, recipient_states
-from relay.core.events import RecipientState, RecordedEvent
+from relay.core.events import Answer, RecipientState, RecordedEvent
 from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, Submission
 from relay.journal.content import Content
 from relay.journal.message_status import MessageHistory
@@ -222,4 +223,16 @@ def _event(event: RecordedEvent) -> EventView:
         provider=given(event.provider or None),
         attempt=given(event.attempt or None),
         likely=given(event.likely or None),
+        answer=given(None if event.answer is None else _answer(event.answer)),
+    )
+
+
+def _answer(answer: Answer) -> AnswerView:
+    return AnswerView(
+        sender=given(answer.sender or None),
+        subject=given(answer.subject or None),
+        message_id=given(answer.message_id or None),
+        text=given(answer.text or None),
+        is_truncated=given(answer.is_truncated or None),
+        attachments=given(answer.attachments or None),
     )

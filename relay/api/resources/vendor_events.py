@@ -13,7 +13,7 @@ from relay.api.shapes.system import EventsAcceptedView
 from relay.clients.registry import Role
 from relay.core.errors import Refusal, SettingsError
 from relay.events import acs, dsn, sendgrid
-from relay.events.apply import REPORT
+from relay.events.provider_events import REPORT
 
 MAX_BYTES = 16_777_216
 _AT_A_TIME = 1_000

@@ -198,7 +198,10 @@ class PreviewRequest(Shape, frozen=True, kw_only=True):
     version: Annotated[_Version | None, says("The version. The default is the newest.")] = None
 
 
-EventKind = Literal["processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed"]
+EventKind = Literal[
+    "processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", "replied",
+    "auto_replied",
+]  # fmt: skip
 
 
 class WebhookChange(Shape, frozen=True, kw_only=True):

@@ -122,6 +122,21 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     ) = UNSET
 
 
+class AnswerView(Struct, frozen=True, kw_only=True):
+    """A mail that answers the message. Whoever got the message can have written it."""
+
+    sender: Annotated[str, says("The writer's address, as the mail claims.")] | UnsetType = field(
+        name="from", default=UNSET
+    )
+    subject: Annotated[str, says("The subject, shortened to 250 characters.")] | UnsetType = UNSET
+    message_id: Annotated[str, says("The Message-ID of the answer.")] | UnsetType = UNSET
+    text: Annotated[str, says("The text without the quoted mail, up to 16,000 characters.")] | UnsetType = UNSET
+    is_truncated: Annotated[bool, says("Whether the text goes on.")] | UnsetType = UNSET
+    attachments: Annotated[Sequence[str], says("The names of attached files, which are not stored.")] | UnsetType = (
+        UNSET
+    )
+
+
 class EventView(Struct, frozen=True, kw_only=True):
     """Something a provider or a bounce reported about the message."""
 
@@ -137,6 +152,7 @@ class EventView(Struct, frozen=True, kw_only=True):
         Annotated[str, _open("Who is likely to have opened or clicked, where the vendor says enough.", LikelyActor)]
         | UnsetType
     ) = UNSET
+    answer: Annotated[AnswerView, says("The mail of a reply.")] | UnsetType = UNSET
 
 
 class MessageView(Struct, frozen=True, kw_only=True):

@@ -14,12 +14,13 @@ opposite only if all of this holds; else the attempt stays uncertain:
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from relay.core import ids
 from relay.core.model import Attempt
 from relay.core.outcomes import AskLater, Deferred, Sent, Unknown
 from relay.core.send_request import SendRequest
 from relay.events.message_trace.progress import TraceProgress
 from relay.events.message_trace.reader import MessageTraces, TraceReader
-from relay.events.provider_events import OUR_ID, recipient_of
+from relay.events.provider_events import recipient_of
 from relay.mime import raw as raw_mail
 from relay.providers.graph.message_trace import LONGEST_WINDOW, TraceFault, TracePage
 
@@ -78,7 +79,7 @@ def _later_or_unknown(attempt: Attempt, age: timedelta, reply: str) -> Unknown |
 
 def _is_proof(progress: TraceProgress | None, request: SendRequest, attempt: Attempt, age: timedelta) -> bool:
     """Whether the absence of rows proves that the attempt was not sent."""
-    is_own = request.message.raw is None and OUR_ID.search(request.message_id_header) is not None
+    is_own = request.message.raw is None and ids.IN_TEXT.search(request.message_id_header) is not None
     if not is_own or age < SURE_AFTER or progress is None or progress.matched_at is None:
         return False
     return progress.matched_at > attempt.at and progress.sure_until > attempt.at

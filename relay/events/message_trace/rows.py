@@ -7,8 +7,9 @@ exchangemessagetrace, which has the same values.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from relay.core import ids
 from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
-from relay.events.provider_events import OUR_ID, ProviderEvent, key_of, recipient_of, text_of
+from relay.events.provider_events import ProviderEvent, key_of, recipient_of, text_of
 from relay.providers.graph.message_trace import TraceRow
 
 FAILED = "failed"
@@ -29,7 +30,7 @@ _UNDERWAY = timedelta(minutes=10)
 def message_of(row: TraceRow) -> str:
     """Return Relay's id of a row's message; empty if the mail is not Relay's."""
     # Relay's Message-ID contains the message's id.
-    named = OUR_ID.search(row.message_id or "")
+    named = ids.IN_TEXT.search(row.message_id or "")
     return named[0] if named is not None else ""
 
 

@@ -69,10 +69,11 @@ def post_of(noted: MessageEvent, subscription: Subscription, source: str) -> Pos
         "provider": event.provider,
         "attempt": event.attempt,
         "likely": event.likely,
+        "answer": event.answer,
         "tags": list(noted.tags),
         "metadata": dict(noted.metadata),
     }
-    about = {key: value for key, value in fields.items() if value not in ("", 0, [], {})}
+    about = {key: value for key, value in fields.items() if value not in (None, "", 0, [], {})}
     name = event_id(subscription.id, noted.message, event.key)
     body = body_of(subscription.definition.format, f"message.{event.kind}", name, event.at, about=about, source=source)
     return Post(id=name, body=body, message=noted.message)

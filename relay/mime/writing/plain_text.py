@@ -14,16 +14,20 @@ def text_of(message: Message) -> str | None:
     is_wanted = message.text is None and bool(message.html) and message.text_from_html
     if not is_wanted or len(message.html or "") > MAX_HTML or message.content_size > MAX_CONTENT:
         return message.text
+    text = text_from(message.html or "")
+    return f"{text}\n" if 0 < len(text) <= MAX_TEXT else None
+
+
+def text_from(html: str) -> str:
+    """Convert up to `MAX_HTML` characters of HTML to text; empty where it has none, or is not convertible."""
     # Importing it takes 55 ms.
     from html_to_markdown import ConversionOptions, convert
 
     options = ConversionOptions(extract_metadata=False, skip_images=True)
-    html = (message.html or "").encode("utf-8", "replace").decode()
     try:
-        text = str(convert(html, options).content or "").strip()
+        return str(convert(html[:MAX_HTML].encode("utf-8", "replace").decode(), options).content or "").strip()
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:
         # A text is optional. A panic in the library's Rust code is no `Exception`.
-        return None
-    return f"{text}\n" if 0 < len(text) <= MAX_TEXT else None
+        return ""

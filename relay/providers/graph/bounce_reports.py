@@ -1,4 +1,4 @@
-"""Read the non-delivery reports in a mailbox, which is where Exchange Online reports bounces.
+"""Read the non-delivery reports in a mailbox, which is where Exchange Online reports bounces, and the answers to Relay's mail.
 
 A delta query over the Inbox (learn.microsoft.com/graph/delta-query-messages) returns what arrived since the last page, and a
 link to continue. Graph expires old links (410). The query then restarts, and reports that were read before are recognized by
@@ -8,17 +8,19 @@ their keys. Needs the permission Mail.Read for the mailbox.
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from relay.core.outcomes import Deferred, RouteFault
 from relay.platform.log import log_event
 from relay.providers.bearer import ExchangeResult
-from relay.providers.contract import BounceReport, BounceReports
-from relay.providers.graph.mailbox import Mailbox, message_path
+from relay.providers.contract import BounceReport, BounceReports, ReceivedAnswer
+from relay.providers.graph import received_answers
+from relay.providers.graph.mailbox import Mailbox
 from relay.providers.graph.report_origin import is_by_exchange
 from relay.providers.http_exchange import HttpResponse, LostResponse
 
-_BEGIN = "/mailFolders/inbox/messages/delta?$select=id,from,subject"
+_BEGIN = "/mailFolders/inbox/messages/delta?$select=id,from,subject,receivedDateTime"
 _REPORTERS = re.compile(r"^(mailer-daemon|postmaster|microsoftexchange[0-9a-f]+|mail-daemon|bounces?)@", re.IGNORECASE)
 """Senders of reports: RFC 5321 section 4.5.5 (postmaster), Postfix and Gmail, Exchange Online."""
 
@@ -27,31 +29,52 @@ _OF_MAILBOX = frozenset((401, 403, 408, 429, 503, 509))
 """Statuses that do not depend on the message: access, throttling, maintenance."""
 
 
-async def read(mailbox: Mailbox, cursor: str) -> BounceReports | RouteFault | Deferred:
-    """Read one page. Downloads only messages from report senders."""
+async def read(
+    mailbox: Mailbox, cursor: str, answers_since: datetime | None = None
+) -> BounceReports | RouteFault | Deferred:
+    """Read one page. Downloads only messages from report senders, and answers to Relay's mail since a time, if given."""
     result = await mailbox.follow(cursor) if cursor else await mailbox.request("GET", _BEGIN)
     if result is None or (isinstance(result, HttpResponse) and result.status == 410):
         result = await mailbox.request("GET", _BEGIN)
     page = _page(result)
     if page is None:
         return _failure(mailbox, result)
-    found: list[BounceReport] = []
+    found: list[BounceReport | ReceivedAnswer] = []
     failed: list[HttpResponse] = []
-    for item in filter(_is_by_reporter, _items(page)):
-        mime = await mailbox.request("GET", f"{message_path(str(item['id']))}/$value")
-        if isinstance(mime, HttpResponse) and mime.status == 200:
-            found.append(BounceReport(raw=mime.body, is_by_provider=is_by_exchange(mime.body)))
-        elif isinstance(mime, HttpResponse) and (400 <= mime.status < 600) and mime.status not in _OF_MAILBOX:
-            failed.append(mime)
-        else:
-            return _failure(mailbox, mime)
+    for item in filter(_is_message, _items(page)):
+        mail = await _download(mailbox, item, answers_since)
+        if isinstance(mail, BounceReport | ReceivedAnswer):
+            found.append(mail)
+        elif isinstance(mail, HttpResponse) and (400 <= mail.status < 600) and mail.status not in _OF_MAILBOX:
+            failed.append(mail)
+        elif mail is not None:
+            return _failure(mailbox, mail)
     if failed and not found and any(mime.status >= 500 for mime in failed):
         return _failure(mailbox, failed[-1])
     # If the mailbox answers for other messages, the message is at fault, and must not keep all later reports from being read.
     for mime in failed:
         log_event("report_skipped", level=logging.WARNING, status=mime.status)
     following, last = page.get("@odata.nextLink"), page.get("@odata.deltaLink")
-    return BounceReports(found=tuple(found), cursor=str(following or last or ""), is_more=bool(following))
+    return BounceReports(
+        found=tuple(each for each in found if isinstance(each, BounceReport)),
+        cursor=str(following or last or ""),
+        is_more=bool(following),
+        answers=tuple(each for each in found if isinstance(each, ReceivedAnswer)),
+    )
+
+
+async def _download(
+    mailbox: Mailbox, item: Mapping[str, Any], answers_since: datetime | None
+) -> BounceReport | ReceivedAnswer | ExchangeResult | None:
+    """Download a message of interest; None if it is none. Returns the response of a failed request."""
+    if _is_by_reporter(item):
+        mime = await mailbox.download(str(item["id"]))
+        if isinstance(mime, HttpResponse) and mime.status == 200:
+            return BounceReport(raw=mime.body, is_by_provider=is_by_exchange(mime.body))
+        return mime
+    if answers_since is None or (received_answers.received_at(item) or answers_since) < answers_since:
+        return None
+    return await received_answers.download(mailbox, item)
 
 
 def _items(page: Mapping[str, Any]) -> Sequence[Any]:
@@ -64,10 +87,13 @@ def _page(result: ExchangeResult) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _is_by_reporter(item: Any) -> bool:
-    """Whether a message in a page may be a report. A removed message has only its id."""
-    if not isinstance(item, dict) or "@removed" in item or not item.get("id"):
-        return False
+def _is_message(item: Any) -> bool:
+    """Whether an item of a page is a message that is there. A removed one has only its id."""
+    return isinstance(item, dict) and "@removed" not in item and bool(item.get("id"))
+
+
+def _is_by_reporter(item: Mapping[str, Any]) -> bool:
+    """Whether a message in a page may be a report."""
     sender = item.get("from")
     named = sender.get("emailAddress") if isinstance(sender, dict) else None
     address = named.get("address") if isinstance(named, dict) else None

@@ -10,7 +10,7 @@ from relay.providers.bearer import ExchangeResult, with_token
 from relay.providers.contract import ProviderContext
 from relay.providers.graph.outcomes import outcome_of
 from relay.providers.graph.settings import DEFAULT_TIMEOUT_SECONDS, base_url, path_of, scope_of
-from relay.providers.http_exchange import HttpResponse, LostResponse, exchange
+from relay.providers.http_exchange import MAX_RESPONSE_BYTES, HttpResponse, LostResponse, exchange
 from relay.providers.http_settings import timeouts_of
 
 JSON = "application/json"
@@ -38,12 +38,21 @@ class Mailbox:
         """Send a request below the mailbox, and send it again if the token was refused and there is another."""
         return await self._request(method, self._root + path, body, content_type)
 
+    async def download(self, message_id: str, limit: int = MAX_RESPONSE_BYTES) -> ExchangeResult:
+        """Read a message as MIME, up to this many bytes."""
+        return await self._request("GET", f"{self._root}{message_path(message_id)}/$value", limit=limit)
+
     async def follow(self, link: str) -> ExchangeResult | None:
         """Read a link from a Graph response. None if it leads to another server, which must not get the token."""
         return await self._request("GET", link) if link.startswith(f"{base_url(self._settings)}/") else None
 
     async def _request(
-        self, method: str, url: str, body: bytes | None = None, content_type: str = JSON
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        limit: int = MAX_RESPONSE_BYTES,
     ) -> ExchangeResult:
         headers = {"Accept": JSON, "Prefer": IMMUTABLE_IDS}
         if body is not None:
@@ -51,16 +60,23 @@ class Mailbox:
 
         async def request_with(token: str) -> HttpResponse | LostResponse:
             bearing = {**headers, "Authorization": f"Bearer {token}"}
-            return await self.request_without_token(method, url, bearing, body)
+            return await self.request_without_token(method, url, bearing, body, limit)
 
         return await with_token(self._context.credential, self._settings, scope_of(self._settings), request_with)
 
     async def request_without_token(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes | None = None,
+        limit: int = MAX_RESPONSE_BYTES,
     ) -> HttpResponse | LostResponse:
         """Send a request without Relay's token: the URL of an upload session contains its own authorization."""
         session: Any = self._context.http()
-        return await exchange(session, method, url, headers=headers, body=body, timeouts=self._timeouts)
+        return await exchange(
+            session, method, url, headers=headers, body=body, timeouts=self._timeouts, max_response_bytes=limit
+        )
 
     def outcome(self, result: ExchangeResult, provider_id: str | None = None) -> Outcome:
         """Return the outcome of a send request."""

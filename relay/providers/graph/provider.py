@@ -5,6 +5,7 @@ A message that fits is sent in one request, a larger one as a draft. Tokens are 
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from weakref import WeakValueDictionary
 
@@ -106,11 +107,13 @@ class Graph:
         token = await self._context.credential.token(self._settings, scope_of(self._settings))
         return account_remarks(token) if isinstance(token, str) else []
 
-    async def read_reports(self, mailbox: str, cursor: str) -> BounceReports | RouteFault | Deferred:
-        """Read the bounce reports that arrived in a mailbox since the cursor."""
+    async def read_reports(
+        self, mailbox: str, cursor: str, answers_since: datetime | None = None
+    ) -> BounceReports | RouteFault | Deferred:
+        """Read the bounce reports, and the answers if asked for, that arrived in a mailbox since the cursor."""
         from relay.providers.graph.bounce_reports import read
 
-        return await read(Mailbox(mailbox, self._settings, self._context), cursor)
+        return await read(Mailbox(mailbox, self._settings, self._context), cursor, answers_since)
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         """Look for the attempt's copy in its mailbox, by the draft's id or by Relay's header."""

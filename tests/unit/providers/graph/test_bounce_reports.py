@@ -89,15 +89,15 @@ async def test_message_that_the_mailbox_cannot_return_is_skipped(
     """One message must not keep all later reports from being read; if none can be read, the mailbox is at fault."""
     for number in range(2):
         here.standin.deliver(SENDER, f"From: MAILER-DAEMON@x.example\r\nSubject: {number}\r\n\r\n".encode())
-    answer = Mailbox.request
+    answer = Mailbox.download
     broken: list[str] = []
 
-    async def request(self: Mailbox, method: str, path: str, *rest: Any) -> Any:
-        if path.endswith("/$value") and len(broken) < 1:
-            broken.append(path)
-        return HttpResponse(status=500, headers={}) if path in broken else await answer(self, method, path, *rest)
+    async def download(self: Mailbox, message_id: str, *rest: Any) -> Any:
+        if len(broken) < 1:
+            broken.append(message_id)
+        return HttpResponse(status=500, headers={}) if message_id in broken else await answer(self, message_id, *rest)
 
-    monkeypatch.setattr(Mailbox, "request", request)
+    monkeypatch.setattr(Mailbox, "download", download)
     found, cursor = await whole_round(here)
     assert len(found) == 1
     assert 'report_skipped {"status":500}' in caplog.text

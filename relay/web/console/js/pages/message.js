@@ -106,9 +106,15 @@ function timeline(message, meanings) {
   const steps = [
     { at: message.created_at, state: "in_progress", what: "Accepted", by: message.client },
     ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: toneOf(attempt.outcome), what: `Attempt ${attempt.number}: ${humanize(attempt.outcome)}`, by: `${attempt.route === attempt.provider ? attempt.route : `${attempt.route} (${attempt.provider})`}, ${duration(attempt.seconds ?? 0)}` })),
-    ...(message.events ?? []).map((event) => ({ ...event, state: toneOf(event.kind), what: humanize(event.kind), by: [event.recipient, event.provider].filter(Boolean).join(", ") })),
+    ...(message.events ?? []).map((event) => ({ ...event, state: toneOf(event.kind), what: humanize(event.kind), by: [event.recipient, event.provider].filter(Boolean).join(", "), ...(event.answer && answered(event)) })),
   ].sort((one, other) => new Date(one.at) - new Date(other.at));
   return card("Timeline", h("ol", { class: "timeline" }, steps.map((each) => step(each, meanings))));
+}
+
+/** The provider of a reply says nothing: its writer does, who need not be the recipient. */
+function answered({ recipient, answer }) {
+  const files = answer.attachments?.length ? `Attachments: ${answer.attachments.join(", ")}` : "";
+  return { by: answer.from === recipient ? recipient : `From ${answer.from ?? "an unknown address"}`, reply: [answer.text, answer.is_truncated && "…", files].filter(Boolean).join("\n\n") };
 }
 
 function step({ at, state, what, by, code, reply, provider_id: name }, meanings) {

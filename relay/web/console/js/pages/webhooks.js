@@ -9,7 +9,7 @@ import { h, redraw } from "../dom.js";
 import { badge, humanize, moment } from "../format.js";
 import { poll } from "../poll.js";
 
-export const KINDS = ["processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed"];
+export const KINDS = ["processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", "replied", "auto_replied"];
 export const FORMATS = [["standard", "Standard: one JSON object"], ["cloudevents", "CloudEvents"]];
 
 export async function show({ main, me, signal, focusTitle }) {
