@@ -139,7 +139,7 @@ param relaySendgridEventKeys string = ''
 @description('RELAY_EVENT_GRID_SECRET: a reference such as vault:event-grid-secret, never the secret itself.')
 param relayEventGridSecret string = ''
 
-@description('RELAY_BOUNCE_MAILBOXES: mailboxes in Exchange Online that are read for bounces.')
+@description('RELAY_BOUNCE_MAILBOXES: mailboxes in Exchange Online that are read for bounces, and for replies with `replies`.')
 param relayBounceMailboxes array = []
 
 @description('RELAY_MESSAGE_TRACE: Exchange Online tenants whose message trace is read. Secrets are references such as vault:trace-secret.')

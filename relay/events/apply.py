@@ -21,7 +21,8 @@ from relay.core.arrival.arrivals import reported_of
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.events import EventFollower, EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
-from relay.events import answer_bounds, provider_events
+from relay.events import provider_events
+from relay.events.answers import bounds
 from relay.events.provider_events import QUEUE, REPORT, ProviderEvent
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
@@ -142,7 +143,7 @@ class Events:
             )
         }
         fresh = {place: each for place, each in attempted.items() if place not in keys}
-        new = answer_bounds.bounded([each.event for each in fresh.values()], known)
+        new = bounds.bounded([each.event for each in fresh.values()], known)
         marked = _marked(record, [*known, *new], recipients)
         # In one transaction, so that the record always says what the events say.
         try:

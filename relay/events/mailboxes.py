@@ -16,7 +16,7 @@ from relay.core.errors import NotFound
 from relay.core.events import EventSource
 from relay.core.settings import BounceMailbox
 from relay.events import dsn
-from relay.events.answers import read_answer
+from relay.events.answers.mail import read_answer
 from relay.events.apply import Events
 from relay.events.provider_events import ProviderEvent, key_of
 from relay.platform import resources

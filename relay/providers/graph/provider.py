@@ -111,7 +111,7 @@ class Graph:
         self, mailbox: str, cursor: str, answers_since: datetime | None = None
     ) -> BounceReports | RouteFault | Deferred:
         """Read the bounce reports, and the answers if asked for, that arrived in a mailbox since the cursor."""
-        from relay.providers.graph.bounce_reports import read
+        from relay.providers.graph.incoming.bounce_reports import read
 
         return await read(Mailbox(mailbox, self._settings, self._context), cursor, answers_since)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.providers.graph.report_origin import is_by_exchange
+from relay.providers.graph.incoming.report_origin import is_by_exchange
 
 OURS = {
     "From": "Microsoft Outlook <MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@contoso.onmicrosoft.com>",

@@ -1,7 +1,7 @@
 """What answers add to a message is bounded, whoever writes them."""
 
 from relay.core.events import Answer, RecordedEvent
-from relay.events.answer_bounds import MAX_ANSWERS, MAX_CHARACTERS, bounded
+from relay.events.answers.bounds import MAX_ANSWERS, MAX_CHARACTERS, bounded
 from tests.doubles import START
 
 LONG = "a" * (MAX_CHARACTERS // 10)

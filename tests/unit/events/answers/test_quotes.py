@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.mime.quotes import MAX_LINES, new_text
+from relay.events.answers.quotes import MAX_LINES, new_text
 from tests.work import counted
 
 RELAY = "Relay <relay@example.com>"

@@ -11,8 +11,9 @@ import msgspec
 
 from relay.core import entries, ids
 from relay.core.events import Answer, EventKind, EventSource
+from relay.events.answers import quotes
 from relay.events.provider_events import REPORT, ProviderEvent, key_of, recipient_of, text_of
-from relay.mime import addresses, parts, quotes, reader
+from relay.mime import addresses, parts, reader
 from relay.mime.parts import Part
 from relay.mime.reader import Reading
 from relay.mime.writing.plain_text import MAX_HTML, text_from

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from relay.core import entries
 from relay.core.events import Answer, EventSource
-from relay.events.answers import MAX_FILES, MAX_READ, MAX_TEXT, MAX_TEXT_WEIGHT, fitting, read_answer
+from relay.events.answers.mail import MAX_FILES, MAX_READ, MAX_TEXT, MAX_TEXT_WEIGHT, fitting, read_answer
 from relay.events.provider_events import ProviderEvent, decode, pack
 from relay.providers.contract import MAX_ANSWER_BYTES, ReceivedAnswer
 
-SAMPLES = Path(__file__).parents[2] / "samples" / "replies"
+SAMPLES = Path(__file__).parents[3] / "samples" / "replies"
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 HEAD = f"From: ada@example.org\r\nMessage-ID: <a@example.org>\r\nIn-Reply-To: <{NAME}@example.com>\r\n".encode()

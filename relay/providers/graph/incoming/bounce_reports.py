@@ -15,9 +15,9 @@ from relay.core.outcomes import Deferred, RouteFault
 from relay.platform.log import log_event
 from relay.providers.bearer import ExchangeResult
 from relay.providers.contract import BounceReport, BounceReports, ReceivedAnswer
-from relay.providers.graph import received_answers
+from relay.providers.graph.incoming import received_answers
+from relay.providers.graph.incoming.report_origin import is_by_exchange
 from relay.providers.graph.mailbox import Mailbox
-from relay.providers.graph.report_origin import is_by_exchange
 from relay.providers.http_exchange import HttpResponse, LostResponse
 
 _BEGIN = "/mailFolders/inbox/messages/delta?$select=id,from,subject,receivedDateTime"

@@ -1,4 +1,4 @@
-"""Leave out what a reply quotes: the text of the mail that it answers (decision 0042).
+"""Leave out what a reply quotes: the text of the mail that it answers (decision 0046).
 
 Mail programs quote in three ways: lines that begin with `>`, below a line that says who wrote when; that line, with the whole
 mail below it; the header of the mail, with the mail below it (Outlook). What is not certainly a quotation stays, because a

@@ -1,0 +1,1 @@
+"""Mail that answers Relay's: replies of people, and automatic ones."""
