@@ -17,6 +17,10 @@ from relay.mime.parts import Part, field_text, parse
 from relay.mime.raw import Field
 
 FIELDS = ("content-disposition", "content-type")
+_DESCRIPTIONS = ("content-description", "content-location", "content-name")
+"""Fields that a program may show as the name of a part that has no other (RFC 2045 section 8, RFC 2557 section 4.2)."""
+_MAX_DESCRIPTION = 1_000
+"""Characters at the end of such a field that are read as a name."""
 OPAQUE = {
     "application/ms-tnef": "Outlook's own format (TNEF, winmail.dat)",
     "application/vnd.ms-tnef": "Outlook's own format (TNEF, winmail.dat)",
@@ -36,6 +40,25 @@ _NAMED_BY_TYPE = {
     "multipart/encrypted": "encrypted.asc",
 }
 """Encrypted mail, by the name that RFC 8551 section 3.2.1 gives it and that mail programs give to PGP/MIME."""
+_UNNAMED = {
+    **dict.fromkeys(
+        (
+            "application/x-msdownload", "application/x-msdos-program", "application/x-dosexec", "application/x-exe",
+            "application/exe", "application/vnd.microsoft.portable-executable",
+        ),
+        "unnamed.exe",
+    ),
+    **dict.fromkeys(("application/javascript", "application/x-javascript", "text/javascript"), "unnamed.js"),
+    **dict.fromkeys(("text/vbscript", "text/vbs", "application/x-vbs"), "unnamed.vbs"),
+    **dict.fromkeys(("application/x-bat", "application/bat"), "unnamed.bat"),
+    **dict.fromkeys(("application/x-msi", "application/x-ms-installer"), "unnamed.msi"),
+    "application/hta": "unnamed.hta",
+    "application/java-archive": "unnamed.jar",
+    "application/x-ms-shortcut": "unnamed.lnk",
+    "application/x-powershell": "unnamed.ps1",
+}  # fmt: skip
+"""Programs without a name, by the name that mail programs make of their type (iana.org/assignments/media-types, and the
+`mime.types` of Apache httpd)."""
 _TNEF = "winmail.dat"
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 """Characters of no width that are not of category Cf (Default_Ignorable_Code_Point of the Unicode Character Database)."""
@@ -80,7 +103,9 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
 
 def files_of(part: Part) -> Files:
     """Return the files of a part, and those in its text, without the parts within it."""
-    own = [*names_in(part.fields), *((_NAMED_BY_TYPE[part.type],) if part.type in _NAMED_BY_TYPE else ())]
+    names = list(names_in(part.fields))
+    by_type = _NAMED_BY_TYPE if names else {**_NAMED_BY_TYPE, **_UNNAMED}
+    own = [*names, *_described(part.fields), *((by_type[part.type],) if part.type in by_type else ())]
     found = Files(names=tuple(own), opaque=opaque(part.type, own))
     if part.parts or not (part.type.startswith("text/") or "uu" in part.text("content-transfer-encoding").lower()):
         return found
@@ -104,6 +129,14 @@ def names_in(fields: Iterable[Field]) -> Iterator[str]:
     for field in fields:
         if field.name in FIELDS:
             yield from sorted(parameters.file_names(field_text(field)))
+
+
+def _described(fields: Iterable[Field]) -> Iterator[str]:
+    """Yield what programs may take for a name where there is none. One in an unknown charset is a name for none of them."""
+    for field in fields:
+        if field.name in _DESCRIPTIONS:
+            text = field_text(field)[-_MAX_DESCRIPTION:]
+            yield from (text,) if encoded_words.is_readable(text) else ()
 
 
 def opaque(media_type: str, names: Iterable[str] = ()) -> tuple[str, ...]:

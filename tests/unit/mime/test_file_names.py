@@ -118,6 +118,28 @@ def test_parts_of_a_message_are_judged_by_type_and_name() -> None:
     assert len(found.opaque) == 3
 
 
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        (("Content-Type: application/x-msdownload",), "unnamed.exe"),
+        (("Content-Type: text/javascript", "Content-Description: notes"), "unnamed.js"),
+        (("Content-Type: application/x", "Content-Description: =?utf-8?Q?tool.exe?="), "tool.exe"),
+        (("Content-Type: application/x", "Content-Location: https://example.org/a/tool.exe"), "tool.exe"),
+        (("Content-Type: application/x", f"Content-Name: {'a' * 60_000}/tool.exe"), "tool.exe"),
+    ],
+)
+def test_part_without_a_name_is_judged_by_what_programs_call_it(fields: tuple[str, ...], name: str) -> None:
+    found = joined(map(files_of, parse(multipart(part("x", *fields))).root.walk()))
+    assert name in {reading for each in found.names for reading in readings(each)}
+
+
+def test_part_with_a_name_is_not_judged_by_its_type() -> None:
+    found = parse(
+        multipart(part("x", "Content-Type: application/x-msdownload; name=a.txt", "Content-Description: =?x?Q?a?="))
+    )
+    assert joined(map(files_of, found.root.walk())) == Files(names=("a.txt",))
+
+
 def test_attached_messages_are_looked_into() -> None:
     inner = multipart(part("x", "Content-Type: text/plain; name=tool.exe"))
     deep = multipart(part(inner, "Content-Type: message/rfc822"), boundary="outer")
