@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 from playwright.async_api import Browser
@@ -68,11 +69,11 @@ async def test_address_of_the_reference_with_a_key_authorizes_its_calls(browser:
     await screen.close()
 
 
-async def test_client_key_cannot_open_the_console(browser: Browser, site: Site) -> None:
+async def test_client_key_opens_only_the_pages_of_a_client(browser: Browser, site: Site) -> None:
     screen = await Screen.open(browser, site, key=site.clients["newsletter"])
-    await screen.go("/console", "Overview")
-    await screen.page.get_by_text("Only operators may call this operation.").wait_for()
-    assert screen.unexpected_log("status of 403") == []
+    await screen.go("/console", "Messages")
+    assert await pages_of(screen) == ["Messages", "Suppressions", "Templates", "Webhooks", "Inbox ↗", "API ↗"]
+    assert screen.log == []
     await screen.close()
 
 
@@ -108,4 +109,67 @@ async def test_removed_key_ends_the_session(browser: Browser, site: Site) -> Non
     await screen.page.get_by_role("link", name="Doctor").click()
     await screen.page.get_by_label("Key").wait_for()
     assert screen.unexpected_log(REFUSED) == []
+    await screen.close()
+
+
+# ── roles ──
+
+
+async def signed_in_as(browser: Browser, site: Site, role: str) -> Screen:
+    """Open a window with a new key of this role."""
+    _, created, _ = await site.relay.call("POST", "/v1/clients", json={"name": f"a-{role}", "role": role})
+    return await Screen.open(browser, site, key=created["key"])
+
+
+async def pages_of(screen: Screen) -> list[str]:
+    links = screen.page.get_by_role("navigation", name="Pages").get_by_role("link")
+    return [re.sub(r"[\d+]+$", "", text) for text in await links.all_inner_texts()]
+
+
+async def test_viewer_sees_states_and_no_content_or_buttons(browser: Browser, site: Site) -> None:
+    screen, requested = await signed_in_as(browser, site, "viewer"), list[str]()
+    screen.page.on("response", lambda response: requested.append(f"{response.status} {response.url}"))
+    await screen.go("/console", "Overview")
+    assert await pages_of(screen) == ["Overview", "Messages", "Dead letters", "Routes", "API ↗"]
+    name = site.messages["Your voucher"]
+    await screen.go("/console#/messages", "Messages")
+    await screen.page.get_by_role("link", name=name).wait_for()
+    assert await screen.page.get_by_label("Recipient").count() == 0
+    await screen.go(f"/console#/messages/{name}", name)
+    await screen.page.get_by_text("Your role sees states, and no content.").wait_for()
+    assert await screen.page.get_by_text("Your voucher").count() == 0
+    assert await screen.page.get_by_text("rejected@relay.test").count() == 0
+    for button in ("Redrive", "Discard"):
+        assert await screen.page.get_by_role("button", name=button).count() == 0
+    await screen.go("/console#/routes", "Routes")
+    await screen.page.get_by_role("heading", name="inbox").wait_for()
+    assert await screen.page.get_by_role("button", name=re.compile("Probe|Hold|Pause")).count() == 0
+    await screen.go("/console#/clients", "Overview")
+    assert not [each for each in requested if each.startswith("403")]
+    assert screen.log == []
+    await screen.close()
+
+
+async def test_support_reads_content_and_redrives_a_message_as_it_was(browser: Browser, site: Site) -> None:
+    name = await site.send(to="rejected@relay.test", subject="Please resend")
+    screen = await signed_in_as(browser, site, "support")
+    await screen.go(f"/console#/messages/{name}", "Please resend")
+    assert await pages_of(screen) == ["Overview", "Messages", "Dead letters", "Routes", "API ↗"]
+    assert await screen.page.get_by_role("button", name="Discard").count() == 0
+    await screen.press("Redrive")
+    assert await screen.dialog().get_by_role("combobox").count() == 0
+    await screen.press("Redrive", within=screen.dialog())
+    await screen.toast("1 message queued again.")
+    await screen.go("/console#/deadletters", "Dead letters")
+    assert await screen.page.get_by_role("button", name=re.compile("all|Resend")).count() == 0
+    assert screen.log == []
+    await screen.close()
+
+
+async def test_auditor_sees_the_audit_log_alone(browser: Browser, site: Site) -> None:
+    screen = await signed_in_as(browser, site, "auditor")
+    await screen.go("/console", "Audit")
+    assert await pages_of(screen) == ["Audit", "API ↗"]
+    await screen.page.get_by_text("CreateClient").first.wait_for()
+    assert screen.log == []
     await screen.close()

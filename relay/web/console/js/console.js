@@ -7,7 +7,7 @@ import { errorState } from "./components.js";
 import { h } from "./dom.js";
 import { updateAges } from "./format.js";
 import { clearKey } from "./session.js";
-import { shell } from "./shell.js";
+import { openable, shell } from "./shell.js";
 import { signIn } from "./sign-in.js";
 import { show as audit } from "./pages/audit.js";
 import { show as client } from "./pages/client.js";
@@ -43,7 +43,7 @@ const root = document.getElementById("root");
 let leaving = new AbortController();
 
 async function start() {
-  const me = await signIn(root, { title: "Console", hint: "The key of an operator. It is kept in this tab only, until you close it." });
+  const me = await signIn(root, { title: "Console", hint: "A key. What you see depends on its role. It is kept in this tab only, until you close it." });
   const { main, markCurrent } = shell(root, { me, signOut });
   addEventListener("hashchange", () => open(main, markCurrent, me));
   await open(main, markCurrent, me);
@@ -66,13 +66,14 @@ async function open(main, markCurrent, me) {
   if (!context.signal.aborted) context.focusTitle();
 }
 
-/** Parse the URL's hash, such as `#/messages/msg_…?state=failed`. An unknown page is the overview. */
+/** Parse the URL's hash, such as `#/messages/msg_…?state=failed`. An unknown page is the overview, and one that the role may not open is the first that it may. */
 function currentPage() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [first, second] = path.split("/");
-  const name = Object.hasOwn(PAGES, first) ? first : "";
+  const wanted = Object.hasOwn(PAGES, first) ? first : "";
+  const name = openable(wanted);
   const page = PAGES[name];
-  const one = second && page.one ? decoded(second) : null;
+  const one = name === wanted && second && page.one ? decoded(second) : null;
   return { page, name, one, query: new URLSearchParams(query) };
 }
 

@@ -4,22 +4,23 @@
 
 import { h } from "./dom.js";
 import { connection } from "./poll.js";
+import { may } from "./permissions.js";
 import { assets } from "./session.js";
 
+/** Groups of pages: the page, its title, and the operation that a role needs for it. */
 const LINKS = [
-  ["", "Overview"],
-  ["messages", "Messages"],
-  ["deadletters", "Dead letters"],
-  ["routes", "Routes"],
-  null,
-  ["suppressions", "Suppressions"],
-  ["templates", "Templates"],
-  ["webhooks", "Webhooks"],
-  null,
-  ["clients", "Clients"],
-  ["audit", "Audit"],
-  ["doctor", "Doctor"],
+  [["", "Overview", "ShowOverview"], ["messages", "Messages", "ListMessages"], ["deadletters", "Dead letters", "ListDeadLetters"], ["routes", "Routes", "ListRoutes"]],
+  [["suppressions", "Suppressions", "ListSuppressions"], ["templates", "Templates", "ListTemplates"], ["webhooks", "Webhooks", "ListWebhooks"]],
+  [["clients", "Clients", "ListClients"], ["audit", "Audit", "ListAuditRecords"], ["doctor", "Doctor", "RunDoctor"]],
 ];
+
+const permitted = () => LINKS.map((group) => group.filter(([, , operation]) => may(operation))).filter((group) => group.length);
+
+/** Return the page itself if the role may open it, else the first that it may open. */
+export function openable(page) {
+  const pages = permitted().flat().map(([name]) => name);
+  return pages.includes(page) ? page : (pages[0] ?? "");
+}
 
 const counts = new EventTarget();
 
@@ -31,14 +32,14 @@ export function setCount(page, number, { isMore = false } = {}) {
 /** Draw the frame. Returns the element for pages, and a function that marks the current page in the navigation. */
 export function shell(root, { me, signOut }) {
   const links = new Map();
-  const items = LINKS.map((each) => {
-    if (each === null) return h("hr", { "aria-hidden": "true" });
-    const number = h("span", { class: each[0] === "routes" ? "count held hidden" : "count hidden" });
-    const link = h("a", { href: `#/${each[0]}` }, each[1], number);
-    links.set(each[0], { link, number });
+  const line = () => h("hr", { "aria-hidden": "true" });
+  const items = permitted().flatMap((group) => [...group.map(([page, title]) => {
+    const number = h("span", { class: page === "routes" ? "count held hidden" : "count hidden" });
+    const link = h("a", { href: `#/${page}` }, title, number);
+    links.set(page, { link, number });
     return link;
-  });
-  const pages = h("nav", { class: "pages", id: "pages", "aria-label": "Pages" }, items, h("hr", { "aria-hidden": "true" }), h("a", { href: "/inbox" }, "Inbox ↗"), h("a", { href: "/docs" }, "API ↗"));
+  }), line()]);
+  const pages = h("nav", { class: "pages", id: "pages", "aria-label": "Pages" }, items, may("ListInbox") && h("a", { href: "/inbox" }, "Inbox ↗"), h("a", { href: "/docs" }, "API ↗"));
   const menu = h("button", { class: "menu", type: "button", "aria-expanded": "false", "aria-controls": "pages" }, "Menu");
   const account = h("div", { class: "account" }, connectionStatus(), h("span", {}, h("span", { class: "muted" }, "Signed in as "), me.name), h("button", { class: "quiet", type: "button", on: { click: signOut } }, "Sign out"));
   const bar = h("header", { class: "bar" }, h("a", { class: "brand", href: "#/" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Relay"), menu, pages, account);
@@ -55,7 +56,8 @@ export function shell(root, { me, signOut }) {
     }
   });
   counts.addEventListener("count", ({ detail: { page, text } }) => {
-    const { number } = links.get(page);
+    const number = links.get(page)?.number;
+    if (!number) return;
     number.textContent = text;
     number.classList.toggle("hidden", !text);
   });

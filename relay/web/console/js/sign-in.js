@@ -5,10 +5,17 @@
 import { call } from "./api.js";
 import { field } from "./dialogs.js";
 import { h } from "./dom.js";
+import { setPermitted } from "./permissions.js";
 import { assets, clearKey, hasEntra, key, saveKey, takeKeyFromAddress } from "./session.js";
 
-/** Return the signed-in client as `{name, role}`. Shows the form in `place` until a key is accepted. */
-export async function signIn(place, { title, hint }) {
+/** Return the signed-in client as `{name, role, operations}`. Shows the form in `place` until a key is accepted. */
+export async function signIn(place, texts) {
+  const me = await signedIn(place, texts);
+  setPermitted(me.operations);
+  return me;
+}
+
+async function signedIn(place, { title, hint }) {
   takeKeyFromAddress();
   if (key() || hasEntra()) {
     try {

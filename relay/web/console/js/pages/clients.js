@@ -12,7 +12,7 @@ import { poll } from "../poll.js";
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
   const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => create(() => refresh()) } }, "New client");
-  main.append(...heading("Clients", { actions: [add], text: "Applications that can send, and operators." }).filter(Boolean), h("div", { class: "card" }, place));
+  main.append(...heading("Clients", { actions: [add], text: "Applications that can send, and people with a role." }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
   let loaded = null;
   const refresh = poll({
@@ -50,7 +50,7 @@ function limits({ rate_per_minute: rate, daily_quota: quota, redirect_to: redire
 
 async function create(done) {
   const name = field({ name: "name", label: "Name", hint: "Lowercase letters, digits and dashes.", required: true });
-  const role = field({ name: "role", label: "Role", options: [["client", "Client: sends, and reads its own messages"], ["operator", "Operator: full access"]], value: "client" });
+  const role = field({ name: "role", label: "Role", options: [["client", "Client: sends, and reads its own messages"], ["viewer", "Viewer: sees states, no content"], ["support", "Support: sees content, sends failed mail again"], ["operator", "Operator: full access"], ["auditor", "Auditor: reads the audit log"]], value: "client" });
   const senders = field({ name: "policy.senders", label: "Senders", hint: "Allowed From addresses, one per line: *, an address, or *@example.com. Without any, the client cannot send.", lines: 3 });
   let created = null;
   await openDialog({

@@ -8,6 +8,7 @@ import { button, dataTable, emptyState, errorState, heading, loading } from "../
 import { h, redraw } from "../dom.js";
 import { badge, count, moment } from "../format.js";
 import { loadRows } from "../paging.js";
+import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 import { discard, discardAll, redrive, redriveAll } from "./redrive.js";
 
@@ -40,7 +41,7 @@ export async function show({ main, one: code, signal, focusTitle }) {
     for (const id of [...selected]) if (!rows.some((row) => row.id === id)) selected.delete(id);
     redraw(place, rows.length ? table() : emptyState("No dead letters", "Those of this cause were redriven, discarded, or purged."), next && h("p", { class: "more" }, button("Show more", more, { key: "more" })));
     redraw(tools, selected.size ? selectionActions() : [redriveAll(code, rows.length, done), discardAll(code, rows.length, done)]);
-    tools.classList.toggle("hidden", !rows.length);
+    tools.classList.toggle("hidden", !rows.length || !may("RedriveDeadLetters"));
   }
 
   async function more() {
@@ -70,7 +71,7 @@ export async function show({ main, one: code, signal, focusTitle }) {
 
   function table() {
     return dataTable(`Dead letters of ${code}`, [
-      { name: "Select", kind: "tight", cell: ({ id }) => checkbox(id) },
+      ...(may("RedriveDeadLetters") ? [{ name: "Select", kind: "tight", cell: ({ id }) => checkbox(id) }] : []),
       { name: "Message", cell: ({ id }) => h("a", { class: "mono wide", href: `#/messages/${id}`, data: { key: `open-${id}` } }, id) },
       { name: "State", cell: ({ state }) => badge(state) },
       { name: "Client", cell: ({ client }) => client },

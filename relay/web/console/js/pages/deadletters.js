@@ -6,6 +6,7 @@ import { get } from "../api.js";
 import { dataTable, emptyState, errorState, heading, loading } from "../components.js";
 import { h, redraw } from "../dom.js";
 import { number } from "../format.js";
+import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 import { setCount } from "../shell.js";
 import { discardAll, redriveAll } from "./redrive.js";
@@ -14,7 +15,7 @@ import { resendLost } from "./resend-lost.js";
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
   const resend = h("button", { type: "button", data: { key: "resend-lost" }, on: { click: () => resendLost(() => refresh()) } }, "Resend lost mail");
-  main.append(...heading("Dead letters", { actions: [resend], text: "Messages that Relay stopped retrying. Fix the cause, then redrive them. They are kept until the retention period ends." }).filter(Boolean), h("div", { class: "card" }, place));
+  main.append(...heading("Dead letters", { actions: [may("RedriveLostMail") && resend].filter(Boolean), text: "Messages that Relay stopped retrying. Fix the cause, then redrive them. They are kept until the retention period ends." }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
   let loaded = null;
   const refresh = poll({

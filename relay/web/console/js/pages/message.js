@@ -9,6 +9,7 @@ import { openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { arrivalBadge, byteSize, count, duration, humanize, mailbox, moment, toneOf } from "../format.js";
 import { mailView } from "../mail-view.js";
+import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 import { discard, redrive } from "./redrive.js";
 
@@ -40,6 +41,10 @@ export async function show({ main, one: id, signal, focusTitle }) {
   });
 
   async function showContent() {
+    if (!may("ShowMessageContent")) {
+      redraw(content, card("Content", h("p", { class: "inside muted" }, "Your role sees states, and no content.")));
+      return;
+    }
     try {
       const mail = await get(`${path}/content`, signal);
       hasContent = true;
@@ -54,7 +59,8 @@ export async function show({ main, one: id, signal, focusTitle }) {
   }
 }
 
-function titleOf({ erased_at: erasedAt, subject }) {
+function titleOf({ id, erased_at: erasedAt, subject }) {
+  if (!may("ShowMessageContent")) return id;
   return erasedAt ? "(erased)" : subject || "(no subject)";
 }
 
@@ -68,9 +74,9 @@ function actions({ id, state, erased_at: erasedAt }, refresh) {
     run: async () => { await call("DELETE", `/v1/messages/${id}`); refresh(); return "Message cancelled."; },
   });
   return [
-    WAITING.includes(state) && h("button", { type: "button", data: { key: "cancel" }, on: { click: cancel } }, "Cancel"),
-    FAILED.includes(state) && h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive("Redrive this message?", { ids: [id] }, refresh) } }, "Redrive"),
-    FAILED.includes(state) && h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard("Discard this dead letter?", { ids: [id] }, refresh) } }, "Discard"),
+    may("CancelMessage") && WAITING.includes(state) && h("button", { type: "button", data: { key: "cancel" }, on: { click: cancel } }, "Cancel"),
+    may("RedriveMessage") && FAILED.includes(state) && h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive("Redrive this message?", { ids: [id] }, refresh) } }, "Redrive"),
+    may("DiscardDeadLetters") && FAILED.includes(state) && h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard("Discard this dead letter?", { ids: [id] }, refresh) } }, "Discard"),
   ].filter(Boolean);
 }
 
@@ -82,7 +88,7 @@ function about(message) {
     ["Send at", message.send_at && moment(message.send_at)],
     ["Next attempt", message.next_attempt_at && moment(message.next_attempt_at)],
     ["Expires", message.expires_at && moment(message.expires_at)],
-    ["Client", message.client && h("a", { href: `#/clients/${message.client}`, data: { key: "client" } }, message.client)],
+    ["Client", message.client && (may("ListClients") ? h("a", { href: `#/clients/${message.client}`, data: { key: "client" } }, message.client) : message.client)],
     ["Lane", message.lane],
     ["Delivery", message.delivery && humanize(message.delivery)],
     ["Size", message.size && byteSize(message.size)],

@@ -7,6 +7,7 @@ import { button, dataTable, emptyState, errorState, heading, loading } from "../
 import { field } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { arrivalBadge, byteSize, humanize, mailbox, moment } from "../format.js";
+import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 
 const STATES = ["scheduled", "queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
@@ -80,7 +81,8 @@ function searchForm(query) {
   const client = field({ name: "client", label: "Client", value: filled("client") });
   const metadata = field({ name: "metadata", label: "Metadata", placeholder: "order=4711", value: filled("metadata") });
   const age = field({ name: "age", label: "Period", options: AGES, value: filled("age") });
-  const filtering = [recipient, from, subject, state, arrival, age, client, tag, metadata];
+  const seesContent = may("ShowMessageContent");
+  const filtering = [...(seesContent ? [recipient, from, subject] : []), state, arrival, age, client, tag, ...(seesContent ? [metadata] : [])];
   const form = h("form", { class: "search", role: "search" }, [...filtering, id].map(({ element }) => element), h("button", { type: "submit", class: "primary" }, "Search"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -101,7 +103,7 @@ function searchForm(query) {
 
 function table(rows) {
   return dataTable("Messages", [
-    { name: "Subject", cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, row.erased_at ? "(erased)" : row.subject || "(no subject)") },
+    { name: may("ShowMessageContent") ? "Subject" : "Message", cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, nameOf(row)) },
     { name: "State", cell: (row) => arrivalBadge(row) },
     { name: "From", cell: (row) => (row.from ? h("span", { class: "wide", title: mailbox(row.from) }, row.from.name ?? row.from.email) : "–") },
     { name: "To", cell: (row) => recipients(row) },
@@ -109,6 +111,11 @@ function table(rows) {
     { name: "Size", kind: "number tight minor", cell: (row) => byteSize(row.size) },
     { name: "Accepted", kind: "tight", cell: (row) => moment(row.created_at) },
   ], rows);
+}
+
+function nameOf({ id, erased_at: erasedAt, subject }) {
+  if (!may("ShowMessageContent")) return id;
+  return erasedAt ? "(erased)" : subject || "(no subject)";
 }
 
 function recipients({ recipient, recipient_count: all }) {

@@ -6,6 +6,7 @@ import { call, get } from "../api.js";
 import { field, openDialog } from "../dialogs.js";
 import { h } from "../dom.js";
 import { count } from "../format.js";
+import { may } from "../permissions.js";
 
 function dialogButton(text, label, key, open, kind = "") {
   return h("button", { type: "button", class: kind, "aria-label": label, data: { key }, on: { click: open } }, text);
@@ -24,6 +25,7 @@ async function repeatCall(path, body, counted) {
 
 /** Open the redrive dialog for `choice`: `{ids}` or `{code}`. */
 export async function redrive(title, choice, done) {
+  if (!may("RedriveDeadLetters")) return redriveUnchanged(title, choice.ids, done);
   const routes = (await get("/v1/routes")).value;
   const route = field({ name: "route", label: "Route", options: [["", "Use the routing rules"], ...routes.map(({ name, state }) => [name, state === "active" ? name : `${name} (${state})`])] });
   const sender = field({ name: "sender", label: "Sender", hint: "A new From address, if the old one caused the failure. Empty: unchanged.", placeholder: "Shop <orders@example.com>" });
@@ -34,6 +36,16 @@ export async function redrive(title, choice, done) {
     return sum ? `${count(sum, "message")} queued again.` : "No dead letters were left.";
   };
   await openDialog({ title, text: "Relay sends the original content again. A message that may have been sent already can arrive twice.", action: "Redrive", fields: [route, sender], run });
+}
+
+/** Open the redrive dialog of a role that may send messages again only as they were. */
+function redriveUnchanged(title, ids, done) {
+  const run = async () => {
+    for (const id of ids) await call("POST", `/v1/messages/${id}/redrive`);
+    done();
+    return `${count(ids.length, "message")} queued again.`;
+  };
+  return openDialog({ title, text: "Relay sends the original content again. A message that may have been sent already can arrive twice.", action: "Redrive", run });
 }
 
 /** Open the discard dialog for `choice`: `{ids}` or `{code}`. */
@@ -47,9 +59,9 @@ export async function discard(title, choice, done) {
 }
 
 export function redriveAll(code, total, done) {
-  return dialogButton("Redrive all", `Redrive all of ${code}`, `redrive-${code}`, () => redrive(`Redrive ${count(total, "message")}?`, { code }, done));
+  return may("RedriveDeadLetters") && dialogButton("Redrive all", `Redrive all of ${code}`, `redrive-${code}`, () => redrive(`Redrive ${count(total, "message")}?`, { code }, done));
 }
 
 export function discardAll(code, total, done) {
-  return dialogButton("Discard all", `Discard all of ${code}`, `discard-${code}`, () => discard(`Discard ${count(total, "message")}?`, { code }, done), "danger");
+  return may("DiscardDeadLetters") && dialogButton("Discard all", `Discard all of ${code}`, `discard-${code}`, () => discard(`Discard ${count(total, "message")}?`, { code }, done), "danger");
 }

@@ -8,6 +8,7 @@ import { button, definitions, emptyState, errorState, heading, loading } from ".
 import { field, openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { ago, badge, count, humanize, moment } from "../format.js";
+import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 import { setCount } from "../shell.js";
 
@@ -23,7 +24,7 @@ export async function show({ main, signal, focusTitle }) {
     draw({ routes, meanings }) {
       loaded = routes;
       setCount("routes", routes.filter(({ holds }) => holds.length).length);
-      redraw(actions, routes.length ? pauseButton(routes, refresh) : null);
+      redraw(actions, routes.length && may("PauseDelivery") ? pauseButton(routes, refresh) : null);
       redraw(place, routes.length ? routes.map((route) => routeCard(route, meanings, refresh)) : emptyState("No routes", "RELAY_ROUTES configures no routes."));
     },
     fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
@@ -72,7 +73,7 @@ function routeCard(route, meanings, refresh) {
     refresh();
     return `${name} is active. ${count(released, "hold")} ended; waiting mail is sent now.`;
   };
-  const buttons = [
+  const buttons = may("HoldRoute") && [
     button("Probe", probe, { key: `probe-${name}`, label: `Probe ${name}` }),
     state === "active" && h("button", { type: "button", data: { key: `hold-${name}` }, "aria-label": `Hold ${name}`, on: { click: hold } }, "Hold"),
     holds.length > 0 && button("Release", release, { kind: "primary", key: `release-${name}`, label: `Release ${name}` }),

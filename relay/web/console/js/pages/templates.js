@@ -7,6 +7,7 @@ import { dataTable, emptyState, errorState, heading, loading } from "../componen
 import { field, openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { moment, number } from "../format.js";
+import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -14,7 +15,7 @@ const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
   const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: create } }, "New template");
-  main.append(...heading("Templates", { actions: [add], text: "Rendered when a message is accepted: a later change does not affect it." }).filter(Boolean), h("div", { class: "card" }, place));
+  main.append(...heading("Templates", { actions: [may("PutTemplate") && add].filter(Boolean), text: "Rendered when a message is accepted: a later change does not affect it." }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
   let loaded = null;
   const refresh = poll({
