@@ -123,7 +123,7 @@ async def signed_in_as(browser: Browser, site: Site, role: str) -> Screen:
 
 async def pages_of(screen: Screen) -> list[str]:
     links = screen.page.get_by_role("navigation", name="Pages").get_by_role("link")
-    return [re.sub(r"[\d+]+$", "", text) for text in await links.all_inner_texts()]
+    return [re.sub(r"\s*[\d+]*$", "", text) for text in await links.all_inner_texts()]
 
 
 async def test_viewer_sees_states_and_no_content_or_buttons(browser: Browser, site: Site) -> None:
