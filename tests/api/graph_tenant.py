@@ -51,10 +51,14 @@ class Tenant:
         found = [await self.relay.status(name) for name in self.names]
         return {each["email"]: each["state"] for status in found for each in status["recipients"]}
 
-    async def route(self) -> Any:
-        """Return the tenant's route as an operator sees it."""
-        value = (await self.relay.call("GET", "/v1/routes", client="boss")).json["value"]
+    async def route(self, client: str = "boss") -> Any:
+        """Return the tenant's route as an operator or another client sees it."""
+        value = (await self.relay.call("GET", "/v1/routes", client=client)).json["value"]
         return next(each for each in value if each["name"] == "graph")
+
+    async def budgets(self, client: str = "boss") -> Any:
+        """Return the budgets of the tenant's route."""
+        return (await self.route(client))["budgets"]
 
 
 @asynccontextmanager

@@ -3,8 +3,9 @@
 from collections import Counter
 from typing import Any
 
+from relay.clients.registry import Role
 from standins.graph.limits import OutboundLimit
-from tests.api.graph_tenant import Tenant, tenant
+from tests.api.graph_tenant import MAILBOX, Tenant, tenant
 
 LIMIT = 20
 INSIDE = [f"ann-{number}@contoso.com" for number in range(3)]
@@ -42,7 +43,7 @@ async def test_mail_above_the_budget_waits_and_is_delivered_when_the_window_has_
         waits = {address for address, state in (await here.recipients()).items() if state == "deferred"}
         assert 0 < len(waits) <= 27 - 16
         assert waits.isdisjoint({*INSIDE, MIXED[0]})
-        [budget] = (await here.route())["budgets"]
+        [budget] = await here.budgets()
         assert (budget["scope"], budget["limit"], budget["used"] + budget["left"]) == ("tenant", LIMIT, LIMIT)
         assert budget["used"] == 27 - len(waits)
         assert budget["opens_at"] > here.relay.clock().isoformat()
@@ -53,3 +54,16 @@ async def test_mail_above_the_budget_waits_and_is_delivered_when_the_window_has_
         assert refused(here) == 0
         assert set((await here.recipients()).values()) == {"sent"}
         assert (await here.relay.call("GET", "/v1/deadletters", client="boss")).json["value"] == []
+
+
+async def test_viewer_sees_no_mailbox_of_a_budget() -> None:
+    budget = {**BUDGET, "per_mailbox": 5}
+    async with tenant(limit=limit(), external_recipients=budget) as here:
+        await here.relay.add_client("ward", role=Role.VIEWER)
+        await here.send_all(OUTSIDE[:2])
+        shown = {
+            who: [(each["scope"], each["name"], each["left"]) for each in await here.budgets(who)]
+            for who in ("boss", "ward")
+        }
+        assert shown["boss"] == [("tenant", "", LIMIT - 2), ("mailbox", MAILBOX, 3)]
+        assert shown["ward"] == shown["boss"][:1]

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from relay.core.outcomes import Deferred, Sent
 from relay.core.send_request import SendRequest
 from relay.platform.resources import EVENTS_QUEUE
 from relay.routes.holds import REPORT_SECONDS
 from tests.crash_points.host import RECOVERY, REPORTS
-from tests.crash_points.providers import Account, refuse_nothing
+from tests.crash_points.providers import Account, Answer, refuse_nothing
 from tests.crash_points.scenarios import TWO, settings_of
 from tests.crash_points.trial import Scenario, Stage
 from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
@@ -21,6 +22,8 @@ TENANT_AND_BACKUP = settings_of(
     [{"routes": ["main", "backup"]}],
     RELAY_BOUNCE_MAILBOXES=MAILBOXES,
 )
+BUDGET = settings_of({"main": {**GRAPH, "external_recipients": {"per_tenant": 1}}})
+"""A tenant that may have one external recipient in 24 hours."""
 PAIR = ["ann@example.net", "bob@example.net"]
 
 
@@ -53,7 +56,38 @@ async def refused_for_a_day(stage: Stage) -> None:
     await asyncio.sleep(2 * REPORT_SECONDS)
 
 
+async def limited_to_one_a_day(stage: Stage) -> None:
+    """The provider sees no more recipients in a day than the budget has, and puts off the first message once."""
+    ledger, clock = stage.world.ledger, stage.world.clock
+    sent: list[datetime] = []
+
+    def count(request: SendRequest, number: int) -> Answer:
+        if request.message.subject == "one" and number == 1:
+            return Deferred(code="unreachable")
+        sent[:] = [at for at in sent if at > clock() - timedelta(days=1)]
+        if sent:
+            ledger.violations.append(f"{request.message.subject}: was sent above the limit")
+        sent.append(clock())
+        return Sent()
+
+    stage.main.script = count
+    await stage.caller.submit_all("one", "two")
+    while True:
+        # Longer than a lease: the clock does not skip while something is to be repaired.
+        await asyncio.sleep(600)
+        if len(ledger.acceptances) >= len(TWO):
+            return
+        stage.world.skip_to(clock() + timedelta(hours=26))
+
+
 REPORT_SCENARIOS = (
+    Scenario(
+        name="budget of external recipients",
+        settings=BUDGET,
+        accounts=lambda: {"main": Account()},
+        play=limited_to_one_a_day,
+        ends=TWO,
+    ),
     Scenario(
         name="refused by report, another route",
         settings=TENANT_AND_BACKUP,
