@@ -102,6 +102,19 @@ var rules = [
     by: ['route', 'code']
   }
   {
+    name: 'client-held'
+    title: 'Relay: mail of a client is held'
+    severity: 2
+    query: loadTextContent('alerts/client-held.kql')
+    every: 'PT5M'
+    window: 'PT5M'
+    measure: ''
+    aggregation: 'Count'
+    operator: 'GreaterThan'
+    threshold: 0
+    by: ['client', 'code']
+  }
+  {
     name: 'bounce-rate'
     title: 'Relay: too much mail bounces'
     severity: 2

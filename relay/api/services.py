@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from relay.platform.telemetry import Telemetry
     from relay.providers.capture.inbox import Inbox
     from relay.providers.contract import Provider
+    from relay.routes.brakes import Brakes
     from relay.routes.holds import Holds
     from relay.routes.probes import Probes
     from relay.routes.readiness import Readiness
@@ -104,6 +105,8 @@ class Services(Protocol):
     def send_groups(self) -> "SendGroups": ...
     @property
     def message_traces(self) -> "MessageTraces": ...
+    @property
+    def brakes(self) -> "Brakes": ...
     @property
     def holds(self) -> "Holds": ...
     @property

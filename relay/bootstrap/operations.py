@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relay.operations.resend_lost import ResendLost
     from relay.operations.sent_checks import SentChecks
     from relay.operations.timers.arrival_rates import ArrivalRates
+    from relay.operations.timers.client_brake import ClientBrake
     from relay.operations.timers.late_timer import LateTimer
     from relay.operations.timers.run_now import RunNow
     from relay.operations.timers.schedule import EveryMinute, MessageTraceTimer, Nightly
@@ -53,6 +54,7 @@ class Operations(UseCases):
             journal=self.journal,
             pending=self.pending,
             holds=self.holds,
+            brakes=self.brakes,
             follow_up=self.follow_up,
             probes=self.probes,
             clock=self.clock,
@@ -100,15 +102,28 @@ class Operations(UseCases):
         from relay.operations.health_log import HealthLog
 
         return HealthLog(
-            self.settings, self.storage.queues, self.holds, self.clock, self.telemetry, usage=self.recipient_usage
+            self.settings,
+            self.storage.queues,
+            self.holds,
+            self.brakes,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            usage=self.recipient_usage,
         )
 
     @cached_property
     def arrival_rates(self) -> "ArrivalRates":
-        """Counts arrivals, and reports the rates of bounces and complaints."""
+        """Counts arrivals, reports the rates of bounces and complaints, and holds clients by them."""
         from relay.operations.timers.arrival_rates import ArrivalRates
 
-        return ArrivalRates(self.arrival_hours, self.clock, self.telemetry)
+        return ArrivalRates(self.arrival_hours, self.client_brake, self.clock, self.telemetry)
+
+    @cached_property
+    def client_brake(self) -> "ClientBrake":
+        """Holds clients whose mail bounces or is reported as spam too often."""
+        from relay.operations.timers.client_brake import ClientBrake
+
+        return ClientBrake(brakes=self.brakes, clients=self.clients, webhooks=self.webhooks, clock=self.clock)
 
     @cached_property
     def search_indexing(self) -> "SearchIndexing":
@@ -161,6 +176,7 @@ class Operations(UseCases):
             subscriptions=self.webhooks.subscriptions,
             uploads=self.uploads,
             suppressions=self.suppressions,
+            brakes=self.brakes,
             clock=self.clock,
         )
 

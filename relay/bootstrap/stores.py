@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from relay.journal.records import Journal
     from relay.journal.search.index import SearchIndex
     from relay.providers.capture.inbox import Inbox
+    from relay.routes.brakes import Brakes
     from relay.routes.external_recipients import ExternalRecipients
     from relay.routes.holds import Holds
     from relay.routes.readiness import Readiness
@@ -118,6 +119,13 @@ class Stores:
         from relay.routes.recipient_usage import RecipientUsage
 
         return RecipientUsage(self.settings, self.storage.tables, self.clock)
+
+    @cached_property
+    def brakes(self) -> "Brakes":
+        """Held clients."""
+        from relay.routes.brakes import Brakes
+
+        return Brakes(self.storage.tables, self.holds, self.clock)
 
     @cached_property
     def readiness(self) -> "Readiness":

@@ -47,7 +47,13 @@ class UseCases(Connections):
         """Collects the planning inputs of messages."""
         from relay.delivery.planning_inputs import PlanningInputs
 
-        return PlanningInputs(self.settings, self.holds, self.content, self.external_recipients)
+        return PlanningInputs(
+            settings=self.settings,
+            holds=self.holds,
+            brakes=self.brakes,
+            content=self.content,
+            external_recipients=self.external_recipients,
+        )
 
     @cached_property
     def probes(self) -> "Probes":
@@ -125,6 +131,7 @@ class UseCases(Connections):
         return Delivery(
             journal=self.journal,
             holds=self.holds,
+            brakes=self.brakes,
             probes=self.probes,
             planning_inputs=self.planning_inputs,
             attempts=self.attempts,

@@ -20,6 +20,7 @@ import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound, StorageError, UnreadableEntry
 from relay.core.model import DeliveryGuarantee
+from relay.core.settings import BrakePolicy
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
@@ -87,7 +88,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     are refused. `rate_per_minute` counts messages, `daily_quota` recipients. `refused_attachments` are globs over file names.
     `ip_ranges` are CIDR blocks the client may call from; empty means anywhere. `may_bypass_suppressions`: it may ask a provider
     to send to people who unsubscribed or whose addresses bounced. `sees` are the clients whose messages a viewer or
-    support sees; empty means all.
+    support sees; empty means all. `brake` says which lanes Relay may hold for their
+    rates of bounces and complaints (`relay.routes.brakes`).
     """
 
     senders: tuple[str, ...] = ()
@@ -103,6 +105,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     ip_ranges: tuple[str, ...] = ()
     may_bypass_suppressions: bool = False
     sees: tuple[str, ...] = ()
+    brake: BrakePolicy = BrakePolicy.BULK
 
 
 _NO_LIMITS = Policy()

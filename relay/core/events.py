@@ -177,6 +177,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
     that is not known. `likely` is a `LikelyActor`, empty where nothing says so. `raw` is what the provider said, as it was.
     `answer` is the mail of a `replied` or `auto_replied`.
+    `source` is an `EventSource`; empty in what an older version recorded.
     """
 
     index: int
@@ -192,6 +193,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     attempt: int = 0
     likely: str = ""
     answer: Answer | None = None
+    source: str = ""
 
 
 class RecipientState(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +233,25 @@ class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):
     is_sole_recipient: bool = False
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = {}
+
+
+class NoticeKind(StrEnum):
+    """What happened to a client as a whole."""
+
+    HELD = "client.held"
+    """Relay holds mail of the client, because too much of it bounced or was reported as spam."""
+    RELEASED = "client.released"
+    """An operator released it."""
+
+
+class ClientNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened to a client, for its webhooks. `about` is the body's data."""
+
+    kind: NoticeKind
+    client: str
+    client_id: str
+    at: datetime
+    about: Mapping[str, object]
 
 
 class EventFollower(Protocol):

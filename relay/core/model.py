@@ -267,13 +267,15 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """All parts of one message, as the journal holds it. `sender` replaces From after a redrive that asked for it.
 
     With `erased` it has ended for good, and its content is gone or about to go (`relay.operations.erasure`). `reported` follows
-    from the events of the message, so that a list and the counts of arrivals need not read them.
+    from the events of the message, so that a list and the counts of arrivals need not read them. `vouched` are the hard bounces
+    and complaints among them that the provider itself vouches for, and nobody else can have made.
     """
 
     parts: tuple[Part, ...]
     sender: Address | None = None
     erased: Erased | None = None
     reported: tuple[Reported, ...] = ()
+    vouched: tuple[Reported, ...] = ()
 
     @property
     def state(self) -> State:

@@ -106,6 +106,9 @@ CAUSES = {
     "secret_unavailable": "A secret of the route could not be read.",
     "repeated_failure": "Ten messages failed in a row: the circuit breaker holds the route.",
     "operator": "An operator holds the route.",
+    # the client's own mail does harm (the brake)
+    "bounce_rate": "Too much of the client's mail bounced.",
+    "complaint_rate": "Too much of the client's mail was reported as spam.",
     # unknown
     "response_lost": "The connection was lost, or timed out, after the message was handed over.",
     "interrupted": "The process died during the attempt.",
@@ -149,6 +152,8 @@ FIXES = {
     "secret_unavailable": "Give the app's identity the role Key Vault Secrets User, and check that the secret exists.",
     "repeated_failure": "Read the replies of the last attempts. Relay probes the route and resumes automatically.",
     "operator": "Release the route when it may send again.",
+    "bounce_rate": "Find out why (docs/reference/brake.md), then release the client.",
+    "complaint_rate": "Find out why (docs/reference/brake.md), then release the client.",
     "response_lost": _AMBIGUOUS,
     "interrupted": _AMBIGUOUS,
     "expired": "Fix what delayed it (docs/reference/alerts.md), and redrive what is still worth sending.",

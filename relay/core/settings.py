@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -253,6 +254,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT_LANE = "transactional"
 """The lane of messages that name none, and of those whose lane is no longer configured. It always exists."""
 DEFAULT_LANES = {DEFAULT_LANE: Lane(), "bulk": Lane()}
+
+
+class BrakePolicy(StrEnum):
+    """Which lanes of a client Relay holds when too much of its mail on them bounces or is reported as spam."""
+
+    BULK = "bulk"
+    """Every lane but `transactional`."""
+    ALL = "all"
+    """Every lane."""
+    OFF = "off"
+    """None."""
+
+    def covers(self, lane: str) -> bool:
+        """Whether it holds this lane."""
+        return self is BrakePolicy.ALL or (self is BrakePolicy.BULK and lane != DEFAULT_LANE)
 
 
 def queues_for(lanes: Mapping[str, Lane], lane: str) -> tuple[str, ...]:

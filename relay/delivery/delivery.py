@@ -28,6 +28,7 @@ from relay.journal.intake import Intake
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.platform.log import log_event
+from relay.routes.brakes import Brakes
 from relay.routes.holds import Holds, RouteState
 from relay.routes.probes import Probes
 
@@ -49,6 +50,7 @@ class Delivery:
         *,
         journal: Journal,
         holds: Holds,
+        brakes: Brakes,
         probes: Probes,
         planning_inputs: PlanningInputs,
         attempts: Attempts,
@@ -60,6 +62,7 @@ class Delivery:
     ) -> None:
         self._journal = journal
         self._holds = holds
+        self._brakes = brakes
         self._probes = probes
         self._planning_inputs = planning_inputs
         self._attempts = attempts
@@ -149,7 +152,8 @@ class Delivery:
         if not any(part.state is State.HELD for part in parts):
             return frozenset()
         holds = await self._holds.all(fresh=True)
-        return frozenset(scope for scope, hold in holds.items() if hold.state is RouteState.HELD)
+        routes = frozenset(scope for scope, hold in holds.items() if hold.state is RouteState.HELD)
+        return routes | self._brakes.held_scopes()
 
     async def _look_again(self, record: Record, others: Iterable[tuple[int, Part]]) -> None:
         """Handle parts that are not due: re-check leased ones after the lease ends, repair the rest."""

@@ -1,6 +1,6 @@
 """Choose the rows of `pending` that recovery must enqueue: what is overdue, has expired, or is the canary of a trial."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import datetime, timedelta
 
 from relay.core.model import State
@@ -21,8 +21,10 @@ def is_requeued(listed: Listed, now: datetime) -> bool:
 class OverdueRows:
     """The choice of one run. Of a route in trial one batch is chosen, the canary; a suspect only if no other waits."""
 
-    def __init__(self, holds: Mapping[str, Hold], now: datetime) -> None:
+    def __init__(self, holds: Mapping[str, Hold], braked: Set[str], now: datetime) -> None:
+        """`braked` are the scopes of clients that are held."""
         self._holds = holds
+        self._braked = braked
         self._now = now
         self._canaries: set[str] = set()
         self._suspects: dict[str, Listed] = {}
@@ -40,11 +42,12 @@ class OverdueRows:
         if due.kind != State.HELD:
             return not listed.has_entry or due.at + GRACE <= self._now
         hold = self._holds.get(due.scope)
-        if hold is None or hold.state is RouteState.ACTIVE:
+        is_held = due.scope in self._braked or (hold is not None and hold.state is not RouteState.ACTIVE)
+        if not is_held:
             return due.at <= self._now
         if due.expires_at is not None and due.expires_at <= self._now:
             return True
-        return hold.state is RouteState.TRIAL and self._is_canary(listed, hold)
+        return hold is not None and hold.state is RouteState.TRIAL and self._is_canary(listed, hold)
 
     def suspects(self) -> Iterator[Listed]:
         """Return a suspect for each trial for which no other message waits."""

@@ -15,7 +15,7 @@ CANARY_WAIT = timedelta(seconds=60)
 
 
 class HeldRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a route may not be used now, the scope that is held, and when to look again."""
+    """Why a route may not be used for a message now, the scope that is held, and when to look again."""
 
     scope: str
     code: str
@@ -30,7 +30,7 @@ class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
     """The inputs of a decision about one message's parts.
 
     `legs` are the routes of all its recipients under the current settings, None when the content that routing needs is gone.
-    `exists` returns whether a route is configured, `closed` why it may not be used for this message's sender (or None).
+    `exists` returns whether a route is configured, `closed` why it may not be used for this message's sender or client (or None).
     `shortage` returns why a route has no room for these recipients (or None).
     `can_verify` returns whether Relay can ask a route's provider about a lost response, `lease_seconds` how long an attempt
     may take.

@@ -1,4 +1,4 @@
-"""Collect planning inputs: the routes each message may use under current settings, and which are held."""
+"""Collect planning inputs: the routes each message may use under current settings, which are held, and which clients are."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,6 +13,7 @@ from relay.core.settings import Settings
 from relay.delivery.planning import CANARY_WAIT, FRESH, HeldRoute, PlanningContext, no_shortage
 from relay.journal.content import Content
 from relay.providers.registry import provider_module
+from relay.routes.brakes import Brakes
 from relay.routes.external_recipients import ExternalRecipients
 from relay.routes.holds import Hold, Holds, RouteState, scope_of
 from relay.routes.recipient_window import Shortage
@@ -23,11 +24,18 @@ class PlanningInputs:
     """Reads the routes' states and the envelopes."""
 
     def __init__(
-        self, settings: Settings, holds: Holds, content: Content, external_recipients: ExternalRecipients
+        self,
+        *,
+        settings: Settings,
+        holds: Holds,
+        brakes: Brakes,
+        content: Content,
+        external_recipients: ExternalRecipients,
     ) -> None:
         self._settings = settings
         self._router = Router(settings)
         self._holds = holds
+        self._brakes = brakes
         self._content = content
         self._external_recipients = external_recipients
 
@@ -44,8 +52,10 @@ class PlanningInputs:
         troubled: Mapping[str, Hold] = {
             scope: hold for scope, hold in (await self._holds.all()).items() if hold.state is not RouteState.ACTIVE
         }
+        braked = self._braked(entry, legs, now)
         if troubled:
-            going = {index for index in legs if not _has_expired(entry, index, now, statuses)}
+            # What a brake holds cannot be a canary.
+            going = {index for index in legs if index not in braked and not _has_expired(entry, index, now, statuses)}
             parts = [part for index in going if statuses for part in statuses[index].parts if part.state not in FINAL]
             ways = [leg.routes for index in sorted(going) for leg in legs[index] or ()]
             ways += [(part.route,) for part in parts if keeps_route(part)]
@@ -57,13 +67,23 @@ class PlanningInputs:
                 now=now,
                 legs=legs[index],
                 exists=self._settings.routes.__contains__,
-                closed=_closed(troubled, envelope, now),
+                closed=_braked(braked[index]) if index in braked else _closed(troubled, envelope, now),
                 shortage=await self._shortages(envelope, legs[index], statuses[index] if statuses else None),
                 can_verify=self.can_verify,
                 lease_seconds=self._settings.attempt_seconds,
             )
             for index, envelope in envelopes.items()
         }
+
+    def _braked(self, entry: entries.BatchEntry, indices: Iterable[int], now: datetime) -> Mapping[int, HeldRoute]:
+        """Return what holds each message whose client is held on this lane, whichever route it would take."""
+        brakes = self._brakes.known()
+        found: dict[int, HeldRoute] = {}
+        for index in indices if brakes else ():
+            brake = brakes.get(entry.messages[index].client_id)
+            if brake is not None and brake.figures is not None and brake.covers(entry.lane):
+                found[index] = HeldRoute(scope=brake.scope, code=brake.figures.cause, until=now + CANARY_WAIT)
+        return found
 
     def can_verify(self, route: str) -> bool:
         """Whether Relay can ask a route's provider about a lost response. False for a route that no longer exists."""
@@ -128,6 +148,10 @@ def _has_expired(
 
 def _concerns(hold: Hold, route: str, senders: set[str]) -> bool:
     return hold.route == route and (not hold.sender or hold.sender in senders)
+
+
+def _braked(held: HeldRoute) -> Callable[[str], HeldRoute | None]:
+    return lambda _: held
 
 
 def _closed(troubled: Mapping[str, Hold], envelope: Message | None, now: datetime) -> Callable[[str], HeldRoute | None]:

@@ -17,7 +17,7 @@ import msgspec
 
 from relay.core import entries as wire
 from relay.core import ids, part_history
-from relay.core.arrival.arrivals import reported_of
+from relay.core.arrival.arrivals import reported_of, vouched_of
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.events import EventFollower, EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
@@ -242,6 +242,7 @@ def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent
         bounce_class=reported.bounce_class,
         likely=reported.likely,
         answer=reported.answer,
+        source=str(reported.source),
         attempt=reported.attempt or _attempt_of(reported, index, record),
     )
 
@@ -268,9 +269,10 @@ def _marked(
             by_index[event.index].append(event)
     found: dict[int, MessageStatus] = {}
     for index, own in by_index.items():
-        status, reported = record.statuses[index], reported_of(own, recipients[index])
-        if reported != status.reported:
-            found[index] = msgspec.structs.replace(status, reported=reported)
+        status, emails = record.statuses[index], recipients[index]
+        marked = msgspec.structs.replace(status, reported=reported_of(own, emails), vouched=vouched_of(own, emails))
+        if marked != status:
+            found[index] = marked
     return found
 
 

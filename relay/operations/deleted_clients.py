@@ -19,6 +19,7 @@ from relay.core.errors import StorageError
 from relay.events.webhooks.subscriptions import Subscriptions
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
+from relay.routes.brakes import Brakes
 
 LISTED = timedelta(hours=1)
 """How long a deleted client is looked at again."""
@@ -36,12 +37,14 @@ class DeletedClients:
         subscriptions: Subscriptions,
         uploads: Uploads,
         suppressions: Suppressions,
+        brakes: Brakes,
         clock: Callable[[], datetime],
     ) -> None:
         self._clients = clients
         self._subscriptions = subscriptions
         self._uploads = uploads
         self._suppressions = suppressions
+        self._brakes = brakes
         self._clock = clock
 
     async def delete(self, name: str) -> None:
@@ -73,6 +76,8 @@ class DeletedClients:
     async def _clear(self, gone: DeletedClient, deadline: Deadline) -> Progress:
         # Webhooks first: they post to the former owner.
         await self._subscriptions.remove_all(gone.id)
+        # Nobody could release it any more: what it had accepted is sent, as of any deleted client.
+        await self._brakes.remove(gone.id)
         return await self._suppressions.remove_all(gone.id, deadline) + await self._uploads.remove_all(
             gone.id, deadline
         )

@@ -206,7 +206,7 @@ class Erasure:
 def _marked(status: MessageStatus, erased: Erased) -> MessageStatus:
     """Return the status without replies and ids of providers. States, codes, routes, times and arrivals stay."""
     parts = tuple(_without_replies(part) for part in status.parts)
-    return MessageStatus(parts=parts, erased=erased, reported=status.reported)
+    return MessageStatus(parts=parts, erased=erased, reported=status.reported, vouched=status.vouched)
 
 
 def _without_replies(part: Part) -> Part:

@@ -1,8 +1,8 @@
-"""Log queue depth, oldest entry and held routes every minute, for the alert rules.
+"""Log queue depth, oldest entry, held routes and held clients every minute, for the alert rules.
 
 States are repeated, not only their changes: a line that was sampled away or lost is written again a minute later, and the
-alert rules (infra/alerts) need no memory. Costs two storage operations a queue, one for the routes and one for each tenant
-with a budget.
+alert rules (infra/alerts) need no memory. Costs two storage operations a queue, one for the routes and clients, and one for each
+tenant with a budget.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +15,7 @@ from relay.platform.log import log_event
 from relay.platform.resources import OWN_QUEUES, poison_of
 from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, QueueMetrics, Telemetry
+from relay.routes.brakes import Brakes
 from relay.routes.holds import Holds, RouteState
 from relay.routes.recipient_usage import RecipientUsage
 
@@ -27,14 +28,16 @@ class HealthLog:
         settings: Settings,
         queues: Queues,
         holds: Holds,
+        brakes: Brakes,
+        *,
         clock: Callable[[], datetime],
         telemetry: Telemetry = OFF,
-        *,
         usage: RecipientUsage | None = None,
     ) -> None:
         self._settings = settings
         self._queues = queues
         self._holds = holds
+        self._brakes = brakes
         self._clock = clock
         self._telemetry = telemetry
         self._usage = usage
@@ -47,6 +50,7 @@ class HealthLog:
         self._telemetry.queues(queues)
         held = await self._log_routes()
         await self._log_budgets()
+        self._log_clients()
         waiting = sum(queue.entries for queue in queues)
         log_event("health", queues=len(queues), entries=waiting, held=held)
 
@@ -107,6 +111,22 @@ class HealthLog:
                         left=use.left,
                     )
         self._telemetry.budgets(left)
+
+    def _log_clients(self) -> None:
+        """Log each client that is held."""
+        now = self._clock()
+        for brake in self._brakes.known().values():
+            if brake.held_at is not None and brake.figures is not None:
+                log_event(
+                    "client_hold",
+                    client=brake.client,
+                    lanes=str(brake.lanes),
+                    code=brake.figures.cause,
+                    sent=brake.figures.sent,
+                    bounced=brake.figures.bounced,
+                    complained=brake.figures.complained,
+                    held_seconds=(now - brake.held_at).total_seconds(),
+                )
 
 
 def _queues_of(lanes: Mapping[str, Lane]) -> Iterator[tuple[str, str, bool]]:

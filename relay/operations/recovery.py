@@ -1,4 +1,4 @@
-"""Probe held routes, re-enqueue the messages of released ones, and recover messages whose entry was lost.
+"""Probe held routes, re-enqueue the messages of released routes and clients, and recover messages whose entry was lost.
 
 Everything that must happen later has a row in `pending`; a lost entry is re-enqueued from its row. Costs one storage operation
 per thousand overdue rows, and three for each row that is re-enqueued; rows of a held route cost nothing more.
@@ -17,6 +17,7 @@ from relay.journal.pending import Listed, Pending, rows_of
 from relay.journal.records import Journal
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
+from relay.routes.brakes import Brakes
 from relay.routes.holds import Holds
 from relay.routes.probes import Probes
 
@@ -32,6 +33,7 @@ class Recovery:
         journal: Journal,
         pending: Pending,
         holds: Holds,
+        brakes: Brakes,
         follow_up: FollowUp,
         probes: Probes,
         clock: Callable[[], datetime],
@@ -39,6 +41,7 @@ class Recovery:
         self._journal = journal
         self._pending = pending
         self._holds = holds
+        self._brakes = brakes
         self._follow_up = follow_up
         self._probes = probes
         self._clock = clock
@@ -52,27 +55,39 @@ class Recovery:
         return probed + await self.wake(deadline) + await self.recover(deadline)
 
     async def wake(self, deadline: Deadline = NEVER) -> Progress:
-        """Enqueue the held messages of released routes."""
-        now, progress = self._clock(), Progress()
-        for scope, hold in list((await self._holds.all()).items()):
+        """Enqueue the held messages of released routes and clients."""
+        progress = Progress()
+        holds, brakes = list((await self._holds.all()).items()), list(self._brakes.known().values())
+        for scope, hold in holds:
             if hold.must_wake:
-                woken = await process(
-                    self._pending.held(scope),
-                    partial(self._wake_one, now),
-                    limit=ROWS_AT_ONCE,
-                    deadline=deadline,
-                    needs_work=lambda listed: not is_requeued(listed, now),
-                )
+                woken = await self._wake(scope, deadline)
                 progress += woken
                 if woken.is_complete:
                     await self._holds.mark_woken(hold)
                 log_event("route_woken", route=hold.route, batches=woken.done, is_complete=woken.is_complete)
+        for brake in brakes:
+            if brake.must_wake:
+                woken = await self._wake(brake.scope, deadline)
+                progress += woken
+                if woken.is_complete:
+                    await self._brakes.mark_woken(brake)
+                log_event("client_woken", client=brake.client, batches=woken.done, is_complete=woken.is_complete)
         return progress
+
+    async def _wake(self, scope: str, deadline: Deadline) -> Progress:
+        now = self._clock()
+        return await process(
+            self._pending.held(scope),
+            partial(self._wake_one, now),
+            limit=ROWS_AT_ONCE,
+            deadline=deadline,
+            needs_work=lambda listed: not is_requeued(listed, now),
+        )
 
     async def recover(self, deadline: Deadline = NEVER) -> Progress:
         """Enqueue overdue rows again, several at once."""
         now = self._clock()
-        rows = OverdueRows(await self._holds.all(), now)
+        rows = OverdueRows(await self._holds.all(), self._brakes.held_scopes(), now)
         progress = await process(
             self._pending.until(now + SOON),
             lambda listed: self._recover_or_log(listed, now),

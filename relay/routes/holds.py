@@ -14,7 +14,7 @@ verified, mailbox missing) holds only that sender, so that one client's mistake 
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -33,6 +33,8 @@ from relay.platform.storage.rows import RowChange, change_row, write_row
 
 TABLE = resources.ROUTES_TABLE
 _PARTITION = "route"
+CLIENTS = "client"
+"""The partition of held clients (`relay.routes.brakes`)."""
 CACHE_SECONDS = 5.0
 PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)
 """Seconds before the first, second, … probe of a held route; the last delay repeats."""
@@ -157,6 +159,7 @@ class Holds:
         self._clock = clock
         self._routes = routes
         self._cached: Mapping[str, Hold] = {}
+        self._clients: Sequence[Entity] = ()
         self._cached_until: datetime | None = None
         self._reading = asyncio.Lock()
 
@@ -171,10 +174,21 @@ class Holds:
         # One read serves all concurrent callers: the host starts sixteen deliveries at once.
         async with self._reading:
             if fresh or not self._is_known(now):
-                entities = [entity async for entity in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
-                self._cached = with_new_routes({entity.row: _hold(entity) for entity in entities}, self._routes)
+                rows = [row async for row in every_row(self._tables, TABLE, Query())]
+                holds = {row.row: _hold(row) for row in rows if row.partition == _PARTITION}
+                self._cached = with_new_routes(holds, self._routes)
+                self._clients = [row for row in rows if row.partition == CLIENTS]
                 self._cached_until = now + timedelta(seconds=CACHE_SECONDS)
         return self._cached
+
+    @property
+    def rows_of_clients(self) -> Sequence[Entity]:
+        """The rows of held clients, which are read with the holds."""
+        return self._clients
+
+    def forget(self) -> None:
+        """Read the rows again when they are next asked for: one of them was changed."""
+        self._cached_until = None
 
     def _is_known(self, now: datetime) -> bool:
         return self._cached_until is not None and now < self._cached_until
@@ -404,14 +418,14 @@ class Holds:
         try:
             return await change_row(self._tables, TABLE, _PARTITION, missing.scope, decide_row)
         finally:
-            self._cached_until = None
+            self.forget()
 
     async def _write(self, hold: Hold) -> bool:
         """Write a row unless another writer has changed it since it was read. Returns False then."""
         try:
             return await write_row(self._tables, TABLE, _entity(hold))
         finally:
-            self._cached_until = None
+            self.forget()
 
 
 def with_new_routes(holds: Mapping[str, Hold], routes: Collection[str]) -> Mapping[str, Hold]:

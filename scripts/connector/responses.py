@@ -12,8 +12,10 @@ from relay.api.shapes.common import Time
 from relay.api.shapes.json_schema import name_of, schemas_of
 from relay.api.shapes.messages import AnswerView, MessagePageView, MessageStateView, MessageView
 from relay.api.shapes.resources import TemplateListView, WebhookView
-from relay.core.events import BounceClass, EventKind
+from relay.core.events import BounceClass, EventKind, NoticeKind
 from scripts.connector.shapes import sentence, title
+
+_TYPES = [*(f"message.{kind}" for kind in EventKind), *NoticeKind]
 
 
 class MailEventDataView(Struct, frozen=True, kw_only=True):
@@ -36,10 +38,7 @@ class MailEventDataView(Struct, frozen=True, kw_only=True):
 class MailEventView(Struct, frozen=True, kw_only=True):
     """The body that a webhook of format `standard` gets (`relay.events.webhooks.payload`)."""
 
-    type: Annotated[
-        str,
-        Meta(description="What happened.", extra_json_schema={"enum": [f"message.{kind}" for kind in EventKind]}),
-    ]
+    type: Annotated[str, Meta(description="What happened.", extra_json_schema={"enum": _TYPES})]
     timestamp: Annotated[Time, Meta(description="When it happened.")]
     data: Annotated[MailEventDataView, Meta(description="The message and recipient.")]
 

@@ -1,10 +1,13 @@
 """Dead letters, routes, clients and the doctor."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from relay.bootstrap import start
+from relay.core.settings import BrakePolicy
+from relay.routes.brakes import Figures
 from tests.browser.screen import EAST, Screen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -204,6 +207,32 @@ async def test_operator_deletes_the_webhook_of_a_client(screen: Screen) -> None:
     await screen.press("Delete", within=screen.dialog())
     await screen.toast("The webhook was deleted.")
     await screen.page.get_by_text("No webhooks").wait_for()
+
+
+async def test_held_client_needs_attention_and_is_released_on_its_page(screen: Screen) -> None:
+    await screen.site.relay.call("POST", "/v1/clients", json={"name": "mailing"})
+    relay = start(screen.site.relay.environment)
+    try:
+        client = await relay.clients.get("mailing")
+        at = datetime.now(UTC)
+        figures = Figures(cause="bounce_rate", sent=4000, bounced=512, complained=0, since=at - timedelta(days=1))
+        await relay.brakes.hold(client.id, client.name, BrakePolicy.BULK, figures, released_at=None)
+    finally:
+        await relay.close()
+    await screen.go("/console", "Overview")
+    attention = screen.page.get_by_role("list", name="Needs attention")
+    item = attention.get_by_role("listitem").filter(
+        has_text="Bulk mail of mailing is held: 512 of 4,000 copies bounced."
+    )
+    await item.get_by_role("link", name="Client").click()
+    await screen.heading("mailing").wait_for()
+    await screen.page.get_by_text("512 of 4,000 copies bounced").wait_for()
+    await screen.page.get_by_text("bounce rate").wait_for()
+    await screen.press("Release")
+    await screen.toast("mailing is released.")
+    assert await screen.page.get_by_role("button", name="Release").count() == 0
+    await screen.go("/console#/clients", "Clients")
+    await screen.row("mailing", "active").wait_for()
 
 
 async def test_policy_errors_are_shown_at_their_fields_and_a_valid_policy_is_saved(screen: Screen) -> None:

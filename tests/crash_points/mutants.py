@@ -315,6 +315,13 @@ MUTANTS = (
         only="hold release",
     ),
     Mutant(
+        module="operations/timers/client_brake.py",
+        old="                await self._webhooks.notify(_notice(brake))\n                await self._brakes.mark_noticed(brake)",
+        new="                await self._brakes.mark_noticed(brake)\n                await self._webhooks.notify(_notice(brake))",
+        breaks="a process that dies before the post leaves a held client without a notice",
+        only="held for bounces",
+    ),
+    Mutant(
         module="clients/idempotency.py",
         old="        return await self._take_over(known, plan)",
         new="        return None",

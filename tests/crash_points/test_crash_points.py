@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tests import depth
+from tests.crash_points.brake_scenarios import BRAKE_SCENARIOS
 from tests.crash_points.faults import Fault, Operation
 from tests.crash_points.report_scenarios import REPORT_SCENARIOS
 from tests.crash_points.scenarios import DEADLY, SCENARIOS
@@ -29,7 +30,7 @@ OUTAGE_SECONDS = 180.0
 """How long storage refuses: shorter than a lease, and than the callers' patience."""
 MOST_ALIKE = 4
 """Operations alike in a row that are all tried: reads of one name (the shards of a table), sends of one entry's messages."""
-ALL = (*SCENARIOS, *TIMER_SCENARIOS, *TROUBLE_SCENARIOS, *REPORT_SCENARIOS)
+ALL = (*SCENARIOS, *TIMER_SCENARIOS, *TROUBLE_SCENARIOS, *REPORT_SCENARIOS, *BRAKE_SCENARIOS)
 FAULTS = [
     pytest.param(scenario, fault, id=f"{scenario.name}-{fault}")
     for scenario in ALL

@@ -18,6 +18,13 @@ async def client(call: Call) -> Any:
     return await call.services.clients.get(call.values["name"])
 
 
+async def client_hold(call: Call) -> Any:
+    """Read since when a client is held, and when it was last released."""
+    owner = await call.services.clients.get(call.values["name"])
+    brake = (await call.services.brakes.all(fresh=True)).get(owner.id)
+    return None if brake is None else (brake.held_at, brake.released_at)
+
+
 async def template(call: Call) -> Any:
     """Read the newest version of a template."""
     return await call.services.templates.get(call.values["name"].partition("@")[0])

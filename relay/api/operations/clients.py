@@ -37,6 +37,13 @@ TAG = Tag(
             description="Deletes its webhooks, unused uploads and suppressions too. A later client of the same name finds "
                 "nothing of it. Its messages stay; only operators see them from then on. Returns 409 for the caller itself.",
             parameters=(given.CLIENT_NAME,), responses={204: ""}, errors=(404, 409)),
+        Operation(name="ReleaseClient", endpoint="POST /v1/clients/{name}/release",
+            handler="operator.clients:release", roles=OPERATORS,
+            audit=Audit(resource="auditing.resources:client_hold"),
+            summary="Release a client",
+            description="Ends the hold of the client's lanes and sends what waits. Mail that was sent before does not count "
+                "any more. A client that is not held stays as it is.",
+            parameters=(given.CLIENT_NAME,), responses={200: "shapes.operator:ClientView"}, errors=(404,)),
         Operation(name="ListClientWebhooks", endpoint="GET /v1/clients/{name}/webhooks",
             handler="resources.webhooks:index_of_client", roles=OPERATORS,
             summary="List a client's webhooks",

@@ -1,7 +1,7 @@
 """Manage clients, their policies and their keys. A key's text is shown once, when it is created."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from relay.api.reading.body import read_request
 from relay.api.services import Call
 from relay.api.shapes.admin_requests import ClientChange, ClientRequest, KeyRequest, PolicyFields
 from relay.api.shapes.operator import (
+    ClientHoldView,
     ClientListView,
     ClientView,
     KeyView,
@@ -27,6 +28,8 @@ from relay.api.shapes.operator import (
 from relay.clients.registry import NAME, Client, Policy, Role, key_id_of
 from relay.core.errors import AlreadyExists, Refusal
 from relay.core.model import DeliveryGuarantee
+from relay.core.settings import BrakePolicy
+from relay.routes.brakes import Brake
 
 _LIMITS = Limits()
 _PATTERNS = ("senders", "recipients")
@@ -43,13 +46,15 @@ async def index(call: Call) -> Response:
     """Handle GET /v1/clients: read rows and last uses past every cache."""
     clients = await call.services.clients.all(older_than_seconds=0)
     used = await call.services.clients.last_uses()
-    return json_response(ClientListView(value=[_view(client, used) for _, client in sorted(clients.items())]))
+    brakes = await call.services.brakes.all(fresh=True)
+    views = [_view(client, used, brakes.get(client.id)) for _, client in sorted(clients.items())]
+    return json_response(ClientListView(value=views))
 
 
 async def show(call: Call) -> Response:
     """Handle GET /v1/clients/{name}."""
     client = await call.services.clients.get(call.values["name"])
-    return json_response(_view(client, await call.services.clients.last_uses()))
+    return json_response(await _shown(call, client))
 
 
 async def create(call: Call) -> Response:
@@ -69,7 +74,7 @@ async def create(call: Call) -> Response:
         )
     except AlreadyExists as error:
         raise Refusal(409, "client_exists", "A client with this name already exists.", target="name") from error
-    client = _view(await call.services.clients.get(value.name), {})
+    client = _view(await call.services.clients.get(value.name), {}, None)
     body = NewClientView(**msgspec.structs.asdict(client), key=key)
     return json_response(body, 201, {"Location": f"{call.base_url}/v1/clients/{value.name}"})
 
@@ -91,7 +96,15 @@ async def change(call: Call) -> Response:
             is_disabled=client.is_disabled if disabled is None else disabled,
         )
 
-    return json_response(_view(await call.services.clients.change(call.values["name"], changed), {}))
+    return json_response(await _shown(call, await call.services.clients.change(call.values["name"], changed)))
+
+
+async def release(call: Call) -> Response:
+    """Handle POST /v1/clients/{name}/release: end the hold of the client's lanes, and re-enqueue what waits for it."""
+    client = await call.services.clients.get(call.values["name"])
+    await call.services.brakes.release(client.id)
+    await call.services.recovery.wake()
+    return json_response(await _shown(call, client))
 
 
 async def add_key(call: Call) -> Response:
@@ -121,7 +134,31 @@ async def delete(call: Call) -> Response:
     return Response(status=204)
 
 
-def _view(client: Client, used: Mapping[str, datetime]) -> ClientView:
+def held_views(brakes: Iterable[Brake]) -> list[ClientHoldView]:
+    """Show those of these clients that are held."""
+    return [
+        ClientHoldView(
+            client=brake.client,
+            lanes=brake.lanes,
+            code=brake.figures.cause,
+            held_at=brake.held_at,
+            since=brake.figures.since,
+            sent=brake.figures.sent,
+            bounced=brake.figures.bounced,
+            complained=brake.figures.complained,
+        )
+        for brake in brakes
+        if brake.held_at is not None and brake.figures is not None
+    ]
+
+
+async def _shown(call: Call, client: Client) -> ClientView:
+    """Read what else is shown of a client."""
+    brakes = await call.services.brakes.all(fresh=True)
+    return _view(client, await call.services.clients.last_uses(), brakes.get(client.id))
+
+
+def _view(client: Client, used: Mapping[str, datetime], brake: Brake | None) -> ClientView:
     """Show a client without its secrets. `used` has the last use of keys, by their ids."""
     return ClientView(
         name=client.name,
@@ -133,6 +170,7 @@ def _view(client: Client, used: Mapping[str, datetime]) -> ClientView:
             KeyView(id=key.id, created_at=key.created_at, expires_at=key.expires_at, last_used_at=used.get(key.id))
             for key in client.keys
         ],
+        hold=next(iter(held_views([brake] if brake is not None else [])), None),
     )
 
 
@@ -159,6 +197,8 @@ def _policy(given: PolicyFields | None, before: Policy, call: Call, problems: Pr
     fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
     if fields.get("delivery"):
         fields["delivery"] = DeliveryGuarantee(fields["delivery"])
+    if fields.get("brake"):
+        fields["brake"] = BrakePolicy(fields["brake"])
     nullable = ("redirect_to", "rate_per_minute", "daily_quota", "max_bytes")
     return msgspec.structs.replace(
         before, **{name: item for name, item in fields.items() if item is not None or name in nullable}

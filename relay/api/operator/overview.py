@@ -6,6 +6,7 @@ import msgspec
 
 from relay.api.http import Response, json_response
 from relay.api.operator.arrivals import counts_view
+from relay.api.operator.clients import held_views
 from relay.api.operator.routes import route_views
 from relay.api.services import Call
 from relay.api.shapes.operator import CountsView, DeadLetterTotalView, LaneView, OverviewView, PointView
@@ -40,6 +41,7 @@ async def show(call: Call) -> Response:
         arrivals=counts_view((await last_day(services.arrival_hours, services.clock(), ())).total),
         lanes=_lanes(await services.health_log.queues()),
         routes=await route_views(call),
+        held_clients=held_views(services.brakes.known().values()),
         dead_letters=DeadLetterTotalView(count=sum(letters.values()), is_more=is_more),
     )
     return json_response(view)

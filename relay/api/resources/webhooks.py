@@ -20,7 +20,6 @@ from relay.api.shapes.resources import (
     WebhookView,
 )
 from relay.core.errors import NotFound, Refusal
-from relay.core.events import EventKind
 from relay.events.webhooks.address_guard import url_fault
 from relay.events.webhooks.delivery import DeliveryAttempt
 from relay.events.webhooks.subscriptions import (
@@ -179,8 +178,8 @@ def _check(call: Call, url: str | None, target: str, note: str | None, problems:
         problems.add("too_long", "note", f"A note has at most {MAX_NOTE} characters.")
 
 
-def _events(kinds: Sequence[str] | None) -> tuple[EventKind, ...]:
-    return tuple(dict.fromkeys(EventKind(kind) for kind in kinds or ()))
+def _events(kinds: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(kinds or ()))
 
 
 def _view(each: Subscription, *, secret: str | None = None) -> WebhookView:

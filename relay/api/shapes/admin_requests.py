@@ -73,6 +73,14 @@ class PolicyFields(Shape, frozen=True, kw_only=True):
         list[str] | UnsetType | None,
         says("Clients whose messages a viewer or support sees. An empty list shows all.", ["shop"]),
     ] = UNSET
+    brake: Annotated[
+        Literal["bulk", "all", "off"] | UnsetType | None,
+        says(
+            "The lanes to hold when too much of the client's mail bounces or is reported as spam. `bulk` is every lane but "
+            "`transactional`.",
+            "bulk",
+        ),
+    ] = UNSET
 
 
 class ClientChange(Shape, frozen=True, kw_only=True):
@@ -200,7 +208,7 @@ class PreviewRequest(Shape, frozen=True, kw_only=True):
 
 EventKind = Literal[
     "processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", "replied",
-    "auto_replied",
+    "auto_replied", "client.held", "client.released",
 ]  # fmt: skip
 
 

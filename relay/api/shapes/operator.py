@@ -10,6 +10,7 @@ from relay.api.shapes.common import NextLink, Time
 from relay.api.shapes.system import ArrivalCountsView
 from relay.clients.registry import Role
 from relay.core.model import DeliveryGuarantee
+from relay.core.settings import BrakePolicy
 from relay.journal.overview import Span
 from relay.operations.audit.record import AuditOutcome
 from relay.operations.doctor.findings import Health
@@ -35,6 +36,12 @@ class PolicyView(Struct, frozen=True, kw_only=True):
         bool, says("Whether the client may ask a provider to send to suppressed addresses.")
     ]
     sees: Annotated[Sequence[str], says("Clients whose messages a viewer or support sees; empty means all.")]
+    brake: Annotated[
+        BrakePolicy,
+        says(
+            "The lanes that Relay holds when too much of the client's mail bounces; `bulk` is all but `transactional`."
+        ),
+    ]
 
 
 class KeyView(Struct, frozen=True, kw_only=True):
@@ -60,6 +67,19 @@ class SignedInView(CallerView, frozen=True, kw_only=True):
     version: Annotated[str, says("The version of Relay that answers.")]
 
 
+class ClientHoldView(Struct, frozen=True, kw_only=True):
+    """A client whose mail waits, because too much of it bounced or was reported as spam."""
+
+    client: Annotated[str, says("The client.")]
+    lanes: Annotated[BrakePolicy, says("The lanes that wait: `bulk` is every lane but `transactional`.")]
+    code: Annotated[str, says("Why they wait, as GET /v1/causes lists it.")]
+    held_at: Annotated[Time, says("Since when they wait.")]
+    since: Annotated[Time, says("The mail that counts was accepted since then.")]
+    sent: Annotated[int, says("The recipients of this mail.")]
+    bounced: Annotated[int, says("Those whose copy bounced for good, as the provider itself reports.")]
+    complained: Annotated[int, says("Those who reported it as spam, as the provider itself reports.")]
+
+
 class ClientView(CallerView, frozen=True, kw_only=True):
     """A client: an application that may call Relay."""
 
@@ -67,6 +87,7 @@ class ClientView(CallerView, frozen=True, kw_only=True):
     principals: Annotated[Sequence[str], says("Object or application ids in Entra ID that call as this client.")]
     policy: Annotated[PolicyView, says("What the client may send.")]
     keys: Annotated[Sequence[KeyView], says("The client's keys.")]
+    hold: Annotated[ClientHoldView | None, says("Why mail of the client waits; null when none does.")]
 
 
 class NewClientView(ClientView, frozen=True, kw_only=True):
@@ -246,6 +267,9 @@ class OverviewView(Struct, frozen=True, kw_only=True):
     arrivals: Annotated[ArrivalCountsView, says("What became of the mail of the last 24 hours.")]
     lanes: Annotated[Sequence[LaneView], says("The lanes.")]
     routes: Annotated[Sequence[RouteView], says("The routes.")]
+    held_clients: Annotated[
+        Sequence[ClientHoldView], says("The clients whose mail waits until an operator releases it.")
+    ]
     dead_letters: Annotated[DeadLetterTotalView, says("The number of dead letters.")]
 
 

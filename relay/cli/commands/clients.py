@@ -6,6 +6,7 @@ import typer
 
 from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
 from relay.clients.registry import Role
+from relay.core.settings import BrakePolicy
 
 app = typer.Typer(no_args_is_help=True, help="Manage clients and their keys.")
 Name = Annotated[str, typer.Argument(help="The client's name.")]
@@ -14,6 +15,9 @@ Recipients = Annotated[list[str] | None, typer.Option("--recipient", help="An al
 Sees = Annotated[list[str] | None, typer.Option("--sees", help="A client whose messages a viewer or support sees.")]
 Rate = Annotated[int | None, typer.Option(help="The rate limit, in messages per minute.", min=1)]
 Quota = Annotated[int | None, typer.Option(help="The quota, in messages per day.", min=1)]
+Brake = Annotated[
+    BrakePolicy | None, typer.Option(help="The lanes to hold when too much mail bounces or is reported as spam.")
+]
 
 
 @app.command("list")
@@ -28,7 +32,7 @@ def index(context: typer.Context, as_json: AsJson = False) -> None:
         (
             client["name"],
             client["role"],
-            "disabled" if client["is_disabled"] else "",
+            "disabled" if client["is_disabled"] else f"held: {client['hold']['code']}" if client["hold"] else "",
             "\n".join(f"{key['id']}  last used {key['last_used_at'] or 'never'}" for key in client["keys"]),
             ", ".join(client["policy"]["senders"]),
         )
@@ -48,6 +52,7 @@ def add(
     rate: Rate = None,
     quota: Quota = None,
     sees: Sees = None,
+    brake: Brake = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a client and print its key. The key is shown only once.
@@ -55,7 +60,7 @@ def add(
     Example: relay clients add shop --sender "*@shop.example" --rate 600 --quota 50000
     Example: relay clients add helpdesk --role support --sees shop
     """
-    policy = _policy(senders, recipients, rate, quota, sees)
+    policy = _policy(senders, recipients, rate, quota, sees, brake)
     body = {"name": name, "role": str(role), **({"policy": policy} if policy else {})}
     created = remote_of(context).call("POST", "/v1/clients", json=body)
     print_json(created) if as_json else console.print(created["key"], markup=False, highlight=False, soft_wrap=True)
@@ -71,11 +76,12 @@ def limit(
     rate: Rate = None,
     quota: Quota = None,
     sees: Sees = None,
+    brake: Brake = None,
     as_json: AsJson = False,
 ) -> None:
     """Change the limits of a client. Limits that are not given stay."""
     changed = remote_of(context).call(
-        "PATCH", f"/v1/clients/{name}", json={"policy": _policy(senders, recipients, rate, quota, sees)}
+        "PATCH", f"/v1/clients/{name}", json={"policy": _policy(senders, recipients, rate, quota, sees, brake)}
     )
     print_json(changed) if as_json else console.print(f"{name} is changed.")
 
@@ -126,6 +132,14 @@ def enable(context: typer.Context, name: Name) -> None:
 
 @app.command()
 @reports_errors
+def release(context: typer.Context, name: Name) -> None:
+    """Release a client that is held for its bounces or spam reports, and send what waits."""
+    remote_of(context).call("POST", f"/v1/clients/{name}/release")
+    console.print(f"{name} is released.")
+
+
+@app.command()
+@reports_errors
 def delete(context: typer.Context, name: Name) -> None:
     """Delete a client with its webhooks, unused uploads and suppressions. Its messages stay."""
     remote_of(context).call("DELETE", f"/v1/clients/{name}")
@@ -163,6 +177,14 @@ def _policy(
     rate: int | None,
     quota: int | None,
     sees: list[str] | None,
+    brake: BrakePolicy | None,
 ) -> dict[str, Any]:
-    named = {"senders": senders, "recipients": recipients, "rate_per_minute": rate, "daily_quota": quota, "sees": sees}
+    named = {
+        "senders": senders,
+        "recipients": recipients,
+        "rate_per_minute": rate,
+        "daily_quota": quota,
+        "sees": sees,
+        "brake": None if brake is None else str(brake),
+    }
     return {name: value for name, value in named.items() if value}

@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from relay.core.arrival.recipient_states import BounceType, bounce_type, recipient_states
-from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent
+from relay.core.events import BounceClass, EventKind, EventSource, RecipientState, RecordedEvent
 from relay.core.model import FINAL, Message, MessageStatus, Part, Reported, State
 
 
@@ -62,6 +62,12 @@ def reported_of(events: Iterable[RecordedEvent], recipients: Sequence[str]) -> t
     )
 
 
+def vouched_of(events: Iterable[RecordedEvent], recipients: Sequence[str]) -> tuple[Reported, ...]:
+    """Return the hard bounces and complaints that the provider itself vouches for, whatever others report besides."""
+    vouched = (event for event in events if event.source == EventSource.PROVIDER)
+    return tuple(group for group in reported_of(vouched, recipients) if group.word in _HARMFUL)
+
+
 def _word(state: RecipientState) -> str:
     if state.state is not EventKind.BOUNCED:
         return str(state.state)
@@ -80,6 +86,11 @@ class RecipientArrival(msgspec.Struct, frozen=True, kw_only=True):
 def arrival_of(state: RecipientState) -> RecipientArrival:
     """Return the arrival that a state of a recipient means."""
     return _BY_WORD[_word(state)]
+
+
+def arrival_of_word(word: str) -> RecipientArrival | None:
+    """Return the arrival that a word of a record means; None for a word of a later version, which says nothing to this one."""
+    return _BY_WORD.get(word)
 
 
 def is_current(arrival: RecipientArrival, attempt: int, part: Part) -> bool:
@@ -104,8 +115,7 @@ def arrivals_of(
     found = dict.fromkeys(suppressed, RecipientArrival(arrival=Arrival.SUPPRESSED))
     parts = {number: part for part in status.parts for number in _numbers(part, recipients)}
     for group in status.reported:
-        # A word of a later version says nothing to this one.
-        known = _BY_WORD.get(group.word)
+        known = arrival_of_word(group.word)
         if known is None:
             continue
         for number in group.recipients:
@@ -137,6 +147,7 @@ def worst(arrivals: Iterable[RecipientArrival]) -> RecipientArrival | None:
 
 
 _ORDER = {arrival: number for number, arrival in enumerate(Arrival)}
+_HARMFUL = frozenset({Arrival.BOUNCED, Arrival.COMPLAINED})
 _SOFT = "soft_bounced"
 """The recorded word of a soft bounce."""
 _BY_WORD: Mapping[str, RecipientArrival] = {

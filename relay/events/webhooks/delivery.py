@@ -18,7 +18,7 @@ import msgspec
 
 from relay.clients.registry import Clients
 from relay.core.errors import NotFound, Unavailable
-from relay.core.events import MessageEvent
+from relay.core.events import ClientNotice, MessageEvent
 from relay.events.webhooks import payload
 from relay.events.webhooks.http_post import Poster, PostResult
 from relay.events.webhooks.payload import QUEUE, Entry, Post
@@ -94,6 +94,14 @@ class Webhooks:
                 found = [payload.post_of(each, subscription, self._source) for each in wanted]
                 puts += [partial(self._queues.put, QUEUE, body) for body in payload.pack(client, subscription, found)]
         await concurrency.gather_limited(puts, limit=_AT_ONCE)
+
+    async def notify(self, notice: ClientNotice) -> None:
+        """Enqueue a notice about a client for each of its webhooks that wants it. A repetition has the same id."""
+        for subscription in await self._open(notice.client, notice.client_id):
+            if subscription.wants(notice.kind):
+                post = payload.post_of_notice(notice, subscription, self._source)
+                for body in payload.pack(notice.client, subscription, [post]):
+                    await self._queues.put(QUEUE, body)
 
     async def deliver(self, body: bytes) -> None:
         """Send the posts of an entry. Raises only on bugs, and when the entry can neither be processed nor put back."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from relay.core import entries
-from relay.core.events import MessageEvent
+from relay.core.events import ClientNotice, MessageEvent
 from relay.events.webhooks.subscriptions import Format, Subscription
 from relay.platform import resources
 from relay.platform.packing import packed
@@ -77,6 +77,15 @@ def post_of(noted: MessageEvent, subscription: Subscription, source: str) -> Pos
     name = event_id(subscription.id, noted.message, event.key)
     body = body_of(subscription.definition.format, f"message.{event.kind}", name, event.at, about=about, source=source)
     return Post(id=name, body=body, message=noted.message)
+
+
+def post_of_notice(notice: ClientNotice, subscription: Subscription, source: str) -> Post:
+    """Build the post of a notice about the client itself."""
+    name = event_id(subscription.id, notice.kind, notice.at.isoformat())
+    body = body_of(
+        subscription.definition.format, notice.kind, name, notice.at, about=dict(notice.about), source=source
+    )
+    return Post(id=name, body=body)
 
 
 def body_of(chosen: Format, kind: str, name: str, at: datetime, *, about: dict[str, Any], source: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from relay.core import ids
 from relay.core.arrival.arrivals import Reports, arrivals_of, recipient_count
+from relay.core.arrival.brake import lane_key, vouched_counts
 from relay.core.arrival.counts import Counts, Dimension, HourCounts, Named, Tally, counts_of
 from relay.core.errors import UnreadableEntry
 from relay.core.model import MessageStatus, Part, Submission
@@ -33,6 +34,8 @@ RECOUNTED = timedelta(days=7)
 MAX_QUERIES = 120
 """Queries for an hour: about 50,000 batches are counted whole, of more a sample of whole shards."""
 _PARTITION = "hour"
+_LANES = "lanes"
+_NEVER_RELEASED: Mapping[str, datetime] = {}
 _PAGE_ROWS = 500
 SHORTEST = timedelta(minutes=10)
 """How long no hour is due after all that were have been counted."""
@@ -42,12 +45,17 @@ _encoder = msgspec.json.Encoder()
 
 
 class Hour(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of the hour that begins at `at`, and when they were made. `share` below 1: they are estimates."""
+    """The counts of the hour that begins at `at`, and when they were made. `share` below 1: they are estimates.
+
+    `lanes` are the counts of clients' lanes (`relay.core.arrival.brake.lane_key`) that the brake decides by. They are what was
+    read, not an estimate, and only of mail that was sent since the client was last released.
+    """
 
     at: datetime
     counted_at: datetime
     share: float
     counts: HourCounts
+    lanes: Named = {}
 
 
 class ArrivalHours:
@@ -80,12 +88,12 @@ class ArrivalHours:
         counted = dict(readable(TABLE, [row async for row in rows], _counted))
         return due_hours(now, counted, self._recounted)
 
-    async def count(self, at: datetime, deadline: Deadline) -> Hour:
-        """Count an hour, and replace its row."""
+    async def count(self, at: datetime, deadline: Deadline, released: Mapping[str, datetime] = _NEVER_RELEASED) -> Hour:
+        """Count an hour, and replace its row. `released` is when each client (by its id) was last released."""
         now = self._clock()
         found = await sample(
             self._journal,
-            lambda: _Records(self._reports),
+            lambda: _Records(self._reports, released),
             since=at,
             until=at + HOUR,
             max_queries=self._max_queries,
@@ -93,10 +101,17 @@ class ArrivalHours:
             with_content=True,
             deadline=deadline,
         )
-        tally = Tally()
+        tally, lanes = Tally(), Tally()
         for each in found.tallies:
             tally.merge(each.tally)
-        hour = Hour(at=at, counted_at=now, share=found.share, counts=tally.hour(found.share))
+            lanes.merge(each.lanes)
+        hour = Hour(
+            at=at,
+            counted_at=now,
+            share=found.share,
+            counts=tally.hour(found.share),
+            lanes=lanes.hour(1.0).by[Dimension.CLIENT],
+        )
         await self._tables.upsert(TABLE, _row(hour))
         return hour
 
@@ -104,7 +119,7 @@ class ArrivalHours:
         self, since: datetime, before: datetime, dimensions: Iterable[Dimension] = tuple(Dimension)
     ) -> Sequence[Hour]:
         """Return the counted hours that begin in a range of time, oldest first. One query for a thousand hours."""
-        select = ("counted_at", "share", "total", *(_property(each) for each in dimensions))
+        select = ("counted_at", "share", "total", _LANES, *(_property(each) for each in dimensions))
         rows = every_row(self._tables, TABLE, _query(since, before, select))
         return list(readable(TABLE, [row async for row in rows], _hour))
 
@@ -133,8 +148,10 @@ def _pause(age: timedelta) -> timedelta:
 class _Records:
     """The tally of one shard's records."""
 
-    def __init__(self, reports: Callable[[str], Reports]) -> None:
+    def __init__(self, reports: Callable[[str], Reports], released: Mapping[str, datetime]) -> None:
         self.tally = Tally()
+        self.lanes = Tally()
+        self._released = released
         self.latest = datetime.min.replace(tzinfo=UTC)
         self._reports = reports
 
@@ -145,19 +162,21 @@ class _Records:
             return
         with suppress(UnreadableEntry):
             for submission, status in zip(record.entry().messages, record.statuses, strict=False):
-                self._add(submission, status)
+                self._add(submission, status, record.lane)
 
-    def _add(self, submission: Submission, status: MessageStatus) -> None:
+    def _add(self, submission: Submission, status: MessageStatus, lane: str) -> None:
         message = submission.message
         count = recipient_count(message, status)
+        own = vouched_counts(status, submission.suppressed, count, self._released.get(submission.client_id))
+        self.lanes.add(own, [(Dimension.CLIENT, lane_key(submission.client_id, lane))])
         common = [(Dimension.CLIENT, submission.client)]
         common += [(Dimension.TAG, tag) for tag in dict.fromkeys(message.tags if message is not None else ())]
         routes = dict(_routes(status.parts, count))
         emails = () if message is None else message.recipients
         for number, arrival in arrivals_of(status, submission.suppressed, count, self._reports).items():
             domain = emails[number].domain if number < len(emails) else ""
-            own = [(Dimension.ROUTE, routes.get(number, "")), (Dimension.DOMAIN, domain)]
-            self.tally.add(counts_of(arrival), [*common, *own])
+            further = [(Dimension.ROUTE, routes.get(number, "")), (Dimension.DOMAIN, domain)]
+            self.tally.add(counts_of(arrival), [*common, *further])
 
 
 def _routes(parts: Iterable[Part], count: int) -> Iterator[tuple[int, str]]:
@@ -183,6 +202,7 @@ def _row(hour: Hour) -> Entity:
             "counted_at": hour.counted_at,
             "share": hour.share,
             "total": _encoder.encode(hour.counts.total),
+            _LANES: _encoder.encode(hour.lanes),
             **named,
         },
     )
@@ -214,4 +234,5 @@ def _hour(row: Entity) -> Hour:
             total=_total_decoder.decode(bytes(row.properties["total"])),  # type: ignore[arg-type] # bytes
             by=by,
         ),
+        lanes=_named_decoder.decode(bytes(row.properties.get(_LANES, b"{}"))),  # type: ignore[arg-type] # bytes
     )

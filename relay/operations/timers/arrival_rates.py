@@ -1,4 +1,4 @@
-"""Count arrivals by the hour, and report the rates of bounces and complaints of the last day.
+"""Count arrivals by the hour, report the rates of bounces and complaints of the last day, and hold clients by them.
 
 The rates are logged for the alert rules and the workbook, and reported as metrics, each time the running hour was counted.
 """
@@ -9,6 +9,7 @@ from itertools import islice
 
 from relay.core.arrival.counts import Counts, Dimension, HourCounts, summed, worst_first
 from relay.journal.counts.hours import HOUR, SHORTEST, ArrivalHours
+from relay.operations.timers.client_brake import ClientBrake
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.platform.telemetry import OFF, Telemetry
@@ -22,27 +23,35 @@ _LOGGED = (Dimension.CLIENT, Dimension.ROUTE)
 class ArrivalRates:
     """Runs every minute."""
 
-    def __init__(self, hours: ArrivalHours, clock: Callable[[], datetime], telemetry: Telemetry = OFF) -> None:
+    def __init__(
+        self, hours: ArrivalHours, brake: ClientBrake, clock: Callable[[], datetime], telemetry: Telemetry = OFF
+    ) -> None:
         self._hours = hours
+        self._brake = brake
         self._clock = clock
         self._telemetry = telemetry
         self._idle_until = clock()
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
-        """Count the hours that are due, and report if the running one was among them."""
+        """Count the hours that are due. If the running one was among them, report the rates, and hold clients by them."""
+        await self._brake.post_notices()
         now = self._clock()
         if now < self._idle_until:
             return Progress()
         due, done = await self._hours.due(), 0
+        released = await self._brake.released() if due else {}
         for at in due:
             if deadline.is_over:
                 break
-            await self._hours.count(at, deadline)
+            await self._hours.count(at, deadline, released)
             done += 1
         if done == len(due):
             self._idle_until = now + SHORTEST
         if due[:done] and due[0] > now - HOUR:
-            self._report(await last_day(self._hours, now))
+            day = await self._hours.between(now - DAY, now + HOUR, _LOGGED)
+            self._report(summed(hour.counts for hour in day))
+            await self._brake.apply(day)
+            await self._brake.post_notices()
         return Progress(done=done, is_complete=done == len(due))
 
     def _report(self, day: HourCounts) -> None:
@@ -52,7 +61,7 @@ class ArrivalRates:
         self._telemetry.arrivals(day.by.get(Dimension.ROUTE, {}))
 
 
-async def last_day(hours: ArrivalHours, now: datetime, dimensions: Sequence[Dimension] = _LOGGED) -> HourCounts:
+async def last_day(hours: ArrivalHours, now: datetime, dimensions: Sequence[Dimension]) -> HourCounts:
     """Return the counts of the mail of the last 24 hours, the running hour included."""
     return summed(hour.counts for hour in await hours.between(now - DAY, now + HOUR, dimensions))
 

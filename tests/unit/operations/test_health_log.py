@@ -10,6 +10,7 @@ from relay.bootstrap import configuration
 from relay.operations.health_log import HealthLog
 from relay.platform.resources import TABLES, poison_of
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
+from relay.routes.brakes import Brakes
 from relay.routes.holds import Holds
 from tests.doubles import Clock
 
@@ -25,7 +26,9 @@ class Relay:
         self.clock = clock
         self.storage = storage
         self.holds = Holds(storage.tables, clock, ())
-        self.health_log = HealthLog(settings, storage.queues, self.holds, clock)
+        self.health_log = HealthLog(
+            settings, storage.queues, self.holds, Brakes(storage.tables, self.holds, clock), clock=clock
+        )
 
 
 @pytest.fixture

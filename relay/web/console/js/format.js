@@ -128,3 +128,9 @@ export function arrivalBadge({ state, arrival, bounce_type: type }) {
 export function mailbox({ email, name }) {
   return name ? `${name} <${email}>` : email;
 }
+
+/** Say by which figures a client is held. */
+export function holdFigures({ code, sent, bounced, complained }) {
+  const [part, what] = code === "complaint_rate" ? [complained, "reported as spam"] : [bounced, "bounced"];
+  return `${number(part)} of ${count(sent, "copy", "copies")} ${what}`;
+}

@@ -50,7 +50,7 @@ async def test_run_counts_every_hour_and_logs_the_rates_of_the_day(
 ) -> None:
     await sent(place, "shop", "delivered", "bounced", "", "complained")
     telemetry = Seen()
-    progress = await ArrivalRates(place.arrival_hours, place.time, telemetry).run()
+    progress = await ArrivalRates(place.arrival_hours, place.client_brake, place.time, telemetry).run()
     assert (progress.done, progress.is_complete) == (len(place.memory.tables.rows(TABLE)), True)
     figures = {
         "sent": 4,

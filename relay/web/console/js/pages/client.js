@@ -6,7 +6,7 @@ import { call, get } from "../api.js";
 import { button, card, dataTable, definitions, emptyState, errorState, heading, loading } from "../components.js";
 import { field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { ago, badge, moment } from "../format.js";
+import { ago, badge, holdFigures, humanize, moment } from "../format.js";
 import { policyForm } from "./policy.js";
 import { stateOf } from "./webhooks.js";
 
@@ -34,7 +34,7 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
 
   function draw(client) {
     redraw(tools, toggle(client), name !== me.name && h("button", { type: "button", class: "danger", data: { key: "delete" }, on: { click: remove } }, "Delete"));
-    redraw(place, about(client), keys(client), hooks(), policyForm(client, async (policy) => {
+    redraw(place, client.hold && held(client.hold), about(client), keys(client), hooks(), policyForm(client, async (policy) => {
       draw(await call("PATCH", path, { body: { policy } }));
       return "Policy saved. All instances apply it within 30 seconds.";
     }));
@@ -55,6 +55,17 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
       return `${name} was deleted.`;
     };
     await openDialog({ title: `Delete ${name}?`, text: "Its keys stop working within 30 seconds, and its webhooks, unused uploads and suppressions are deleted. Its messages stay, and only operators can see them.", action: "Delete", isDanger: true, run });
+  }
+
+  function held(hold) {
+    const what = hold.lanes === "all" ? "All mail of this client waits" : "Mail of this client on every lane but transactional waits";
+    const release = async () => {
+      draw(await call("POST", `${path}/release`));
+      return `${name} is released. What waited is sent.`;
+    };
+    return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Held"), button("Release", release, { key: "release" })), h("div", { class: "inside" },
+      h("p", {}, `${what}: ${holdFigures(hold)}. None is lost. Find the cause first: what is released and bounces too harms every sender of this relay.`),
+      definitions(["Reason", badge("held", humanize(hold.code))], ["Held", moment(hold.held_at)], ["Counted since", moment(hold.since)])));
   }
 
   function about({ role, is_disabled: isOff, principals }) {

@@ -31,7 +31,7 @@ function table(rows) {
   return dataTable("Clients", [
     { name: "Name", cell: ({ name }) => h("a", { href: `#/clients/${name}`, data: { key: `open-${name}` } }, name) },
     { name: "Role", cell: ({ role }) => role },
-    { name: "State", cell: ({ is_disabled: isOff }) => (isOff ? badge("cancelled", "disabled") : badge("active")) },
+    { name: "State", cell: ({ is_disabled: isOff, hold }) => (isOff ? badge("cancelled", "disabled") : hold ? badge("held") : badge("active")) },
     { name: "Keys", kind: "number", cell: ({ keys }) => number(keys.length) },
     { name: "Last used", cell: ({ keys }) => ago(latest(keys)) },
     { name: "Limits", cell: ({ policy }) => limits(policy) },

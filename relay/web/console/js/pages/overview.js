@@ -6,7 +6,7 @@ import { get } from "../api.js";
 import { chart, GROUPS } from "../chart.js";
 import { card, dataTable, errorState, heading, loading, segmented } from "../components.js";
 import { h, redraw } from "../dom.js";
-import { ago, badge, count, duration, humanize, number } from "../format.js";
+import { ago, badge, count, duration, holdFigures, humanize, number } from "../format.js";
 import { poll } from "../poll.js";
 import { setCount } from "../shell.js";
 
@@ -71,10 +71,11 @@ function body(overview, chosen, choose) {
 }
 
 /** List what needs attention. */
-function problems({ routes, dead_letters: dead, lanes, unreadable, span, arrivals }) {
+function problems({ routes, held_clients: held, dead_letters: dead, lanes, unreadable, span, arrivals }) {
   const found = [];
   const poisoned = lanes.reduce((sum, lane) => sum + lane.poisoned, 0);
   for (const { name, holds } of routes) for (const hold of holds) found.push([`Route ${name} is ${HOLD_STATES[hold.state]}${hold.sender ? ` for ${hold.sender}` : ""}: ${humanize(hold.code)}. Its mail waits; none is lost.`, "#/routes", "Routes", "held"]);
+  for (const hold of held) found.push([`${hold.lanes === "all" ? "All mail" : "Bulk mail"} of ${hold.client} is held: ${holdFigures(hold)}. It waits; none is lost.`, `#/clients/${hold.client}`, "Client", "held"]);
   if (dead.count) found.push([`${count(dead.count, "message")}${dead.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Dead letters", "bad"]);
   if (poisoned) found.push([`${count(poisoned, "queue entry", "queue entries")} on a poison queue; each becomes a dead letter soon.`, "#/deadletters", "Dead letters", "bad"]);
   if (unreadable) found.push([`${count(unreadable, "message")} cannot be read: the record is damaged, or a newer version of Relay wrote it.`, `#/messages?age=${AGES[span]}`, "Messages", "bad"]);

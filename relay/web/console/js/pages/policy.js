@@ -24,6 +24,7 @@ export function policyForm({ policy }, save) {
     ip_ranges: lines("ip_ranges", "Allowed IP ranges", "CIDR blocks, one per line. Empty: any address."),
     may_bypass_suppressions: field({ name: "policy.may_bypass_suppressions", label: "Bypass suppressions", hint: "Whether its mail may ask SendGrid to send to people who unsubscribed.", options: [["", "Not allowed"], ["yes", "Allowed"]], value: policy.may_bypass_suppressions ? "yes" : "" }),
     sees: lines("sees", "Sees the messages of", "For viewers and support: names of clients, one per line. Empty: all."),
+    brake: field({ name: "policy.brake", label: "Hold after too many bounces", hint: "What waits for an operator when too much of its mail bounces or is reported as spam.", options: [["bulk", "Every lane but transactional"], ["all", "Every lane"], ["off", "Nothing"]], value: policy.brake }),
     refused_attachments: lines("refused_attachments", "Refused attachments", "File names, one per line; * matches any text."),
   };
   const all = Object.values(fields);
@@ -51,5 +52,5 @@ function read(fields) {
   const value = {};
   for (const name of ["senders", "recipients", "routes", "lanes", "ip_ranges", "sees", "refused_attachments"]) value[name] = fields[name].items();
   for (const name of ["rate_per_minute", "daily_quota", "max_bytes"]) value[name] = fields[name].read() === "" ? null : Number(fields[name].read());
-  return { ...value, redirect_to: fields.redirect_to.read() || null, delivery: fields.delivery.read(), may_bypass_suppressions: fields.may_bypass_suppressions.read() === "yes" };
+  return { ...value, redirect_to: fields.redirect_to.read() || null, delivery: fields.delivery.read(), brake: fields.brake.read(), may_bypass_suppressions: fields.may_bypass_suppressions.read() === "yes" };
 }
