@@ -81,6 +81,7 @@ MATRIX = {
     "ShowClient": OPERATOR,
     "ChangeClient": OPERATOR,
     "DeleteClient": OPERATOR,
+    "ReleaseClient": OPERATOR,
     "ListClientWebhooks": OPERATOR,
     "DeleteClientWebhook": OPERATOR,
     "AddClientKey": OPERATOR,
