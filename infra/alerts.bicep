@@ -3,10 +3,16 @@ param token string
 param location string
 param tags object
 param componentId string
+@description('Email addresses, separated by commas; that of a Teams channel is one.')
 param email string
+@secure()
+@description('URL of a workflow that posts to Teams, or of any service that reads the common alert schema. Empty: none.')
+param webhookUrl string
 param lateAfterMinutes int
 
-var receivers = empty(email) ? [] : [{ name: 'operators', emailAddress: email, useCommonAlertSchema: true }]
+var addresses = filter(map(split(email, ','), each => trim(each)), each => !empty(each))
+var receivers = map(addresses, address => { name: address, emailAddress: address, useCommonAlertSchema: true })
+var webhooks = empty(webhookUrl) ? [] : [{ name: 'workflow', serviceUri: webhookUrl, useCommonAlertSchema: true }]
 
 // `measure` is the column to compare; if empty, rows are counted. `by`: one alert for each value.
 var rules = [
@@ -254,6 +260,7 @@ module operators 'br/public:avm/res/insights/action-group:0.8.0' = {
     location: 'global'
     tags: tags
     emailReceivers: receivers
+    webhookReceivers: webhooks
   }
 }
 

@@ -64,8 +64,12 @@ param entraClientId string = ''
 
 // ── Alerts and logs ──
 
-@description('Recipient of alerts. Empty: they are visible in the portal only.')
+@description('Recipients of alerts, separated by commas. Empty: they are visible in the portal only.')
 param alertEmail string = ''
+
+@description('The URL of a workflow that posts alerts to Teams (docs/how-to/alerts-to-teams-and-email.md). Anyone with the URL can post.')
+@secure()
+param alertWebhookUrl string = ''
 
 @description('A queue counts as late when its oldest entry waits longer than this, in minutes.')
 @minValue(1)
@@ -367,6 +371,7 @@ module alerts 'alerts.bicep' = {
     tags: tags
     componentId: monitoring.outputs.componentId
     email: alertEmail
+    webhookUrl: alertWebhookUrl
     lateAfterMinutes: lateAfterMinutes
   }
 }

@@ -150,7 +150,7 @@ def test_numeric_default_is_the_same_in_bicep_and_code(setting: relay_settings.S
 def test_no_secret_is_an_application_setting() -> None:
     assert {in_azure()[each.name] for each in SETTINGS if each.is_secret} == {"''"}
     secure = re.findall(r"^@secure\(\)\nparam (\w+)", MAIN, flags=re.MULTILINE)
-    assert secure == ["sendGridApiKey"]
+    assert secure == ["alertWebhookUrl", "sendGridApiKey"]
     assert "sendGridApiKey" not in " ".join(in_azure().values())
 
 
