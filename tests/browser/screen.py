@@ -17,6 +17,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SAVES_IMAGES = os.environ.get("RELAY_SCREENSHOTS") == "1"
 """Set by `make screenshots`; other test runs do not change the documentation."""
 WIDE, PHONE = ViewportSize(width=1280, height=860), ViewportSize(width=360, height=740)
+TABLET = ViewportSize(width=768, height=1024)
 TIMEOUT_MS = 15_000
 ZONE, EAST = "Etc/GMT-2", timezone(timedelta(hours=2))
 """The browser's time zone, and the same for Python. The sign is reversed in POSIX names."""

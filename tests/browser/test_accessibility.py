@@ -1,4 +1,4 @@
-"""Accessibility of every page: contrast, names, focus, and phone width, in light and dark mode."""
+"""Accessibility of every page: axe-core, contrast, names, the keyboard alone, and narrow windows, in light and dark mode."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +7,19 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, ViewportSize
 
-from tests.browser.screen import PHONE, WIDE, Screen, Site
+from tests.browser.screen import PHONE, TABLET, WIDE, Screen, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 READABILITY = (Path(__file__).parent / "readability.js").read_text()
 """Measures the drawn page and returns a list of problems."""
+KEYBOARD = (Path(__file__).parent / "keyboard.js").read_text()
+"""Follows the focus, and returns the controls that it did not reach."""
+AXE = (Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js").read_text()
+"""What a screen reader's user meets (github.com/dequelabs/axe-core). All rules but
+contrast, which `READABILITY` measures faster and in both modes. The frames of mails are isolated from it."""
+VIOLATIONS = """() => axe.run(document, { iframes: false, resultTypes: ["violations"],
+  rules: { "color-contrast": { enabled: false } } }).then(({ violations }) =>
+  violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`)))"""
 
 
 def pages(site: Site) -> Sequence[tuple[str, str]]:
@@ -33,6 +41,9 @@ def pages(site: Site) -> Sequence[tuple[str, str]]:
         ("/console#/webhooks", "Webhooks"),
         ("/console#/audit", "Audit"),
         ("/console#/doctor", "Doctor"),
+        ("/console#/codes", "Codes"),
+        ("/console#/codes/recipient_refused", "recipient_refused"),
+        ("/", "This is a mail relay"),
         ("/inbox", ""),
     ]
 
@@ -50,6 +61,36 @@ async def problems_of(screen: Screen, path: str, title: str) -> list[Any]:
     await open_loaded(screen, path, title)
     found: list[Any] = await screen.page.evaluate(READABILITY)
     return [f"{path}: {each}" for each in found]
+
+
+async def violations(screen: Screen) -> list[str]:
+    """Return what axe-core finds on the page that is open."""
+    if not await screen.page.evaluate("() => 'axe' in window"):
+        await screen.page.evaluate(AXE)
+    found: list[str] = await screen.page.evaluate(VIOLATIONS)
+    return found
+
+
+async def unreached(screen: Screen) -> list[str]:
+    """Press Tab through the page that is open, and return the controls without focus."""
+    follower = await screen.page.evaluate_handle(KEYBOARD)
+    for _ in range(await follower.evaluate("follower => follower.start()")):
+        await screen.page.keyboard.press("Tab")
+    missed: list[str] = await follower.evaluate("follower => follower.missed()")
+    return missed
+
+
+async def test_every_page_suits_screen_readers_and_the_keyboard_at_each_width(browser: Browser, site: Site) -> None:
+    screen = await Screen.open(browser, site, key=site.relay.key)
+    found = []
+    for path, title in pages(site):
+        await open_loaded(screen, path, title)
+        for size in (WIDE, TABLET, PHONE):
+            await screen.page.set_viewport_size(size)
+            problems = (*await violations(screen), *await unreached(screen))
+            found += [f"{path} at {size['width']}: {each}" for each in problems]
+    assert found == []
+    await screen.close()
 
 
 @pytest.mark.parametrize("is_dark", [False, True])
@@ -78,6 +119,7 @@ async def test_dialogs_and_toasts_have_contrast_and_names(browser: Browser, site
         await screen.press("Hold inbox")
         await screen.dialog().wait_for()
         assert await screen.page.evaluate(READABILITY) == []
+        assert await violations(screen) == []
         await screen.close()
 
 

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from playwright.async_api import Route
 
 from tests.browser.screen import EAST, Screen
 
@@ -185,3 +186,69 @@ async def test_erased_message_shows_no_content_and_no_actions(screen: Screen) ->
     await screen.go("/console#/messages", "Messages")
     await screen.row("(erased)", "sent").first.wait_for()
     await screen.site.relay.call("DELETE", "/v1/inbox", params={"subject": "Soon erased"})
+
+
+async def test_customer_who_got_no_invoice_is_helped_in_under_ten_clicks(screen: Screen) -> None:
+    """Follows docs/how-to/a-customer-calls.md. The recipient's provider accepted the mail and reports nothing."""
+    await screen.site.send(subject="Invoice 5001", to="claire@vendor.example")
+    await screen.page.add_init_script(
+        "window.clicks = 0; addEventListener('click', () => { window.clicks += 1; }, true)"
+    )
+    await screen.go("/console", "Overview")
+    await screen.page.get_by_role("link", name="Messages", exact=True).first.click()
+    await screen.page.get_by_label("Recipient").fill("claire@vendor.example")
+    await screen.press("Search")
+    await screen.row("Invoice 5001").get_by_role("link").first.click()
+    await screen.heading("Invoice 5001").wait_for()
+    await screen.page.locator(".timeline").get_by_text("Attempt 1: sent").wait_for()
+    await screen.press("Resend")
+    await screen.dialog().get_by_label("Route").select_option("inbox")
+    await screen.press("Resend", within=screen.dialog())
+    await screen.toast("Queued again.")
+    await screen.page.locator(".timeline").get_by_text("Attempt 2: sent").wait_for()
+    await screen.page.locator(".timeline").get_by_text("inbox (capture)").wait_for()
+    assert await screen.page.evaluate("window.clicks") < 10
+    await screen.site.relay.call("DELETE", "/v1/inbox", params={"subject": "Invoice 5001"})
+
+
+async def test_code_of_an_attempt_leads_to_its_explanation(screen: Screen) -> None:
+    await screen.go(f"/console#/messages/{screen.site.messages['Your voucher']}", "Your voucher")
+    await screen.page.locator(".timeline").get_by_role("link", name="recipient_refused").click()
+    await screen.heading("recipient_refused").wait_for()
+    await screen.page.get_by_text("Check the address with the recipient").wait_for()
+    await screen.go("/console#/codes/no_such_code", "no_such_code")
+    await screen.page.get_by_text("Unknown code").wait_for()
+
+
+async def test_test_message_is_sent_by_the_chosen_route_and_copied_as_curl_without_a_key(screen: Screen) -> None:
+    await screen.go("/console#/messages", "Messages")
+    await screen.press("Send a test message")
+    dialog = screen.dialog()
+    await screen.press("Send", within=dialog)
+    await dialog.locator("[aria-invalid='true'][name='from']").wait_for()
+    await dialog.get_by_label("From").fill("orders@shop.example")
+    await dialog.get_by_label("To").fill("me@news.example")
+    await dialog.get_by_label("Route").select_option("inbox")
+    await dialog.get_by_label("Subject").fill("It's a test")
+    await screen.press("Copy as curl", within=dialog)
+    await screen.page.get_by_text("Copied.").wait_for()
+    copied = await screen.page.evaluate("navigator.clipboard.readText()")
+    assert 'Authorization: Bearer $RELAY_KEY"' in copied
+    assert "It'\\''s a test" in copied
+    assert screen.site.relay.key not in copied
+    await screen.press("Send", within=dialog)
+    await screen.heading("It's a test").wait_for()
+    await screen.page.locator(".timeline").get_by_text("inbox (capture)").wait_for()
+    await screen.site.relay.call("DELETE", "/v1/inbox", params={"subject": "It's a test"})
+    screen.log[:] = screen.unexpected_log("status of 400")
+
+
+async def test_list_without_messages_teaches_how_to_send_one(screen: Screen) -> None:
+    async def empty(route: Route) -> None:
+        await route.fulfill(json={"value": []})
+
+    await screen.page.route("**/v1/messages?*", empty)
+    await screen.go("/console#/messages", "Messages")
+    command = await screen.page.locator(".command").inner_text()
+    assert f"'{screen.site.relay.url}/v1/messages'" in command
+    assert '"Authorization: Bearer $RELAY_KEY"' in command

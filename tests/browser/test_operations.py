@@ -143,7 +143,7 @@ async def test_delivery_can_be_paused_and_resumed(screen: Screen) -> None:
 
 async def test_step_of_a_timer_is_run_from_the_doctors_page(screen: Screen) -> None:
     await screen.go("/console#/doctor", "Doctor")
-    await screen.press("Run purge now")
+    await screen.press("Run now: purge")
     await screen.toast("purge: 0 done. Complete.")
     await screen.row("purge", "Complete").wait_for()
 

@@ -1,13 +1,25 @@
 /**
- * Meanings of failure and hold codes, loaded once.
+ * Failure and hold codes: their meanings and fixes, loaded once.
  */
 
 import { get } from "./api.js";
+import { h } from "./dom.js";
 
-let meanings = null;
+let causes = null;
+
+/** Load the causes, as an object of `{meaning, fix}` keyed by code. */
+export async function loadCauses(signal) {
+  causes ??= Object.fromEntries((await get("/v1/causes", signal)).value.map(({ code, ...cause }) => [code, cause]));
+  return causes;
+}
 
 /** Load the meaning of each code, as an object keyed by code. */
 export async function loadMeanings(signal) {
-  meanings ??= Object.fromEntries((await get("/v1/causes", signal)).value.map(({ code, meaning }) => [code, meaning]));
-  return meanings;
+  return Object.fromEntries(Object.entries(await loadCauses(signal)).map(([code, { meaning }]) => [code, meaning]));
+}
+
+/** Link a code to the page that explains it; one that Relay does not list, such as a provider's own, is plain text. */
+export function codeLink(code, meanings, key = code) {
+  const text = h("code", {}, code);
+  return Object.hasOwn(meanings, code) ? h("a", { href: `#/codes/${code}`, title: "What it means, and what to do", data: { key: `code-${key}` } }, text) : text;
 }

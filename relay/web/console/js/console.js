@@ -12,6 +12,7 @@ import { signIn } from "./sign-in.js";
 import { show as audit } from "./pages/audit.js";
 import { show as client } from "./pages/client.js";
 import { show as clients } from "./pages/clients.js";
+import { list as codes, show as code } from "./pages/codes.js";
 import { show as deadletterCause } from "./pages/deadletter-cause.js";
 import { show as deadletters } from "./pages/deadletters.js";
 import { show as doctor } from "./pages/doctor.js";
@@ -37,6 +38,7 @@ const PAGES = {
   clients: { title: "Clients", list: clients, one: client },
   audit: { title: "Audit", list: audit },
   doctor: { title: "Doctor", list: doctor },
+  codes: { title: "Codes", list: codes, one: code },
 };
 
 const root = document.getElementById("root");

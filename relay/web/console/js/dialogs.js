@@ -8,15 +8,15 @@ import { withCode } from "./components.js";
 import { h, newId } from "./dom.js";
 import { toast } from "./toasts.js";
 
-/** Open a dialog that calls `run` on submit. Resolves to true if `run` succeeded; shows its error in the dialog otherwise. */
-export function openDialog({ title, text = null, action, isDanger = false, run, fields = [] }) {
+/** Open a dialog that calls `run` on submit; `moreActions` are further buttons. Resolves to true if `run` succeeded; shows its error in the dialog otherwise. */
+export function openDialog({ title, text = null, action, isDanger = false, run, fields = [], moreActions = [] }) {
   return new Promise((resolve) => {
     const name = newId();
     const others = h("p", { class: "error hidden", role: "alert" });
     const submit = h("button", { type: "submit", class: isDanger ? "danger" : "primary" }, action);
     const cancel = h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");
     const body = fields.map((field) => field.element);
-    const form = h("form", { novalidate: true }, h("h2", { id: name }, title), text && h("p", { class: "muted" }, text), body, h("div", { class: "field" }, others), h("div", { class: "actions" }, cancel, submit));
+    const form = h("form", { novalidate: true }, h("h2", { id: name }, title), text && h("p", { class: "muted" }, text), body, h("div", { class: "field" }, others), h("div", { class: "actions" }, moreActions, cancel, submit));
     const dialog = h("dialog", { "aria-labelledby": name }, form);
     let isDone = false;
     form.addEventListener("submit", async (event) => {

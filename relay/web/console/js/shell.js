@@ -41,7 +41,7 @@ export function shell(root, { me, signOut }) {
   }), line()]);
   const pages = h("nav", { class: "pages", id: "pages", "aria-label": "Pages" }, items, may("ListInbox") && h("a", { href: "/inbox" }, "Inbox ↗"), h("a", { href: "/docs" }, "API ↗"));
   const menu = h("button", { class: "menu", type: "button", "aria-expanded": "false", "aria-controls": "pages" }, "Menu");
-  const account = h("div", { class: "account" }, connectionStatus(), h("span", {}, h("span", { class: "muted" }, "Signed in as "), me.name), h("button", { class: "quiet", type: "button", on: { click: signOut } }, "Sign out"));
+  const account = h("div", { class: "account" }, connectionStatus(), h("span", {}, h("span", { class: "muted" }, "Signed in as "), me.name), h("span", { class: "muted" }, `Relay ${me.version}`), h("button", { class: "quiet", type: "button", on: { click: signOut } }, "Sign out"));
   const bar = h("header", { class: "bar" }, h("a", { class: "brand", href: "#/" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Relay"), menu, pages, account);
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
   const expand = (isOpen) => {

@@ -3,8 +3,8 @@
  */
 
 import { localPath } from "../api.js";
-import { loadMeanings } from "../causes.js";
-import { button, dataTable, emptyState, errorState, heading, loading } from "../components.js";
+import { loadCauses } from "../causes.js";
+import { button, dataTable, emptyState, errorState, heading, loading, withCode } from "../components.js";
 import { h, redraw } from "../dom.js";
 import { badge, count, moment } from "../format.js";
 import { loadRows } from "../paging.js";
@@ -16,7 +16,8 @@ export async function show({ main, one: code, signal, focusTitle }) {
   const selected = new Set();
   const place = h("div", {}, loading());
   const tools = h("div", { class: "actions" });
-  const text = (await loadMeanings(signal))[code] ?? null;
+  const cause = (await loadCauses(signal))[code];
+  const text = cause && [cause.meaning, " ", withCode(cause.fix)];
   main.append(...heading(code, { text, crumb: ["Dead letters", "#/deadletters"] }).filter(Boolean), h("div", { class: "card" }, h("header", {}, tools), place));
   focusTitle();
   let rows = null;

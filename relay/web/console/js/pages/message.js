@@ -3,15 +3,17 @@
  */
 
 import { call, download, get } from "../api.js";
-import { loadMeanings } from "../causes.js";
-import { card, copyable, definitions, errorState, heading, loading } from "../components.js";
+import { codeLink, loadMeanings } from "../causes.js";
+import { copyText } from "../clipboard.js";
+import { button, card, copyable, definitions, errorState, heading, loading } from "../components.js";
+import { curl } from "../curl.js";
 import { openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { arrivalBadge, byteSize, count, duration, humanize, mailbox, moment, toneOf } from "../format.js";
 import { mailView } from "../mail-view.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
-import { discard, redrive } from "./redrive.js";
+import { discard, redrive, resend } from "./redrive.js";
 
 const WAITING = ["scheduled", "deferred", "held", "queued"];
 const FAILED = ["failed", "expired", "unknown"];
@@ -64,8 +66,10 @@ function titleOf({ id, erased_at: erasedAt, subject }) {
   return erasedAt ? "(erased)" : subject || "(no subject)";
 }
 
-function actions({ id, state, erased_at: erasedAt }, refresh) {
-  if (erasedAt) return [];
+function actions(message, refresh) {
+  const { id, state, erased_at: erasedAt, attempts = [] } = message;
+  const copy = button("Copy as curl", () => copyText(curl(`/v1/messages/${id}`)), { key: "curl" });
+  if (erasedAt) return [copy];
   const cancel = () => openDialog({
     title: "Cancel this message?",
     text: "Relay stops sending it. Recipients that already received it keep it.",
@@ -74,6 +78,8 @@ function actions({ id, state, erased_at: erasedAt }, refresh) {
     run: async () => { await call("DELETE", `/v1/messages/${id}`); refresh(); return "Message cancelled."; },
   });
   return [
+    copy,
+    may("ResendMessage") && attempts.some(({ outcome }) => outcome === "sent") && h("button", { type: "button", data: { key: "resend" }, on: { click: () => resend(message, refresh) } }, "Resend"),
     may("CancelMessage") && WAITING.includes(state) && h("button", { type: "button", data: { key: "cancel" }, on: { click: cancel } }, "Cancel"),
     may("RedriveMessage") && FAILED.includes(state) && h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive("Redrive this message?", { ids: [id] }, refresh) } }, "Redrive"),
     may("DiscardDeadLetters") && FAILED.includes(state) && h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard("Discard this dead letter?", { ids: [id] }, refresh) } }, "Discard"),
@@ -104,7 +110,7 @@ function recipientList({ recipients = [] }, meanings) {
   const rows = recipients.map((each) => h("li", {},
     h("span", { class: "wide" }, mailbox(each), each.kind === "to" ? null : h("span", { class: "muted small" }, ` ${each.kind}`)),
     h("span", {}, each.route && h("span", { class: "muted small" }, `${each.route} `), arrivalBadge(each)),
-    each.code && h("span", { class: "muted small" }, meanings[each.code] ?? humanize(each.code))));
+    each.code && h("span", { class: "muted small" }, meanings[each.code] ?? humanize(each.code), " ", codeLink(each.code, meanings, `recipient-${each.email}`))));
   return card(count(recipients.length, "recipient"), h("ul", { class: "recipients" }, rows));
 }
 
@@ -114,7 +120,7 @@ function timeline(message, meanings) {
     ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: toneOf(attempt.outcome), what: `Attempt ${attempt.number}: ${humanize(attempt.outcome)}`, by: `${attempt.route === attempt.provider ? attempt.route : `${attempt.route} (${attempt.provider})`}, ${duration(attempt.seconds ?? 0)}` })),
     ...(message.events ?? []).map((event) => ({ ...event, state: toneOf(event.kind), what: humanize(event.kind), by: [event.recipient, event.provider].filter(Boolean).join(", "), ...(event.answer && answered(event)) })),
   ].sort((one, other) => new Date(one.at) - new Date(other.at));
-  return card("Timeline", h("ol", { class: "timeline" }, steps.map((each) => step(each, meanings))));
+  return card("Timeline", h("ol", { class: "timeline" }, steps.map((each, index) => step(each, meanings, index))));
 }
 
 /** The provider of a reply says nothing: its writer does, who need not be the recipient. */
@@ -123,11 +129,11 @@ function answered({ recipient, answer }) {
   return { by: answer.from === recipient ? recipient : `From ${answer.from ?? "an unknown address"}`, reply: [answer.text, answer.is_truncated && "…", files].filter(Boolean).join("\n\n") };
 }
 
-function step({ at, state, what, by, code, reply, provider_id: name }, meanings) {
+function step({ at, state, what, by, code, reply, provider_id: name }, meanings, index) {
   return h("li", { class: state },
     h("div", { class: "when" }, h("strong", {}, what), h("span", { class: "muted small" }, moment(at))),
     by && h("p", { class: "muted small wide" }, by),
-    code && h("p", { class: "small" }, meanings[code] ?? humanize(code), " ", h("code", { class: "muted" }, code)),
+    code && h("p", { class: "small" }, meanings[code] ?? humanize(code), " ", codeLink(code, meanings, `step-${index}`)),
     reply && h("pre", {}, reply),
     name && h("p", { class: "muted small wide" }, "Provider's ID: ", h("code", {}, name)));
 }

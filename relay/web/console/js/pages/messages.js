@@ -3,23 +3,28 @@
  */
 
 import { downloadPages, get, localPath } from "../api.js";
+import { copyText } from "../clipboard.js";
 import { button, dataTable, emptyState, errorState, heading, loading } from "../components.js";
+import { curl } from "../curl.js";
 import { field } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { arrivalBadge, byteSize, humanize, mailbox, moment } from "../format.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
+import { sendTest } from "./send-test.js";
 
 const STATES = ["scheduled", "queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
 const AGES = [["3600", "Last hour"], ["", "Last day"], ["604800", "Last week"], ["2592000", "Last 30 days"]];
 const ARRIVALS = ["delivered", "awaited", "not_reported", "suppressed", "bounced", "complained"];
 const FILTERS = ["recipient", "from", "subject", "state", "arrival", "client", "tag", "metadata"];
+const FIRST_MESSAGE = curl("/v1/messages", { method: "POST", body: { from: "shop@example.com", to: "you@example.com", subject: "Hello", text: "It works." } });
 const ID = /^msg_[0-9a-v]{40}$/;
 
 export async function show({ main, query, signal, focusTitle }) {
   const place = h("div", {}, loading());
   const save = button("Export CSV", () => exportCsv(query, signal), { key: "export" });
-  main.append(...heading("Messages", { actions: [save] }).filter(Boolean), h("div", { class: "card" }, searchForm(query), place));
+  const copy = button("Copy as curl", () => copyText(curl(`/v1/messages?${apiQuery(query)}`)), { key: "curl" });
+  main.append(...heading("Messages", { actions: [testButton(), save, copy].filter(Boolean) }).filter(Boolean), h("div", { class: "card" }, searchForm(query), place));
   focusTitle();
   let rows = null;
   let next = null;
@@ -66,7 +71,13 @@ async function exportCsv(query, signal) {
 function empty(query, next) {
   if (next) return emptyState("No matches so far", "Older messages have not been searched yet.");
   if ([...query].some(([name, value]) => FILTERS.includes(name) && value)) return emptyState("No matches", "No message in this period matches all filters.");
-  return emptyState("No messages", "No messages were accepted in this period. A message appears here when its first attempt starts.");
+  return emptyState("No messages", "No messages were accepted in this period. A message appears here when its first attempt starts. Send one with the key of a client:",
+    h("pre", { class: "command", tabindex: "0", "aria-label": "Command that sends a message" }, FIRST_MESSAGE),
+    h("div", { class: "actions" }, button("Copy", () => copyText(FIRST_MESSAGE), { key: "copy-command" }), testButton("test-empty")));
+}
+
+function testButton(key = "test") {
+  return may("SendMessage") && h("button", { type: "button", data: { key }, on: { click: () => sendTest() } }, "Send a test message");
 }
 
 function searchForm(query) {

@@ -71,7 +71,7 @@ function body(overview, chosen, choose) {
 }
 
 /** List what needs attention. */
-function problems({ routes, held_clients: held, dead_letters: dead, lanes, unreadable, span, arrivals }) {
+function problems({ at, routes, held_clients: held, dead_letters: dead, lanes, unreadable, span, arrivals, secrets }) {
   const found = [];
   const poisoned = lanes.reduce((sum, lane) => sum + lane.poisoned, 0);
   for (const { name, holds } of routes) for (const hold of holds) found.push([`Route ${name} is ${HOLD_STATES[hold.state]}${hold.sender ? ` for ${hold.sender}` : ""}: ${humanize(hold.code)}. Its mail waits; none is lost.`, "#/routes", "Routes", "held"]);
@@ -79,10 +79,16 @@ function problems({ routes, held_clients: held, dead_letters: dead, lanes, unrea
   if (dead.count) found.push([`${count(dead.count, "message")}${dead.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Dead letters", "bad"]);
   if (poisoned) found.push([`${count(poisoned, "queue entry", "queue entries")} on a poison queue; each becomes a dead letter soon.`, "#/deadletters", "Dead letters", "bad"]);
   if (unreadable) found.push([`${count(unreadable, "message")} cannot be read: the record is damaged, or a newer version of Relay wrote it.`, `#/messages?age=${AGES[span]}`, "Messages", "bad"]);
+  for (const secret of secrets) found.push([`${expiry(secret, at)} Store a new version before mail waits.`, "#/doctor", "Doctor", secret.expires_at < at ? "bad" : "held"]);
   if (hasHighBounceRate(arrivals)) found.push([`${percent(arrivals.bounce_rate)} of the mail of the last 24 hours bounced.`, "#/messages?arrival=bounced", "Messages", "bad"]);
   if (hasHighComplaintRate(arrivals)) found.push([`${percent(arrivals.complaint_rate)} of the mail of the last 24 hours was reported as spam.`, "#/messages?arrival=complained", "Messages", "bad"]);
   if (!found.length) return h("p", { class: "attention calm" }, "Nothing needs attention.");
   return h("ul", { class: "attention card", "aria-label": "Needs attention" }, found.map(([text, href, link, tone], index) => h("li", { class: tone }, h("span", {}, text), h("a", { href, data: { key: `problem-${index}` } }, link))));
+}
+
+function expiry({ name, used_by: users, expires_at: end }, at) {
+  const days = Math.floor((new Date(end) - new Date(at)) / 86_400_000);
+  return `Secret ${name} (${users.join(", ")}) ${days < 0 ? "has expired." : `expires in ${count(days, "day")}.`}`;
 }
 
 /** The limits of the alerts (docs/reference/alerts.md), and the least that a rate says anything of. */

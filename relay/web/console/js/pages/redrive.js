@@ -1,5 +1,5 @@
 /**
- * Redrive or discard dead letters: one, several, or all of a cause.
+ * Redrive or discard dead letters: one, several, or all of a cause. Resend a sent message.
  */
 
 import { call, get } from "../api.js";
@@ -23,11 +23,28 @@ async function repeatCall(path, body, counted) {
   return sum;
 }
 
+/** Make a field that chooses a route, or leaves the choice to the routing rules. */
+export function routeField(routes) {
+  return field({ name: "route", label: "Route", options: [["", "Use the routing rules"], ...routes.map(({ name, state }) => [name, state === "active" ? name : `${name} (${state})`])] });
+}
+
+/** Open the resend dialog for a message of which a copy was sent. */
+export async function resend({ id, attempts }, done) {
+  const route = routeField(may("ListRoutes") ? (await get("/v1/routes")).value : []);
+  const run = async () => {
+    // The newest attempt on the page: what is sent after it is not sent again, even if this request is repeated.
+    const until = attempts.map(({ at }) => at).sort().at(-1);
+    await call("POST", `/v1/messages/${id}/resend`, { body: { sent_until: until, ...(route.read() && { route: route.read() }) } });
+    done();
+    return "Queued again.";
+  };
+  await openDialog({ title: "Resend this message?", text: "Every recipient whose copy was sent gets it a second time, except suppressed addresses.", action: "Resend", fields: [route], run });
+}
+
 /** Open the redrive dialog for `choice`: `{ids}` or `{code}`. */
 export async function redrive(title, choice, done) {
   if (!may("RedriveDeadLetters")) return redriveUnchanged(title, choice.ids, done);
-  const routes = (await get("/v1/routes")).value;
-  const route = field({ name: "route", label: "Route", options: [["", "Use the routing rules"], ...routes.map(({ name, state }) => [name, state === "active" ? name : `${name} (${state})`])] });
+  const route = routeField((await get("/v1/routes")).value);
   const sender = field({ name: "sender", label: "Sender", hint: "A new From address, if the old one caused the failure. Empty: unchanged.", placeholder: "Shop <orders@example.com>" });
   const run = async () => {
     const how = { ...(route.read() && { route: route.read() }), ...(sender.read() && { sender: sender.read() }) };

@@ -3,7 +3,7 @@
  */
 
 import { call, CallFailed, get } from "../api.js";
-import { loadMeanings } from "../causes.js";
+import { codeLink, loadMeanings } from "../causes.js";
 import { button, definitions, emptyState, errorState, heading, loading } from "../components.js";
 import { field, openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
@@ -126,7 +126,7 @@ function holdDetails(hold, meanings) {
   return h("div", { class: "hold stack" },
     h("p", {}, hold.sender ? h("strong", {}, `Only for ${hold.sender}: `) : null, meanings[hold.code] ?? humanize(hold.code)),
     definitions(
-      ["Cause", h("code", {}, hold.code)],
+      ["Cause", codeLink(hold.code, meanings, `${hold.route}-${hold.sender ?? ""}`)],
       ["Reason", hold.reason],
       ["Held by", hold.owner],
       ["Until", hold.until && h("span", {}, moment(hold.until), " (", ago(hold.until, { isDue: true }), ")")],

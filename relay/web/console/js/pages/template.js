@@ -9,6 +9,7 @@ import { h, redraw } from "../dom.js";
 import { moment } from "../format.js";
 import { htmlFrame } from "../mail-view.js";
 import { runAction, toast } from "../toasts.js";
+import { sendTest } from "./send-test.js";
 
 export async function show({ main, one: name, signal, focusTitle }) {
   const path = `/v1/templates/${encodeURIComponent(name)}`;
@@ -39,7 +40,7 @@ export async function show({ main, one: name, signal, focusTitle }) {
       html: area("html", "HTML", "Values are escaped. Jinja2: {{ name }}, {% if … %}, {% for … %}.", 12),
       description: field({ name: "description", label: "Description", value: template.description ?? "" }),
     };
-    const variables = field({ name: "variables", label: "Variables (JSON)", lines: 8, class: "mono", value: JSON.stringify(examples(template.variables), null, 2), hint: "Values for the preview. Nothing is sent." });
+    const variables = field({ name: "variables", label: "Variables (JSON)", lines: 8, class: "mono", value: JSON.stringify(examples(template.variables), null, 2), hint: "Values for the preview and the test." });
     const result = h("div", {}, emptyState("No preview yet", "The preview shows the saved version."));
     const others = h("p", { class: "error", role: "alert" });
     const save = h("button", { type: "submit", class: "primary" }, template.version ? `Save as version ${template.version + 1}` : "Save");
@@ -63,20 +64,21 @@ export async function show({ main, one: name, signal, focusTitle }) {
       }
     });
     const previewButton = h("button", { type: "button", on: { click: ({ currentTarget }) => runAction(currentTarget, () => showPreview(variables, result)) }, disabled: !template.version }, "Preview");
+    const sendButton = h("button", { type: "button", on: { click: () => sendSaved(variables) }, disabled: !template.version }, "Send me this");
     return h("div", { class: "two-columns" },
       card(template.version ? `Version ${template.version}` : "New template", form),
-      card("Preview", h("div", { class: "inside fields" }, variables.element, h("div", { class: "actions" }, previewButton)), result));
+      card("Preview", h("div", { class: "inside fields" }, variables.element, h("div", { class: "actions" }, previewButton, sendButton)), result));
+  }
+
+  /** Send the saved version with these variables to an address of the operator's choice. */
+  async function sendSaved(variables) {
+    const value = parsed(variables);
+    if (value !== null) await sendTest({ template: name, variables: value });
   }
 
   async function showPreview(variables, result) {
-    variables.clear();
-    let value;
-    try {
-      value = JSON.parse(variables.read() || "{}");
-    } catch {
-      variables.showError("Not valid JSON.");
-      return null;
-    }
+    const value = parsed(variables);
+    if (value === null) return null;
     try {
       const preview = await call("POST", `${path}/preview`, { body: { variables: value } });
       redraw(result, preview.subject && h("p", { class: "mail-note" }, h("strong", {}, preview.subject)), preview.html_url ? htmlFrame(preview) : preview.html && h("pre", {}, preview.html), preview.text && h("pre", { class: "inside" }, preview.text));
@@ -105,6 +107,17 @@ export async function show({ main, one: name, signal, focusTitle }) {
       return `${name} was deleted.`;
     };
     await openDialog({ title: `Delete ${name}?`, text: "All its versions are deleted. Messages that were already accepted keep their content.", action: "Delete", isDanger: true, run });
+  }
+}
+
+/** Return the variables, or null after showing that they are not valid JSON. */
+function parsed(variables) {
+  variables.clear();
+  try {
+    return JSON.parse(variables.read() || "{}");
+  } catch {
+    variables.showError("Not valid JSON.");
+    return null;
   }
 }
 

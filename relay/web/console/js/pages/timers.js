@@ -30,7 +30,7 @@ function table(steps, refresh) {
     { name: "Last run", cell: ({ last_run: last }) => (last ? ago(last.at) : "Never") },
     { name: "Done", kind: "number", cell: ({ last_run: last }) => (last ? number(last.done) : "–") },
     { name: "Result", cell: ({ last_run: last }) => (last ? result(last) : "–") },
-    { name: "", cell: ({ name }) => button("Run now", () => runNow(name, refresh), { key: `run-${name}`, label: `Run ${name} now` }) },
+    { name: "", cell: ({ name }) => button("Run now", () => runNow(name, refresh), { key: `run-${name}`, label: `Run now: ${name}` }) },
   ];
   return dataTable("Steps of the timers", columns, steps);
 }
