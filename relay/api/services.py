@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from relay.journal.records import Journal
     from relay.operations.audit.log import AuditLog
     from relay.operations.deleted_clients import DeletedClients
+    from relay.operations.doctor.secret_expiry import SecretExpiry
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
     from relay.operations.message_changes import MessageChanges
@@ -135,6 +136,8 @@ class Services(Protocol):
     def events(self) -> "Events": ...
     @property
     def webhooks(self) -> "Webhooks": ...
+    @property
+    def secret_expiry(self) -> "SecretExpiry": ...
     @property
     def health_log(self) -> "HealthLog": ...
 

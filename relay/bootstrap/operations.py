@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from relay.operations.audit.log import AuditLog
     from relay.operations.audit.retention import AuditRetention
     from relay.operations.deleted_clients import DeletedClients
+    from relay.operations.doctor.secret_expiry import SecretExpiry
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
     from relay.operations.message_changes import MessageChanges
@@ -131,6 +132,13 @@ class Operations(UseCases):
         from relay.operations.timers.search_indexing import SearchIndexing
 
         return SearchIndexing(self.search_index, self.clock)
+
+    @cached_property
+    def secret_expiry(self) -> "SecretExpiry":
+        """Knows which secrets expire soon."""
+        from relay.operations.doctor.secret_expiry import SecretExpiry
+
+        return SecretExpiry(settings=self.settings, vault=self.vault, tables=self.storage.tables, clock=self.clock)
 
     @cached_property
     def poison_queues(self) -> "PoisonQueues":
@@ -259,6 +267,7 @@ class Operations(UseCases):
             purge=self.purge,
             suppressions=self.suppressions,
             webhooks=self.webhooks,
+            secret_expiry=self.secret_expiry,
             reports=self.step_reports,
             clock=self.clock,
         )

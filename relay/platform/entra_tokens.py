@@ -8,6 +8,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from relay.core.errors import SettingsError
@@ -185,6 +186,21 @@ async def _request_token(credential: Any, scope: str) -> str | NoToken:
 
 def _kind(settings: RouteSettings) -> tuple[str, ...]:
     return tuple(str(settings.get(key, "")) for key in KEYS)
+
+
+def certificate_expiry(secret: str) -> datetime | None:
+    """Return when the certificate in a secret expires: the first of a PEM text, or that of a PKCS #12. None for other secrets."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
+    try:
+        data = _certificate(secret)
+        if b"-----BEGIN" in data:
+            return x509.load_pem_x509_certificates(data)[0].not_valid_after_utc
+        found = pkcs12.load_key_and_certificates(data, None)[1]
+        return None if found is None else found.not_valid_after_utc
+    except ValueError:
+        return None
 
 
 def _certificate(secret: str) -> bytes:

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from relay.core.errors import SettingsError
-from relay.platform.entra_tokens import transport
+from relay.platform.entra_tokens import certificate_expiry, transport
 from relay.platform.log import log_event
 
 TIMEOUT_SECONDS = 30.0
@@ -17,6 +19,13 @@ EXPIRES_SOON = timedelta(days=30)
 """A secret whose expiry date is closer than this is logged each time it is read."""
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class SecretDates(msgspec.Struct, frozen=True, kw_only=True):
+    """When the newest version of a secret was stored, and when it expires; None if that is not known."""
+
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 class KeyVault:
@@ -35,11 +44,22 @@ class KeyVault:
 
     async def read(self, name: str) -> str:
         """Return the newest value of a secret. Raises `SettingsError` with the reason, without the value."""
+        secret = await self._secret(name)
+        log_expiry(name, secret.properties.expires_on, self._clock())
+        return secret.value or ""
+
+    async def dates(self, name: str) -> SecretDates:
+        """Return the dates of a secret; a certificate without an expiry date in the vault has its own. Raises `SettingsError`."""
+        secret = await self._secret(name)
+        expires_at = secret.properties.expires_on or certificate_expiry(secret.value or "")
+        return SecretDates(created_at=secret.properties.created_on, expires_at=expires_at)
+
+    async def _secret(self, name: str) -> Any:
         from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                secret = await self._open().get_secret(name)
+                return await self._open().get_secret(name)
         except ClientAuthenticationError as error:
             raise SettingsError([f"{name}: Relay's identity got no token for Key Vault"]) from error
         except HttpResponseError as error:
@@ -48,8 +68,6 @@ class KeyVault:
             raise SettingsError([f"{name}: no response from Key Vault ({type(error).__name__})"]) from error
         except ValueError as error:
             raise SettingsError([f"{name}: RELAY_KEY_VAULT_URL is not the address of a vault"]) from error
-        log_expiry(name, secret.properties.expires_on, self._clock())
-        return secret.value or ""
 
     @property
     def is_open(self) -> bool:

@@ -170,7 +170,7 @@ HOMES = {
     "azure.identity": ["relay.platform.entra_tokens"],
     "azure.keyvault": ["relay.platform.key_vault"],
     "azure.monitor": ["relay.platform.exporters"],
-    "cryptography": ["relay.events.sendgrid"],
+    "cryptography": ["relay.events.sendgrid", "relay.platform.entra_tokens"],
     "dns": ["relay.operations.doctor.domains"],
     "email_validator": ["relay.api.reading.addresses"],
     "html_to_markdown": ["relay.mime.writing.plain_text"],

@@ -9,7 +9,14 @@ from relay.api.operator.arrivals import counts_view
 from relay.api.operator.clients import held_views
 from relay.api.operator.routes import route_views
 from relay.api.services import Call
-from relay.api.shapes.operator import CountsView, DeadLetterTotalView, LaneView, OverviewView, PointView
+from relay.api.shapes.operator import (
+    CountsView,
+    DeadLetterTotalView,
+    ExpiringSecretView,
+    LaneView,
+    OverviewView,
+    PointView,
+)
 from relay.core.errors import Refusal
 from relay.journal.overview import Point, Span
 from relay.operations.timers.arrival_rates import last_day
@@ -19,8 +26,8 @@ from relay.platform.telemetry import QueueMetrics
 async def show(call: Call) -> Response:
     """Handle GET /v1/overview.
 
-    Costs what `relay.journal.overview` says, two queue operations a queue, and a table query each for arrivals,
-    routes and dead letters.
+    Costs what `relay.journal.overview` says, two queue operations a queue, and a table query each for arrivals, routes,
+    dead letters, and secrets that expire if the settings name any.
     """
     services = call.services
     figures = await services.overview.figures(_span(call))
@@ -43,6 +50,9 @@ async def show(call: Call) -> Response:
         routes=await route_views(call),
         held_clients=held_views(services.brakes.known().values()),
         dead_letters=DeadLetterTotalView(count=sum(letters.values()), is_more=is_more),
+        secrets=msgspec.convert(
+            await services.secret_expiry.expiring(), list[ExpiringSecretView], from_attributes=True
+        ),
     )
     return json_response(view)
 

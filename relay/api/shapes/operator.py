@@ -247,6 +247,14 @@ class DeadLetterTotalView(Struct, frozen=True, kw_only=True):
     is_more: Annotated[bool, says("Whether there are more than were counted.")]
 
 
+class ExpiringSecretView(Struct, frozen=True, kw_only=True):
+    """A secret that expires within 30 days, or has expired."""
+
+    name: Annotated[str, says("The secret's name in the vault or the settings.")]
+    used_by: Annotated[Sequence[str], says("The routes and settings that use it.")]
+    expires_at: Annotated[Time, says("When it expires.")]
+
+
 class OverviewView(Struct, frozen=True, kw_only=True):
     """The messages of a span of time, the queues, the routes and the dead letters."""
 
@@ -271,6 +279,7 @@ class OverviewView(Struct, frozen=True, kw_only=True):
         Sequence[ClientHoldView], says("The clients whose mail waits until an operator releases it.")
     ]
     dead_letters: Annotated[DeadLetterTotalView, says("The number of dead letters.")]
+    secrets: Annotated[Sequence[ExpiringSecretView], says("Secrets that expire soon, as of the last nightly check.")]
 
 
 class AuditRecordView(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from relay.operations.doctor import domains, host, routes, storage
+from relay.operations.doctor import domains, host, routes, secrets, storage
 from relay.operations.doctor.findings import Check, Finding, fault
 from relay.platform.log import log_failure
 
@@ -24,6 +24,7 @@ async def examine(services: "DoctorServices", resolve: domains.Resolve | None = 
         ("storage", lambda: storage.rights(services)),
         ("clock", lambda: storage.clock(services)),
         ("queues", lambda: storage.queues(services)),
+        ("secrets", lambda: secrets.secrets(services)),
         *_of_routes(services, senders),
         *_of_traces(services),
         *_of_domains(services, senders, resolve or domains.resolver()),

@@ -7,6 +7,7 @@ from typing import Protocol
 from relay.clients.registry import Clients
 from relay.core.settings import Settings
 from relay.events.message_trace.reader import MessageTraces
+from relay.operations.doctor.secret_expiry import SecretExpiry
 from relay.platform.secrets import Secrets
 from relay.platform.storage.ports import Storage
 from relay.providers.contract import Provider
@@ -28,6 +29,8 @@ class DoctorServices(Protocol):
     def clients(self) -> Clients: ...
     @property
     def holds(self) -> Holds: ...
+    @property
+    def secret_expiry(self) -> SecretExpiry: ...
     @property
     def message_traces(self) -> MessageTraces: ...
 

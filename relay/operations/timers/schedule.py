@@ -14,6 +14,7 @@ from relay.clients.suppressions import Suppressions
 from relay.events.webhooks.delivery import Webhooks
 from relay.operations.audit.retention import AuditRetention
 from relay.operations.deleted_clients import DeletedClients
+from relay.operations.doctor.secret_expiry import SecretExpiry
 from relay.operations.health_log import HealthLog
 from relay.operations.orphan_entries import OrphanEntries
 from relay.operations.poison_queues import PoisonQueues
@@ -92,7 +93,7 @@ class MessageTraceTimer:
 
 
 class Nightly:
-    """The timer of the night: drain the poison queues, then delete what is older than the retention.
+    """The timer of the night: drain the poison queues, delete what is older than the retention, check the secrets' expiry.
 
     It runs every hour from two to seven: what one run leaves, the next one does.
     """
@@ -106,6 +107,7 @@ class Nightly:
         purge: Purge,
         suppressions: Suppressions,
         webhooks: Webhooks,
+        secret_expiry: SecretExpiry,
         reports: StepReports,
         clock: Callable[[], datetime],
     ) -> None:
@@ -118,6 +120,7 @@ class Nightly:
             Step(name="webhooks", run=webhooks.purge, until_seconds=240.0),
             Step(name="audit", run=audit.run, until_seconds=270.0),
             Step(name="purge", run=purge.run, until_seconds=480.0),
+            Step(name="secret_expiry", run=secret_expiry.run, until_seconds=520.0),
         )
 
     async def run(self) -> None:

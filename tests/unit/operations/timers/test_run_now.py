@@ -44,6 +44,7 @@ async def test_every_step_but_the_timers_own_note_can_be_run(place: Place) -> No
         "webhooks",
         "audit",
         "purge",
+        "secret_expiry",
     )
     for name in place.run_now.names:
         assert (await place.run_now.run(name)).error == ""
@@ -78,7 +79,7 @@ async def test_timer_leaves_a_report_for_each_of_its_steps(place: Place) -> None
     ages = {name: (place.time.now - report.at).total_seconds() for name, report in reports.items() if report}
     assert ages["recovery"] == 60.0
     assert ages["purge"] == 0.0
-    assert len(ages) == 12
+    assert len(ages) == 13
 
 
 async def test_failed_step_is_reported_with_the_exceptions_type_only(place: Place) -> None:

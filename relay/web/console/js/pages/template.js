@@ -8,6 +8,7 @@ import { field, openDialog, showErrors } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { moment } from "../format.js";
 import { htmlFrame } from "../mail-view.js";
+import { may } from "../permissions.js";
 import { runAction, toast } from "../toasts.js";
 import { sendTest } from "./send-test.js";
 
@@ -67,7 +68,7 @@ export async function show({ main, one: name, signal, focusTitle }) {
     const sendButton = h("button", { type: "button", on: { click: () => sendSaved(variables) }, disabled: !template.version }, "Send me this");
     return h("div", { class: "two-columns" },
       card(template.version ? `Version ${template.version}` : "New template", form),
-      card("Preview", h("div", { class: "inside fields" }, variables.element, h("div", { class: "actions" }, previewButton, sendButton)), result));
+      card("Preview", h("div", { class: "inside fields" }, variables.element, h("div", { class: "actions" }, previewButton, may("SendMessage") && sendButton)), result));
   }
 
   /** Send the saved version with these variables to an address of the operator's choice. */
