@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relay.operations.timers.schedule import EveryMinute, MessageTraceTimer, Nightly
     from relay.operations.timers.search_indexing import SearchIndexing
     from relay.operations.timers.steps import StepReports
+    from relay.platform.concurrency import Deadline, Progress
 
 
 class Operations(UseCases):
@@ -181,7 +182,7 @@ class Operations(UseCases):
 
         return DeletedClients(
             clients=self.clients,
-            subscriptions=self.webhooks.subscriptions,
+            webhooks=self.webhooks,
             uploads=self.uploads,
             suppressions=self.suppressions,
             brakes=self.brakes,
@@ -229,7 +230,10 @@ class Operations(UseCases):
         """Recovery from traffic when the minute timer is late."""
         from relay.operations.timers.late_timer import LateTimer
 
-        return LateTimer(self.storage.tables, self.recovery.run, self.clock)
+        async def recover(deadline: "Deadline") -> "Progress":
+            return await self.recovery.run(deadline) + await self.webhook_retries.run(deadline)
+
+        return LateTimer(self.storage.tables, recover, self.clock)
 
     @cached_property
     def every_minute(self) -> "EveryMinute":
@@ -238,6 +242,7 @@ class Operations(UseCases):
 
         return EveryMinute(
             recovery=self.recovery,
+            webhook_retries=self.webhook_retries,
             sent_checks=self.sent_checks,
             orphan_entries=self.orphan_entries,
             arrival_rates=self.arrival_rates,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relay.events.message_trace.lost_responses import LostResponses
     from relay.events.message_trace.reader import MessageTraces, TraceReader
     from relay.events.webhooks.delivery import Webhooks
+    from relay.events.webhooks.retries import Retries
     from relay.journal.intake import Intake
     from relay.routes.probes import Probes
 
@@ -194,6 +195,7 @@ class UseCases(Connections):
         return Webhooks(
             subscriptions=Subscriptions(self.storage.tables, self.clock),
             clients=self.clients,
+            retries=self.webhook_retries,
             poster=self.poster,
             queues=self.storage.queues,
             tables=self.storage.tables,
@@ -203,6 +205,13 @@ class UseCases(Connections):
             sleep=self.sleep,
             draw=self._draw,
         )
+
+    @cached_property
+    def webhook_retries(self) -> "Retries":
+        """Keeps webhook posts that wait for their next attempt."""
+        from relay.events.webhooks.retries import Retries
+
+        return Retries(tables=self.storage.tables, queues=self.storage.queues, clock=self.clock)
 
     @cached_property
     def mailboxes(self) -> "Mailboxes":

@@ -7,7 +7,7 @@ what a dead process left undone, and repeating it does no harm.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -16,7 +16,7 @@ from relay.core.model import DEAD, MessageStatus, Part
 from relay.core.settings import Lane, queues_for
 from relay.journal.change import Decision, RecordChange, change_record
 from relay.journal.dead_letters import DeadLetter, DeadLetters
-from relay.journal.pending import Due, Pending, rows_of
+from relay.journal.pending import SOON, Due, Pending, rows_of
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.platform.log import log_event
@@ -24,9 +24,6 @@ from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, Telemetry
 
 MAX_DELAY_SECONDS = 604_800
-SOON = timedelta(minutes=2)
-"""A message due within this time is put on the queue at once. What waits longer has only its row in `pending` until recovery
-enqueues it: the platform counts invisible entries as work, and would start instances for them (docs/decisions/0005)."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,14 +3,14 @@
 A row says only which messages of a batch to check, and when; the journal says what to do. So a row that is lost, late or
 duplicated does no harm: the row set of a batch follows from its statuses (`rows_of`), and every settlement
 writes the difference. Partition `due-<shard>`, row `<due>-<batch>`, and `-<digest of the scope>` for what is held, so that
-no row stands for two holds.
+no row stands for two holds. `relay.events.webhooks.retries` keeps its rows in a partition of its own.
 """
 
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,6 +23,9 @@ from relay.platform.storage.ports import Entity, Query, Tables, every_row
 from relay.platform.storage.readable import log_unreadable, readable
 
 TABLE = resources.PENDING_TABLE
+SOON = timedelta(minutes=2)
+"""What is due within this time is put on the queue at once. What waits longer has only its row until the minute timer enqueues
+it: the platform counts invisible entries as work, and would start instances for them (docs/decisions/0005-pending.md)."""
 SHARDS = 4
 CHECKED = "check"
 """The scope of the rows of sent parts. No other row may share it, because another timer handles it."""
@@ -54,7 +57,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     def row(self) -> str:
         """The row's key."""
         held = f"-{hashlib.sha256(self.scope.encode()).hexdigest()[:8]}" if self.scope else ""
-        return f"{_stamp(self.at)}-{self.batch}{held}"
+        return f"{stamp(self.at)}-{self.batch}{held}"
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +141,7 @@ class Pending:
     async def until(self, at: datetime) -> AsyncIterator[Listed]:
         """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
         for shard in range(SHARDS):
-            query = Query(partition=f"due-{shard}", row_before=_stamp(at))
+            query = Query(partition=f"due-{shard}", row_before=stamp(at))
             async for entity in every_row(self._tables, TABLE, query):
                 for listed in readable(TABLE, (entity,), _listed):
                     yield listed
@@ -160,7 +163,8 @@ class Pending:
                     yield listed
 
 
-def _stamp(at: datetime) -> str:
+def stamp(at: datetime) -> str:
+    """Return a time as the rows' keys have it: they sort by it."""
     return at.astimezone(UTC).strftime(_STAMP)
 
 

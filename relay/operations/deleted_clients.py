@@ -16,7 +16,7 @@ from relay.clients.registry import Clients, DeletedClient
 from relay.clients.suppressions import Suppressions
 from relay.clients.uploads import Uploads
 from relay.core.errors import StorageError
-from relay.events.webhooks.subscriptions import Subscriptions
+from relay.events.webhooks.delivery import Webhooks
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.routes.brakes import Brakes
@@ -34,14 +34,14 @@ class DeletedClients:
         self,
         *,
         clients: Clients,
-        subscriptions: Subscriptions,
+        webhooks: Webhooks,
         uploads: Uploads,
         suppressions: Suppressions,
         brakes: Brakes,
         clock: Callable[[], datetime],
     ) -> None:
         self._clients = clients
-        self._subscriptions = subscriptions
+        self._webhooks = webhooks
         self._uploads = uploads
         self._suppressions = suppressions
         self._brakes = brakes
@@ -75,9 +75,8 @@ class DeletedClients:
 
     async def _clear(self, gone: DeletedClient, deadline: Deadline) -> Progress:
         # Webhooks first: they post to the former owner.
-        await self._subscriptions.remove_all(gone.id)
+        progress = await self._webhooks.remove_all(gone.id, deadline)
         # Nobody could release it any more: what it had accepted is sent, as of any deleted client.
         await self._brakes.remove(gone.id)
-        return await self._suppressions.remove_all(gone.id, deadline) + await self._uploads.remove_all(
-            gone.id, deadline
-        )
+        progress += await self._suppressions.remove_all(gone.id, deadline)
+        return progress + await self._uploads.remove_all(gone.id, deadline)

@@ -12,8 +12,8 @@ from relay.core import part_turns
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.model import State
 from relay.delivery.overdue import OverdueRows, is_requeued
-from relay.delivery.settlement import SOON, FollowUp
-from relay.journal.pending import Listed, Pending, rows_of
+from relay.delivery.settlement import FollowUp
+from relay.journal.pending import SOON, Listed, Pending, rows_of
 from relay.journal.records import Journal
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure

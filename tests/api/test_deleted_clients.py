@@ -1,5 +1,6 @@
 """A client is not its name: what belonged to a deleted client is gone for its successor, and a disabled one gets no posts."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from relay.clients import registry, suppressions, uploads
 from relay.core.errors import Unavailable
 from relay.events.webhooks import subscriptions
+from relay.events.webhooks.retries import Retry
+from relay.journal import pending
 from relay.operations.deleted_clients import LISTED
 from relay.platform.resources import EVENTS_QUEUE, WEBHOOKS_QUEUE
 from relay.platform.storage.ports import Entity
@@ -18,7 +21,7 @@ from tests.unit.events.webhooks.hook import hook
 LOOPBACK = {"RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true"}
 KEY = {"idempotency-key": "k-1"}
 REPORT = (Path(__file__).parents[1] / "samples" / "bounces" / "exchange.eml").read_bytes()
-OWNED = (subscriptions.TABLE, uploads.TABLE, suppressions.TABLE)
+OWNED = (subscriptions.TABLE, uploads.TABLE, suppressions.TABLE, pending.TABLE)
 
 
 async def upload(relay: Harness) -> str:
@@ -48,13 +51,19 @@ async def renew(relay: Harness, name: str = "app") -> None:
     await relay.add_client(name)
 
 
+async def add_retry(relay: Harness, client_id: str, webhook: str = "wh_1") -> None:
+    """Let posts of a webhook wait for their next attempt."""
+    at = relay.clock() + timedelta(hours=12)
+    await relay.relay.webhook_retries.put(Retry(client_id=client_id, webhook=webhook, at=at, body=b"{}"))
+
+
 def owned(relay: Harness, client_id: str) -> list[tuple[str, str]]:
     """Return the rows that belong to a client, by table and partition."""
     return [
         (table, row.partition)
         for table in OWNED
         for row in relay.memory.tables.rows(table)
-        if client_id in row.partition
+        if client_id in (row.partition.removeprefix("of-"), row.properties.get("client_id"))
     ]
 
 
@@ -97,7 +106,8 @@ async def test_successor_finds_nothing_of_the_deleted_client(relay: Harness) -> 
     await relay.call("POST", "/v1/suppressions", json={"email": "ada@example.com"})
     await relay.call("POST", "/v1/webhooks", json={"url": "https://example.com/hook"})
     before = (await relay.relay.clients.get("app")).id
-    assert len(owned(relay, before)) == 3
+    await add_retry(relay, before)
+    assert len(owned(relay, before)) == 4
     await renew(relay)
     assert (await relay.call("GET", "/v1/webhooks")).json["value"] == []
     assert (await relay.call("GET", f"/v1/attachments/{file}")).status == 404
@@ -136,6 +146,7 @@ async def test_nightly_timer_finishes_an_interrupted_deletion(relay: Harness, op
     await relay.call("POST", "/v1/suppressions", json={"email": "ada@example.com"})
     await relay.call("POST", "/v1/webhooks", json={"url": "https://example.com/hook"})
     before = (await relay.relay.clients.get("app")).id
+    await add_retry(relay, before)
     await relay.relay.clients.delete("app")
     relay.tables.fail(operation, *(Unavailable("away") for _ in range(3)))
     with pytest.raises(Unavailable):
@@ -221,3 +232,18 @@ async def test_unreadable_row_that_names_another_client_does_not_clear_that_one(
     await relay.memory.tables.upsert(registry.TABLE, Entity(partition="client", row="app", properties=other))
     assert (await relay.call("DELETE", "/v1/clients/app", client="boss")).status == 204
     assert await relay.relay.clients.deleted() == []
+
+
+@pytest.mark.parametrize("by", ["client", "operator", "callback"])
+async def test_deleted_webhook_takes_its_retries_along(relay: Harness, by: str) -> None:
+    url = "https://example.com/hook"
+    made = await relay.call("POST", "/v1/webhooks", json={"callbackUrl": url})
+    client = (await relay.relay.clients.get("app")).id
+    await add_retry(relay, client, made.json["id"])
+    await add_retry(relay, client, "wh_2")
+    path, operator = f"/v1/webhooks/{made.json['id']}", f"/v1/clients/app/webhooks/{made.json['id']}"
+    if by == "callback":
+        await relay.call("DELETE", "/v1/webhooks", json={"callbackUrl": url})
+    else:
+        await relay.call("DELETE", path if by == "client" else operator, client="app" if by == "client" else "boss")
+    assert [row.properties["webhook"] for row in relay.memory.tables.rows(pending.TABLE)] == ["wh_2"]

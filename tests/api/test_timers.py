@@ -12,7 +12,7 @@ from tests.api.harness import Harness
 
 async def test_step_is_run_and_listed_with_its_report(relay: Harness) -> None:
     before = (await relay.call("GET", "/v1/timers", client="boss")).json["value"]
-    assert [step["name"] for step in before][:2] == ["recovery", "sent_checks"]
+    assert [step["name"] for step in before][:3] == ["recovery", "webhook_retries", "sent_checks"]
     assert all(step["last_run"] is None for step in before)
     ran = await relay.call("POST", "/v1/timers/recovery/run", client="boss")
     assert ran.json == {"at": "2026-03-01T12:00:00Z", "seconds": 0.0, "done": 0, "is_complete": True, "error": ""}

@@ -10,6 +10,7 @@ import pytest
 
 from relay.core.outcomes import CAUSES
 from relay.platform.telemetry import QueueMetrics
+from tests.doubles import Place
 from tests.repository.bicep_text import INFRA, ROOT, bicep
 
 QUERIES = {path.stem: path.read_text() for path in (INFRA / "alerts").glob("*.kql")}
@@ -48,6 +49,14 @@ def events_in(query: str) -> set[str]:
 
 def fields_in(query: str) -> set[str]:
     return set(re.findall(r"\bfields\.(\w+)", query)) | set(re.findall(r'\bfields\["(\w+)"\]', query))
+
+
+@pytest.mark.parametrize("name", ["timer-behind", "timer-behind-at-night"])
+def test_alerts_of_unfinished_timers_know_the_steps_of_each_minute(name: str) -> None:
+    # The step that notes the timer's run, and the health log, leave no work.
+    steps = {step.name for step in Place().every_minute.steps} - {"late_timer", "health_log"}
+    [listed] = re.findall(r"fields\.step\) !?in \((.*)\)", QUERIES[name])
+    assert set(json.loads(f"[{listed}]")) == steps | {"message_trace"}
 
 
 @pytest.mark.parametrize("name", READ)

@@ -108,7 +108,8 @@ async def change(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Handle DELETE /v1/webhooks/{id}: pending posts are dropped."""
-    await call.services.webhooks.subscriptions.remove(call.client.id, call.values["id"])
+    if _is_possible(call.values["id"]):
+        await call.services.webhooks.unsubscribe(call.client.id, call.values["id"])
     return Response(status=204)
 
 
@@ -122,7 +123,8 @@ async def index_of_client(call: Call) -> Response:
 async def delete_of_client(call: Call) -> Response:
     """Handle DELETE /v1/clients/{name}/webhooks/{id}."""
     client = await call.services.clients.get(call.values["name"])
-    await call.services.webhooks.subscriptions.remove(client.id, call.values["id"])
+    if _is_possible(call.values["id"]):
+        await call.services.webhooks.unsubscribe(client.id, call.values["id"])
     return Response(status=204)
 
 
@@ -131,7 +133,7 @@ async def remove_callback(call: Call) -> Response:
     url = call.request.query.get("callbackUrl", "")
     if not url:
         url = read_request(call.request, CallbackRemoval).callback_url
-    await call.services.webhooks.subscriptions.remove(call.client.id, callback_id(call.client.id, url))
+    await call.services.webhooks.unsubscribe(call.client.id, callback_id(call.client.id, url))
     return Response(status=204)
 
 
@@ -153,13 +155,17 @@ async def deliveries(call: Call) -> Response:
 
 async def _chosen(call: Call) -> Subscription:
     name = call.values["id"]
-    # A row's key cannot contain slashes and some other characters, so an id with them cannot exist.
-    if not name.startswith("wh_") or not name.isascii() or not name.replace("_", "").isalnum():
+    if not _is_possible(name):
         raise Refusal(404, "not_found", "No webhook has this id.")
     try:
         return await call.services.webhooks.subscriptions.get(call.client.id, name)
     except NotFound as error:
         raise Refusal(404, "not_found", "No webhook has this id.") from error
+
+
+def _is_possible(name: str) -> bool:
+    """Whether a webhook may have this id. A row's key cannot contain slashes and some other characters."""
+    return name.startswith("wh_") and name.isascii() and name.replace("_", "").isalnum()
 
 
 def _url(value: WebhookRequest, problems: Problems) -> str:

@@ -1,6 +1,6 @@
 """Use case 4: notify clients of events by webhook.
 
-    event ─► entries for each subscription ─► `webhooks` queue ─► post ─► log ─► retry what failed
+    event ─► entries for each subscription ─► `webhooks` queue ─► post ─► retry what failed ─► log
 
 The webhooks of a client that is disabled or deleted get nothing. Delivery is at least once; the receiver recognizes a
 duplicate by its id. Failed posts are retried for a day. A subscription that accepted nothing during that time, or returned 410,
@@ -22,6 +22,7 @@ from relay.core.events import ClientNotice, MessageEvent
 from relay.events.webhooks import payload
 from relay.events.webhooks.http_post import Poster, PostResult
 from relay.events.webhooks.payload import QUEUE, Entry, Post
+from relay.events.webhooks.retries import Retries, Retry
 from relay.events.webhooks.subscriptions import Subscription, Subscriptions
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
@@ -40,6 +41,8 @@ FAILED_FOR = timedelta(hours=19)
 MAX_DELAY_SECONDS = 86_400
 LOG_KEPT = timedelta(days=7)
 _AT_ONCE = 8
+_REQUEST_SECONDS = 10.0
+"""How long a request that deletes a subscription may look for its retries."""
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +66,7 @@ class Webhooks:
         *,
         subscriptions: Subscriptions,
         clients: Clients,
+        retries: Retries,
         poster: Poster,
         queues: Queues,
         tables: Tables,
@@ -74,6 +78,7 @@ class Webhooks:
     ) -> None:
         """`source` is this relay's URL, the `source` of its CloudEvents."""
         self.subscriptions = subscriptions
+        self.retries = retries
         self._clients = clients
         self._poster = poster
         self._queues = queues
@@ -131,12 +136,23 @@ class Webhooks:
         page = await self._tables.query(LOG, Query(partition=subscription.id), limit=limit, cursor=cursor)
         return list(readable(LOG, page.entities, _logged)), page.next
 
+    async def unsubscribe(self, client_id: str, name: str) -> None:
+        """Delete a subscription, then its retries. A missing one is not an error."""
+        await self.subscriptions.remove(client_id, name)
+        await self.retries.remove(client_id, name, Deadline(self._clock, _REQUEST_SECONDS))
+
+    async def remove_all(self, client_id: str, deadline: Deadline = NEVER) -> Progress:
+        """Delete what belongs to a deleted client."""
+        await self.subscriptions.remove_all(client_id)
+        return await self.retries.remove(client_id, deadline=deadline)
+
     async def purge(self, deadline: Deadline = NEVER) -> Progress:
-        """Delete old rows of the delivery log."""
+        """Delete old rows of the delivery log, and damaged ones of the retries."""
         before = self._clock() - LOG_KEPT
-        return await delete_where(
+        old = await delete_where(
             self._tables, LOG, Query(select=("at",)), lambda row: is_older(row, "at", before), deadline=deadline
         )
+        return old + await self.retries.purge(deadline)
 
     async def _open(self, client: str, client_id: str) -> Sequence[Subscription]:
         """Return the subscriptions of a client; none unless it is enabled."""
@@ -161,7 +177,7 @@ class Webhooks:
         left = [(post, result) for post, result in done if not result.is_success]
         is_gone = any(result.is_gone for result in answers)
         is_last = entry.attempt > len(DELAYS)
-        # The retry is enqueued before anything else is written: if the process dies here, posts repeat and none is lost.
+        # The retry is stored before anything else is written: if the process dies here, posts repeat and none is lost.
         if left and not is_gone and not is_last:
             await self._retry(entry, left)
         try:
@@ -183,8 +199,10 @@ class Webhooks:
         delay = DELAYS[entry.attempt - 1] * (1 + JITTER * (2 * self._draw() - 1))
         retry_after = max(_seconds(result.retry_after, self._clock()) for _, result in left)
         again = msgspec.structs.replace(entry, attempt=entry.attempt + 1, posts=tuple(post for post, _ in left))
-        seconds = round(min(max(delay, retry_after), MAX_DELAY_SECONDS))
-        await self._queues.put(QUEUE, payload.encode(again), delay_seconds=seconds)
+        at = self._clock() + timedelta(seconds=min(max(delay, retry_after), MAX_DELAY_SECONDS))
+        await self.retries.put(
+            Retry(client_id=entry.client_id, webhook=entry.webhook, at=at, body=payload.encode(again))
+        )
 
     async def _record(
         self,

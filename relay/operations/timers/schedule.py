@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from relay.clients.suppressions import Suppressions
 from relay.events.webhooks.delivery import Webhooks
+from relay.events.webhooks.retries import Retries
 from relay.operations.audit.retention import AuditRetention
 from relay.operations.deleted_clients import DeletedClients
 from relay.operations.doctor.secret_expiry import SecretExpiry
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 
 class EveryMinute:
-    """The minute timer: probe and recover, check sent mail, collect orphaned entries, index and count, and log queue health last.
+    """The minute timer: probe and recover, enqueue webhook retries, check sent mail, collect orphaned entries, index and count,
+    and log queue health last.
 
     It ends within its minute, so that the next run comes in time and the health log is never late.
     """
@@ -41,6 +43,7 @@ class EveryMinute:
         self,
         *,
         recovery: Recovery,
+        webhook_retries: Retries,
         sent_checks: SentChecks,
         orphan_entries: OrphanEntries,
         arrival_rates: ArrivalRates,
@@ -64,6 +67,7 @@ class EveryMinute:
         self.steps = (
             Step(name="late_timer", run=note, until_seconds=5.0),
             Step(name="recovery", run=recovery.run, until_seconds=35.0),
+            Step(name="webhook_retries", run=webhook_retries.run, until_seconds=40.0),
             Step(name="sent_checks", run=sent_checks.run, until_seconds=45.0),
             Step(name="orphan_entries", run=orphan_entries.collect, until_seconds=50.0),
             Step(name="search_index", run=search_indexing.run, until_seconds=52.0),

@@ -9,10 +9,10 @@ from relay.core import entries as wire
 from relay.core import part_history, part_states
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.core.settings import Lane
-from relay.delivery.settlement import MAX_DELAY_SECONDS, SOON, Change, apply, is_applied
+from relay.delivery.settlement import MAX_DELAY_SECONDS, Change, apply, is_applied
 from relay.journal.dead_letters import TABLE as DEAD_LETTERS
+from relay.journal.pending import SOON, rows_of
 from relay.journal.pending import TABLE as PENDING
-from relay.journal.pending import rows_of
 from relay.journal.record_rows import Record
 from tests.doubles import START, Place, batch_id, changed, place_of, settings_of
 

@@ -11,8 +11,7 @@ from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
 from relay.core.settings import Route
 from relay.delivery.overdue import AGAIN, GRACE
-from relay.delivery.settlement import SOON
-from relay.journal.pending import SHARDS, TABLE, Due
+from relay.journal.pending import SHARDS, SOON, TABLE, Due
 from relay.platform.concurrency import Deadline
 from relay.platform.storage.ports import Entity
 from relay.routes.holds import CANARY_SECONDS, PROBE_DELAYS, RouteState

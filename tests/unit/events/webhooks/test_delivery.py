@@ -1,11 +1,7 @@
 """Webhook deliveries: bodies, retries over a day, disabled subscriptions, crashes and outages."""
 
-import json
-from collections import deque
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,31 +10,26 @@ from hypothesis import strategies as st
 
 from relay.core import entries
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import EventKind, EventSource, MessageEvent, RecordedEvent
-from relay.events.webhooks.address_guard import Guard
+from relay.core.events import EventKind
 from relay.events.webhooks.delivery import DELAYS, Webhooks
-from relay.events.webhooks.http_post import Poster, PostResult
+from relay.events.webhooks.http_post import PostResult
 from relay.events.webhooks.payload import QUEUE, Entry, Post, decode, encode, pack
-from relay.events.webhooks.subscriptions import Definition, Format, Subscription, Subscriptions
-from tests.doubles import CLIENT, START, Place, changed
+from relay.events.webhooks.subscriptions import Definition, Format, Subscription
+from tests.doubles import CLIENT, START, Place
+from tests.unit.events.webhooks.receiving import (
+    FAILED,
+    GONE,
+    SECRET,
+    TAKEN,
+    Receiver,
+    add_clients,
+    noted,
+    subscribed,
+    webhooks_of,
+    work,
+)
 
 SAMPLES = Path(__file__).parents[3] / "samples"
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-TAKEN, FAILED, GONE = PostResult(status=204), PostResult(status=500), PostResult(status=410)
-
-
-class Receiver(Poster):
-    """Records posts and returns scripted responses in turn, then `default`."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(Guard(allows_loopback=True), place.time)
-        self.posted: list[tuple[str, str, Any, Sequence[str]]] = []
-        self.answers: deque[PostResult] = deque()
-        self.default = TAKEN
-
-    async def post(self, url: str, name: str, body: bytes, *, media_type: str, secrets: Sequence[str]) -> PostResult:
-        self.posted.append((url, name, json.loads(body), list(secrets)))
-        return self.answers.popleft() if self.answers else self.default
 
 
 @pytest.fixture
@@ -48,58 +39,8 @@ def receiver(place: Place) -> Receiver:
 
 @pytest_asyncio.fixture
 async def webhooks(place: Place, receiver: Receiver) -> Webhooks:
-    """Webhooks of the clients `shop` and `other`, whose ids are their names."""
-    for client in ("shop", "other"):
-        await place.clients.create(client)
-        await place.clients.change(client, lambda known: changed(known, id=known.name))
-    return Webhooks(
-        subscriptions=Subscriptions(place.storage.tables, place.time),
-        clients=place.clients,
-        poster=receiver,
-        queues=place.storage.queues,
-        tables=place.storage.tables,
-        dead_letters=place.dead_letters,
-        source="https://relay.example",
-        clock=place.time,
-        sleep=place.time.sleep,
-        draw=lambda: 0.5,
-    )
-
-
-async def subscribed(webhooks: Webhooks, name: str = "wh_1", client: str = "shop", **fields: Any) -> Subscription:
-    values = {"url": "https://example.com/hook", "secret": SECRET, "created_at": START, **fields}
-    made = Subscription(id=name, client_id=client, definition=Definition(**values))
-    await webhooks.subscriptions.put(made)
-    return made
-
-
-def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fields: Any) -> MessageEvent:
-    event = RecordedEvent(
-        index=0,
-        kind=kind,
-        at=START,
-        key=key,
-        recipient="ada@example.org",
-        code="5.1.1",
-        bounce_class="address",
-        provider="sendgrid",
-        attempt=1,
-    )
-    more = {"tags": ("order",), "metadata": {"order": "4711"}, **fields}
-    return MessageEvent(
-        event=event, message="msg_x", client=client, client_id=client, is_ours=True, source=EventSource.PROVIDER, **more
-    )
-
-
-async def work(place: Place, webhooks: Webhooks) -> int:
-    """Deliver all visible entries, as the host does. Returns their number."""
-    count = 0
-    while received := await place.memory.queues.receive(QUEUE, limit=32):
-        for entry in received:
-            await webhooks.deliver(entry.body)
-            await place.memory.queues.delete(QUEUE, entry)
-            count += 1
-    return count
+    await add_clients(place)
+    return webhooks_of(place, receiver, place.storage.queues, place.storage.tables)
 
 
 async def outcomes(webhooks: Webhooks, subscription: Subscription) -> list[tuple[int, str, int]]:

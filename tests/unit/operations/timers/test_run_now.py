@@ -32,6 +32,7 @@ async def forever(_: Deadline) -> Progress:
 async def test_every_step_but_the_timers_own_note_can_be_run(place: Place) -> None:
     assert place.run_now.names == (
         "recovery",
+        "webhook_retries",
         "sent_checks",
         "orphan_entries",
         "search_index",

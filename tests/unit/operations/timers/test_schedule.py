@@ -16,6 +16,7 @@ TIMERS = {
     "every_minute": [
         "late_timer.note",
         "recovery.run",
+        "webhook_retries.run",
         "sent_checks.run",
         "orphan_entries.collect",
         "health_log.write",
