@@ -16,14 +16,14 @@ from typing import Any
 
 import msgspec
 
-from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.core.errors import Changed, NotFound, Unavailable
 from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
 from relay.core.model import Address
 from relay.core.settings import SuppressionRule
 from relay.platform import resources
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event
-from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row
+from relay.platform.storage.ports import Entity, Query, Tables, Value, delete_where, every_row
 from relay.platform.storage.readable import decode, log_unreadable, readable
 from relay.platform.storage.rows import RowChange, change_row
 
@@ -171,14 +171,18 @@ class Suppressions:
 
     async def add(self, suppression: Suppression) -> None:
         """Write an entry, unless an existing one lasts as long or longer."""
-        try:
-            await self._tables.insert(TABLE, _entity(suppression))
-        except AlreadyExists:
-            known = await self._tables.get(TABLE, _partition(suppression.scope), key_of(suppression.email))
-            if any(_lasts(each) >= _lasts(suppression) for each in readable(TABLE, (known,), _suppression)):
-                return
-            await self._tables.upsert(TABLE, _entity(suppression))
-        await self._log([suppression])
+        entity = _entity(suppression)
+        # A merge keeps what it does not name: an older entry's expiry too.
+        properties = {"expires_at": _NEVER, **entity.properties}
+
+        def decide(known: Entity | None) -> RowChange[bool]:
+            existing = readable(TABLE, (known,) if known is not None else (), _suppression)
+            if any(_lasts(each) >= _lasts(suppression) for each in existing):
+                return RowChange(result=False)
+            return RowChange(result=True, properties=entity.properties if known is None else properties)
+
+        if await change_row(self._tables, TABLE, entity.partition, entity.row, decide, is_new=True):
+            await self._log([suppression])
 
     async def remove(self, scope: str, emails: Iterable[str]) -> None:
         """Remove addresses from a scope, whatever is known of them. Missing ones are not an error."""
@@ -364,7 +368,13 @@ def _log_entity(each: Suppression) -> Entity:
 
 def _suppression(entity: Entity) -> Suppression:
     scope = "" if entity.partition == "all" else entity.partition.removeprefix("of-")
-    return msgspec.convert({**entity.properties, "scope": scope}, Suppression)
+    return msgspec.convert({**entity.properties, "expires_at": _expiry(entity), "scope": scope}, Suppression)
+
+
+def _expiry(entity: Entity) -> Value | None:
+    """Return when an entry expires. One that replaced another and never expires has `_NEVER`."""
+    at = entity.properties.get("expires_at")
+    return None if at == _NEVER else at
 
 
 def _known(entity: Entity) -> _Known:

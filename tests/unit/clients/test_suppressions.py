@@ -157,6 +157,27 @@ async def test_longer_suppression_is_not_shortened(place: Place, lists: Suppress
     assert (await lists.get("shop", "a@b.example")).reason == "complained"
 
 
+async def test_suppression_that_never_expires_replaces_the_expiry_of_a_shorter_one(
+    place: Place, lists: Suppressions
+) -> None:
+    await lists.add(lists.made("a@b.example", "manual", "shop", expires_at=START + timedelta(days=1)))
+    await lists.add(lists.made("a@b.example", "manual", "shop", expires_at=None))
+    place.time.move(2 * DAY)
+    assert (await lists.get("shop", "a@b.example")).expires_at is None
+    assert await among(another(place), "a@b.example") == ["manual"]
+
+
+async def test_longer_suppression_of_another_process_is_not_overwritten(place: Place, lists: Suppressions) -> None:
+    days = {
+        days: lists.made("a@b.example", "manual", "shop", expires_at=START + timedelta(days=days)) for days in (1, 2, 9)
+    }
+    await lists.add(days[1])
+    # Both processes have read the first entry before either writes.
+    place.tables.before("merge", lambda: another(place).add(days[9]))
+    await lists.add(days[2])
+    assert (await lists.get("shop", "a@b.example")).expires_at == days[9].expires_at
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
