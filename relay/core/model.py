@@ -195,7 +195,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`; or
     `not_sent`, when the provider said so later of one that was in doubt),
-    `code` its cause in our words (docs/errors.md), `provider_id` the provider's name for the message.
+    `code` its cause in our words (docs/errors.md), `provider_id` the provider's name for the message. `verified`: this attempt
+    sent nothing, because the provider was found to have accepted the attempt of this number; 0 if it sent.
     """
 
     number: int
@@ -207,6 +208,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reply: str = ""
     provider_id: str | None = None
     seconds: float = 0.0
+    verified: int = 0
+
+    @property
+    def accepted_number(self) -> int:
+        """The number of the attempt whose mail the provider accepted: the one that its reports name."""
+        return self.verified or self.number
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

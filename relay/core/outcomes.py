@@ -18,9 +18,11 @@ class Sent(_Outcome, frozen=True, kw_only=True):
     """The provider accepted the message. `provider_id` is its id for the message, if it returned one.
 
     `check_after_seconds` is the time after which the provider can report whether it really sent the message
-    (`relay.operations.sent_checks`).
+    (`relay.operations.sent_checks`). `verified` is the number of an earlier attempt if the provider was only asked, and found
+    the mail of that one; 0: this attempt sent.
     """
 
+    verified: int = 0
     provider_id: str | None = None
     check_after_seconds: float | None = None
 

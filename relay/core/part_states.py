@@ -14,7 +14,13 @@ import msgspec
 from relay.core import outcomes, retry
 from relay.core.model import DEAD, WAITING, Attempt, DeliveryGuarantee, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.part_history import ROUTE_FAULT, is_uncertain, uncertain_attempts, with_attempt
+from relay.core.part_history import (
+    ROUTE_FAULT,
+    is_uncertain,
+    mark_not_sent,
+    uncertain_attempts,
+    with_attempt,
+)
 from relay.core.settings import Lane
 
 LEASE_SECONDS = 480.0
@@ -272,7 +278,8 @@ def put_back_refused(
     message of many recipients may be reported one by one. The same refusal applies once, because the part is no longer sent.
     """
     is_meant = [
-        part.state is State.SENT and [each.number for each in part.attempts[-1:]] == [refusal.attempt] for part in parts
+        part.state is State.SENT and [each.accepted_number for each in part.attempts[-1:]] == [refusal.attempt]
+        for part in parts
     ]
     split = [
         _split_sent(part, refusal.recipients, all_recipients) if meant else (part, None)
@@ -297,6 +304,9 @@ def _refused(part: Part, refusal: LaterRefusal, now: datetime) -> Part:
         reply=outcomes.reply_text(refusal.reply),
         provider_id=accepted.provider_id,
     )
+    for verified in (each for each in uncertain_attempts(part) if each.number == refusal.attempt):
+        # Its provider would say again that it has this mail.
+        part = mark_not_sent(part, verified)
     attempts = with_attempt(part.attempts, failure)
     return _replace(part, attempts=attempts, state=State.DEFERRED, due_at=now, code=refusal.code)
 
@@ -411,6 +421,7 @@ def _attempt(part: Part, result: AttemptResult, outcome: Outcome) -> Attempt:
         reply=outcomes.reply_text(outcome.reply),
         provider_id=outcome.provider_id if isinstance(outcome, Sent | Unknown) else None,
         seconds=round((result.now - result.at).total_seconds(), 3),
+        verified=outcome.verified if isinstance(outcome, Sent) else 0,
     )
 
 

@@ -15,7 +15,7 @@ from relay.core import ids, part_history, part_states
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
 from relay.core.model import FINAL, Attempt, Message, MessageStatus, State
-from relay.core.part_history import is_uncertain
+from relay.core.part_history import uncertain_attempts
 from relay.core.part_states import LaterRefusal
 from relay.core.settings import Route, Settings
 from relay.delivery.settlement import FollowUp
@@ -109,7 +109,7 @@ class ReportedRefusals:
             sender=(status.sender or envelope.sender).email.lower(),
             row=row,
             refusal=LaterRefusal(
-                attempt=attempt.number,
+                attempt=attempt.accepted_number,
                 route=attempt.route,
                 recipients=numbers,
                 code=row.cause,
@@ -158,18 +158,24 @@ def _is_refusal(each: MessageEvent) -> bool:
 
 
 def _is_unsettled(status: MessageStatus, number: int) -> bool:
-    """Whether the outcome of this attempt is still to be recorded."""
+    """Whether the outcome of this attempt is still to be recorded: it runs, or nobody knows yet whether it was accepted."""
     return any(
-        part.attempt == number and part.state not in FINAL and (part.state is State.SENDING or is_uncertain(part))
+        part.state not in FINAL
+        and (
+            (part.state is State.SENDING and part.attempt == number)
+            or number in {each.number for each in uncertain_attempts(part)}
+        )
         for part in status.parts
     )
 
 
 def _attempt_in(status: MessageStatus, numbers: frozenset[int], number: int) -> Attempt | None:
-    """Return the accepted attempt of this number for these recipients."""
+    """Return the attempt for these recipients that recorded the acceptance of this one: itself, or the one that verified it."""
     for part in status.parts:
         if part.recipients is None or numbers & set(part.recipients):
-            return next((each for each in part.attempts if each.number == number and each.outcome == "sent"), None)
+            return next(
+                (each for each in part.attempts if each.accepted_number == number and each.outcome == "sent"), None
+            )
     return None
 
 

@@ -100,7 +100,7 @@ class Sending:
         for attempt in reversed(askable):
             found = await self._ask_about(part, request, attempt)
             if isinstance(found, Sent):
-                return part, found
+                return part, msgspec.structs.replace(found, verified=attempt.number)
             if isinstance(found, Deferred | Rejected):
                 part = part_history.mark_not_sent(part, attempt)
             elif isinstance(found, AskLater) or (isinstance(found, Unknown) and not isinstance(unknown, AskLater)):

@@ -201,8 +201,9 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
         wanted = set(_recipients(part, line))
         copies = [taken for taken in line.taken if wanted & set(taken.recipients)]
         known = [taken for taken in copies if line.status.erased or taken.provider_id in line.recorded]
-        if part.state is State.SENT and not known:
-            found.append("is sent, and no provider took it")
+        missing = wanted - {number for taken in known for number in taken.recipients}
+        if part.state is State.SENT and missing:
+            found.append(f"is sent, and no provider took it for {sorted(missing)}")
         if part.state in (State.FAILED, State.EXPIRED, State.CANCELLED) and copies:
             found.append(f"is {part.state}, and a provider took it")
         is_listed = (part.code or "expired", f"{line.batch}-{line.index:02d}") in dead_letters

@@ -186,7 +186,7 @@ MUTANTS = (
     ),
     Mutant(
         module="core/part_states.py",
-        old="[each.number for each in part.attempts[-1:]] == [refusal.attempt]",
+        old="[each.accepted_number for each in part.attempts[-1:]] == [refusal.attempt]",
         new="True",
         breaks="a repeated report puts back what was sent again since",
         only="report",

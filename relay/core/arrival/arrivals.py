@@ -97,7 +97,9 @@ def is_current(arrival: RecipientArrival, attempt: int, part: Part) -> bool:
     """Whether a report of this attempt (0: not known) still holds for a part: a bounce does not once the part is sent again."""
     if arrival.arrival not in (Arrival.BOUNCED, Arrival.SUPPRESSED):
         return True
-    return part.state in FINAL and not 0 < attempt < part.attempt
+    # What was only verified is the mail of an earlier attempt.
+    latest = (part.attempts[-1].verified if part.attempts else 0) or part.attempt
+    return part.state in FINAL and not 0 < attempt < latest
 
 
 def unreported(reports: Reports) -> RecipientArrival:

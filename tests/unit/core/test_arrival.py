@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from relay.core.arrival.recipient_states import (
     state_of,
 )
 from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, classify
-from relay.core.model import MessageStatus, Part, Reported, State
+from relay.core.model import Attempt, MessageStatus, Part, Reported, State
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ADA, BOB, CLEO = "ada@b.example", "bob@b.example", "cleo@b.example"
@@ -209,6 +210,8 @@ def test_unsent_recipient_has_no_arrival() -> None:
 
 def test_bounce_does_not_hold_once_the_recipient_is_sent_to_again() -> None:
     bounced = event(EventKind.BOUNCED, code="5.1.1", attempt=1)
+    asked = Attempt(number=2, route="main", provider="graph", at=START, outcome="sent", verified=1)
+    assert arrivals((msgspec.structs.replace(sent(attempt=2), attempts=(asked,)),), bounced)[0] == HARD
     waiting, again = sent(state=State.DEFERRED), sent(attempt=2)
     assert arrivals((sent(),), bounced)[0] == HARD
     assert 0 not in arrivals((waiting,), bounced)

@@ -11,6 +11,7 @@ from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.events import BounceClass, EventSource
 from relay.core.model import Part, State
+from relay.core.outcomes import Sent, Unknown
 from relay.core.settings import Route, Rule, Settings
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.routes.holds import REPORT_SECONDS, RouteState
@@ -106,6 +107,40 @@ async def test_mail_goes_on_when_the_window_has_passed(place: Place) -> None:
     await go_on(place)
     assert await states(place, first) == await states(place, second) == [State.SENT]
     assert len(place.script().sent) == 4
+
+
+async def test_refusal_of_an_attempt_that_was_only_verified_puts_its_recipient_back_once() -> None:
+    """The response was lost, the provider said that it has the mail, and then it refused the account."""
+    place = await place_of(routes(Route(name="backup", provider="smtp"), mailbox="relay@example.org"))
+    script = place.script()
+    script.answers.append(Unknown(code="response_lost"))
+    script.verdicts.append(Sent(provider_id="p-1"))
+    name = await sent(place, ADA, BOB)
+    while await states(place, name) != [State.SENT]:
+        await go_on(place, 60)
+    assert [(each.number, each.verified) for each in (await parts(place, name))[0].attempts] == [(1, 0), (2, 1)]
+    for _ in range(2):
+        await apply(place, report(place, name, BOB))
+        await go_on(place)
+    assert (await place.holds.all(fresh=True))["main"].state is RouteState.HELD
+    assert [(part.recipients, part.state) for part in await parts(place, name)] == [
+        ((0,), State.SENT),
+        ((1,), State.SENT),
+    ]
+    assert [request.recipients for request in place.script("backup").sent] == [(1,)]
+    # It is not asked again about what it refused.
+    assert len(script.verified) == 1
+
+
+async def test_report_about_the_attempt_that_only_verified_puts_nobody_back(place: Place) -> None:
+    script = place.script()
+    script.answers.append(Unknown(code="response_lost"))
+    script.verdicts.append(Sent(provider_id="p-1"))
+    name = await sent(place)
+    while await states(place, name) != [State.SENT]:
+        await go_on(place, 60)
+    await apply(place, report(place, name, attempt=2))
+    assert (await states(place, name), len(script.sent)) == ([State.SENT], 1)
 
 
 async def test_canary_that_is_refused_by_a_report_too_keeps_the_route_held(place: Place) -> None:
