@@ -13,7 +13,7 @@ from relay.events.mailboxes import TABLE as MAILBOXES
 from relay.events.provider_events import QUEUE as EVENTS
 from relay.events.provider_events import ProviderEvent
 from relay.journal.records import TABLE as JOURNAL
-from relay.platform.resources import ARRIVALS_TABLE, AUDIT_TABLE, PENDING_TABLE, TABLES, WEBHOOK_LOG_TABLE
+from relay.platform.resources import ARRIVALS_TABLE, AUDIT_TABLE, PENDING_TABLE, SEARCH_TABLE, TABLES, WEBHOOK_LOG_TABLE
 from relay.platform.storage.memory.memory_storage import StorageSnapshot
 from relay.platform.storage.ports import Entity, Value
 from tests.api.harness import Harness, message
@@ -85,6 +85,9 @@ async def filled() -> Harness:
         )
     await relay.relay.late_timer.note()
     await relay.relay.arrival_rates.run()
+    relay.clock.move(660)
+    await relay.relay.search_indexing.run()
+    relay.clock.move(-660)
     return relay
 
 
@@ -206,7 +209,8 @@ async def test_damaged_row_hides_and_loses_no_other(table: str) -> None:
                 hidden = shown[path] - found[path]
                 assert len(hidden) <= (table != JOURNAL or "deadletters" in path), (place, path, hidden)
             await messages_answer(one)
-            lost = kept - await timers(one)
+            # The search index follows from the journal: without a damaged record's content it has less.
+            lost = {each for each in kept - await timers(one) if each[0] != SEARCH_TABLE}
             assert not lost, (place, lost)
             own = {name for name in ended if ids.parse(name).batch == row.partition.partition("-")[2]}
             after = await states(one)

@@ -8,6 +8,7 @@ process can lose an entry: what is not noted as indexed is done again, and until
 docs/decisions/0045-search-index.md.
 """
 
+import hashlib
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +29,9 @@ from relay.journal.unreadable import UnreadableRecord
 from relay.platform import concurrency, resources
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.storage.lease import RowLease
-from relay.platform.storage.ports import Entity, Tables, Value, every_row
-from relay.platform.storage.readable import readable
+from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
+from relay.platform.storage.readable import decode
+from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.SEARCH_TABLE
 DELAY = timedelta(minutes=1)
@@ -40,6 +42,7 @@ _PAGE_ROWS = 200
 _AT_ONCE = 8
 _LEASE = timedelta(minutes=5)
 _SECRET = ("secret", "secret")
+_SECRET_BYTES = 16
 
 
 class IndexedHour(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,25 +73,28 @@ class SearchIndex:
         self._secret = b""
 
     async def secret(self) -> bytes:
-        """Return the secret of the terms' places, which is made once."""
+        """Return the secret of the terms' places, which is made once, and again if it is damaged.
+
+        Raises `NotFound` without the table.
+        """
         if not self._secret:
-            row = Entity(partition=_SECRET[0], row=_SECRET[1], properties={"secret": secrets.token_bytes(16)})
-            with suppress(AlreadyExists):
-                await self._tables.insert(TABLE, row)
-            self._secret = bytes((await self._tables.get(TABLE, *_SECRET)).properties["secret"])  # type: ignore[arg-type] # bytes
+            await self._tables.query(TABLE, Query(partition=_SECRET[0]), limit=1)
+            self._secret = await change_row(self._tables, TABLE, *_SECRET, _made_secret)
         return self._secret
 
     async def hours(self, since: datetime, until: datetime) -> Sequence[IndexedHour]:
         """Return what is indexed of the hours that begin in a range of time."""
+        mark = _mark(await self.secret())
         rows = every_row(self._tables, TABLE, postings.hours_query(since, until))
-        return list(readable(TABLE, [row async for row in rows], _hour))
+        return [_hour(row, mark) async for row in rows]
 
     async def update(self, deadline: Deadline = NEVER) -> Progress:
         """Index what is due, the newest hour first. What the deadline leaves is done by the next run."""
         now = self._clock()
         newest = now.replace(minute=0, second=0, microsecond=0)
         known = {hour.at: hour for hour in await self.hours(newest - self._kept, newest + HOUR)}
-        hours = (newest - HOUR * number for number in range(self._kept // HOUR + 1))
+        first = min(known) if known else await self._first(newest - self._kept, newest)
+        hours = (newest - HOUR * number for number in range((newest - first) // HOUR + 1))
         due = [at for at in hours if is_due(at, known.get(at), now)]
         lease, token = RowLease(self._tables, TABLE, "lease", "lease", self._clock), secrets.token_hex(8)
         # Two that index the same hour could each write what the other has read before an erasure.
@@ -116,6 +122,14 @@ class SearchIndex:
             # which an installation may have yet to create, there is no index.
             with suppress(NotFound):
                 await self._tables.upsert(TABLE, mark)
+
+    async def _first(self, since: datetime, newest: datetime) -> datetime:
+        """Return the hour of the oldest batch in a range of time, else the newest hour. What is older is scanned."""
+        bounds = {"since": ids.batch_floor(since), "before": ids.batch_floor(newest)}
+        calls = (partial(self._journal.names, shard=shard, **bounds, limit=1) for shard in ids.SHARDS)
+        pages = await concurrency.gather_limited(calls, limit=_AT_ONCE)
+        oldest = min((ids.created_at(name) for names, _ in pages for name in names), default=newest)
+        return oldest.replace(minute=0, second=0, microsecond=0)
 
     async def _check(self, at: datetime, known: IndexedHour | None) -> int:
         """Index the slices of an hour that are over and not as the journal has them. Returns 1 if the hour is done."""
@@ -201,7 +215,8 @@ class SearchIndex:
     async def _note(self, hour: IndexedHour) -> IndexedHour:
         """Write an hour's row. Raises `Changed` or `AlreadyExists` when it was marked since it was read."""
         partition, row = postings.hour_row(hour.at)
-        properties: dict[str, Value] = {"checked_at": hour.checked_at, "is_due": hour.is_due}
+        mark = _mark(await self.secret())
+        properties: dict[str, Value] = {"checked_at": hour.checked_at, "is_due": hour.is_due, "secret": mark}
         properties |= {f"n{number}": count for number, count in hour.counts.items()}
         properties |= {f"b{number}": buckets for number, buckets in hour.buckets.items()}
         entity = Entity(partition=partition, row=row, properties=properties)
@@ -271,13 +286,37 @@ def _with(
     )
 
 
-def _hour(row: Entity) -> IndexedHour:
+def _made_secret(row: Entity | None) -> RowChange[bytes]:
+    known = None if row is None else row.properties.get("secret")
+    if isinstance(known, bytes) and len(known) == _SECRET_BYTES:
+        return RowChange(result=known)
+    made = secrets.token_bytes(_SECRET_BYTES)
+    return RowChange(result=made, properties={"secret": made})
+
+
+def _mark(secret: bytes) -> str:
+    """Return what says with which secret an hour was indexed."""
+    return hashlib.sha256(secret).hexdigest()[:16]
+
+
+def _hour(row: Entity, mark: str) -> IndexedHour:
+    """Return an hour. One that cannot be read, or was indexed with a lost secret, is to be indexed as a whole."""
+    with suppress(UnreadableEntry):
+        hour = decode(TABLE, row, _read_hour)
+        if row.properties.get("secret", mark) == mark:
+            return hour
+    buckets = dict.fromkeys(range(SLICES), bytes(range(postings.BUCKETS)))
+    unknown = datetime.min.replace(tzinfo=UTC)
+    return IndexedHour(at=postings.hour_of(row), checked_at=unknown, is_due=True, buckets=buckets, etag=row.etag)
+
+
+def _read_hour(row: Entity) -> IndexedHour:
     known = row.properties
     return IndexedHour(
         at=postings.hour_of(row),
         checked_at=msgspec.convert(known.get("checked_at", datetime.min.replace(tzinfo=UTC)), datetime),
-        is_due=bool(known.get("is_due", False)),
+        is_due=msgspec.convert(known.get("is_due", True), bool),
         counts={n: msgspec.convert(known[f"n{n}"], int) for n in range(SLICES) if f"n{n}" in known},
-        buckets={n: bytes(known[f"b{n}"]) for n in range(SLICES) if f"b{n}" in known},  # type: ignore[arg-type] # bytes
+        buckets={n: msgspec.convert(known[f"b{n}"], bytes) for n in range(SLICES) if f"b{n}" in known},
         etag=row.etag,
     )

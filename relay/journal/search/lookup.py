@@ -6,14 +6,14 @@ from functools import partial
 import msgspec
 
 from relay.core import ids
-from relay.core.errors import NotFound
+from relay.core.errors import NotFound, UnreadableEntry
 from relay.journal.search import postings
 from relay.journal.search.index import TABLE, SearchIndex
 from relay.journal.search.postings import HOUR, begin_of, name_floor, slice_of
 from relay.journal.search.terms import Kind, Term
 from relay.platform import concurrency
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
-from relay.platform.storage.readable import readable
+from relay.platform.storage.readable import decode
 
 WINDOW = 288
 """Slices that are looked up at once: two days."""
@@ -79,8 +79,9 @@ class Lookup:
             row_from=postings.slice_key(newest),
             row_before=postings.slice_key(oldest - 1),
         )
-        rows = [row async for row in every_row(self._tables, TABLE, query)]
-        return dict(readable(TABLE, rows, partial(_batches, key)))
+        return {
+            postings.slice_number(row.row): _batches(row, key) async for row in every_row(self._tables, TABLE, query)
+        }
 
 
 def _chosen(terms: Collection[Term]) -> Sequence[Term]:
@@ -88,11 +89,12 @@ def _chosen(terms: Collection[Term]) -> Sequence[Term]:
     return sorted(terms, key=lambda term: (_ORDER[term[0]], -len(term[1]), term[1]))[:MAX_TERMS]
 
 
-def _batches(key: int, row: Entity) -> tuple[int, frozenset[str] | None]:
-    content = row.properties["terms"]
-    if not isinstance(content, bytes):
-        raise TypeError("the terms are no bytes")
-    return postings.slice_number(row.row), postings.batches_of(key, content)
+def _batches(row: Entity, key: int) -> frozenset[str] | None:
+    """Return the batches of a term in a row. A row that cannot be read must hide no message: the slice is scanned."""
+    try:
+        return decode(TABLE, row, lambda row: postings.batches_of(key, msgspec.convert(row.properties["terms"], bytes)))
+    except UnreadableEntry:
+        return None
 
 
 def _joined(found: Sequence[Mapping[int, frozenset[str] | None]], number: int) -> frozenset[str] | None:

@@ -19,7 +19,7 @@ from relay.journal.search.index import TABLE, SearchIndex
 from relay.journal.search.lookup import Lookup
 from relay.journal.search.matches import MessageFilter
 from relay.journal.search.terms import ContentFilter, has_terms
-from relay.platform.storage.ports import Query, every_row
+from relay.platform.storage.ports import Entity, Query, every_row
 from tests.doubles import START, Clock, Watched, batch_id, batch_of, entry_of, message_of, submission_of, watched_tables
 
 HOUR = timedelta(hours=1)
@@ -137,6 +137,7 @@ async def test_late_record_is_found_when_a_quarter_of_its_age_has_passed(
     journal: Journal, index: SearchIndex, tables: Watched, clock: Clock
 ) -> None:
     mail, wanted = Mail(journal, random.Random(1)), ContentFilter(tag="late")
+    await mail.record(clock(), [message_of()])
     clock.move(8 * 3600)
     await index.update()
     await mail.record(START, [message_of(tags=("late",))])
@@ -244,3 +245,21 @@ async def test_without_its_table_everything_is_scanned(clock: Clock) -> None:
     await index.forget(batch)
     wanted = ContentFilter(tag="eu")
     assert await search(journal, index, tables, wanted) == mail.matching(wanted) != []
+
+
+@pytest.mark.parametrize("partition", ["hour1", "secret", "terms1-"])
+async def test_damaged_row_of_the_index_hides_no_message(
+    journal: Journal, index: SearchIndex, tables: Watched, clock: Clock, partition: str
+) -> None:
+    mail, wanted = Mail(journal, random.Random(3)), ContentFilter(tag="eu")
+    await mail.record(clock(), [message_of(tags=("eu",))])
+    clock.move(700)
+    await index.update()
+    query = Query(partition_from=partition, partition_before=partition + "~")
+    for row in [row async for row in every_row(tables, TABLE, query)]:
+        damaged = dict.fromkeys(row.properties, "damaged")
+        await tables.upsert(TABLE, Entity(partition=row.partition, row=row.row, properties=damaged))
+    for _ in range(2):
+        fresh = SearchIndex(journal, tables, clock, retention=2 * HOUR)
+        assert await search(journal, fresh, tables, wanted) == mail.matching(wanted) != []
+        assert (await fresh.update()).is_complete
