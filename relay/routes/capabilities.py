@@ -42,6 +42,11 @@ def refusal(route: Route, submission: Submission, recipients: int) -> str:
     return f"{name} {' and '.join(reasons)}" if reasons else ""
 
 
+def sends_content(route: Route) -> bool:
+    """Return whether a route sends the content of a finished message instead of the message itself."""
+    return "raw_content" in _capabilities(route).features
+
+
 def required(message: Message) -> frozenset[str]:
     """Return what a route needs to carry a message: features (`relay.providers.contract.FEATURES`) and named options.
 

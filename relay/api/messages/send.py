@@ -24,6 +24,7 @@ from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
 from relay.platform.concurrency import run_sized
+from relay.routes import capabilities
 
 RETRY_AFTER_SECONDS = 1
 RAW = "message/rfc822"
@@ -64,7 +65,8 @@ async def _draft(call: Call, limits: Limits) -> Draft:
     if call.request.content_type == RAW:
         from relay.api.reading.raw.message import parse_raw
 
-        read = partial(parse_raw, call.request, now=call.services.clock(), limits=limits)
+        rebuilds = any(capabilities.sends_content(route) for route in call.services.settings.routes.values())
+        read = partial(parse_raw, call.request, now=call.services.clock(), limits=limits, rebuilds=rebuilds)
     else:
         read = partial(
             parse_message,
