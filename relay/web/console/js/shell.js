@@ -14,12 +14,16 @@ const LINKS = [
   [["clients", "Clients", "ListClients"], ["audit", "Audit", "ListAuditRecords"], ["doctor", "Doctor", "RunDoctor"]],
 ];
 
+/** Pages that others link to, with the operation that a role needs. */
+const LINKED = [["codes", "ListCauses"]];
+
 const permitted = () => LINKS.map((group) => group.filter(([, , operation]) => may(operation))).filter((group) => group.length);
 
 /** Return the page itself if the role may open it, else the first that it may open. */
 export function openable(page) {
   const pages = permitted().flat().map(([name]) => name);
-  return pages.includes(page) ? page : (pages[0] ?? "");
+  const isLinked = LINKED.some(([name, operation]) => name === page && may(operation));
+  return pages.includes(page) || isLinked ? page : (pages[0] ?? "");
 }
 
 const counts = new EventTarget();
