@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from relay import __version__
 from relay.api import mail_html
 from relay.mime.reader import File, Reading
 from tests.api.harness import BASE, ApiResponse, Harness, file
@@ -147,8 +148,10 @@ async def test_mail_without_html_has_no_link(relay: Harness) -> None:
 
 
 async def test_me_returns_the_calling_client(relay: Harness) -> None:
-    assert (await relay.call("GET", "/v1/me")).json == {"name": "app", "role": "client"}
-    assert (await relay.call("GET", "/v1/me", client="boss")).json == {"name": "boss", "role": "operator"}
+    for name, role in (("app", "client"), ("boss", "operator")):
+        me = (await relay.call("GET", "/v1/me", client=name)).json
+        assert (me["name"], me["role"], me["version"]) == (name, role, __version__)
+        assert ("HoldRoute" in me["operations"]) == (role == "operator")
     assert (await relay.call("GET", "/v1/me", client=None)).status == 401
 
 
