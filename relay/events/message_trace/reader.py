@@ -6,7 +6,6 @@ instance reads at a time, under a lease. What the budget or the deadline leaves,
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -86,13 +85,8 @@ class TraceReader:
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
         """Read what every pass has not read yet. Returns the number of rows of Relay's mail."""
-        token = secrets.token_hex(8)
-        if not await self._lease.take(token, LEASE):
-            return Progress()
-        try:
-            return await self._read(deadline)
-        finally:
-            await self._lease.release(token)
+        async with self._lease.hold(LEASE) as other:
+            return await self._read(deadline) if other is None else Progress()
 
     async def _read(self, deadline: Deadline) -> Progress:
         run = _Run(deadline=deadline)

@@ -96,18 +96,17 @@ class SearchIndex:
         first = min(known) if known else await self._first(newest - self._kept, newest)
         hours = (newest - HOUR * number for number in range((newest - first) // HOUR + 1))
         due = [at for at in hours if is_due(at, known.get(at), now)]
-        lease, token = RowLease(self._tables, TABLE, "lease", "lease", self._clock), secrets.token_hex(8)
-        # Two that index the same hour could each write what the other has read before an erasure.
-        if not due or not await lease.take(token, _LEASE):
+        if not due:
             return Progress()
-        done = 0
-        try:
+        # Two that index the same hour could each write what the other has read before an erasure.
+        async with RowLease(self._tables, TABLE, "lease", "lease", self._clock).hold(_LEASE) as other:
+            if other is not None:
+                return Progress()
+            done = 0
             for at in due:
                 if deadline.is_over:
                     break
                 done += await self._check(at, known.get(at))
-        finally:
-            await lease.release(token)
         return Progress(done=done, is_complete=done == len(due))
 
     async def forget(self, batch: str) -> None:

@@ -1,13 +1,24 @@
 """A lease on a table row: of several processes one does a piece of work. If it dies, the lease ends by its time."""
 
 import logging
-from collections.abc import Callable
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+
+import msgspec
 
 from relay.core.errors import StorageError
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Tables
 from relay.platform.storage.rows import RowChange, change_row
+
+
+class HeldLease(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease of another holder: what it is for, and when it ends at the latest."""
+
+    name: str
+    until: datetime
 
 
 class RowLease:
@@ -18,23 +29,36 @@ class RowLease:
         self._where = (table, partition, row)
         self._clock = clock
 
-    async def take(self, token: str, lasts: timedelta) -> bool:
+    @asynccontextmanager
+    async def hold(self, lasts: timedelta, name: str = "") -> AsyncIterator[HeldLease | None]:
+        """Hold the lease for a block, to do what `name` says. Yields None, or the lease of another who has it."""
+        token = secrets.token_hex(8)
+        other = await self._take(token, lasts, name)
+        if other is not None:
+            yield other
+            return
+        try:
+            yield None
+        finally:
+            await self._release(token)
+
+    async def _take(self, token: str, lasts: timedelta, name: str) -> HeldLease | None:
         """Take the lease unless another holds it. If the response to the write was lost, the row already has this token."""
         now = self._clock()
 
-        def decide(lease: Entity | None) -> RowChange[bool]:
+        def decide(lease: Entity | None) -> RowChange[HeldLease | None]:
             known = lease.properties if lease is not None else {}
             until = known.get("until")
             if known.get("token") == token:
-                return RowChange(result=True)
+                return RowChange(result=None)
             if isinstance(until, datetime) and until > now:
-                return RowChange(result=False)
-            return RowChange(result=True, properties={"token": token, "until": now + lasts})
+                return RowChange(result=HeldLease(name=str(known.get("name", "")), until=until))
+            return RowChange(result=None, properties={"name": name, "token": token, "until": now + lasts})
 
         return await change_row(self._tables, *self._where, decide)
 
-    async def release(self, token: str) -> None:
-        """End the lease if it is still this one. Without storage it ends by its time."""
+    async def _release(self, token: str) -> None:
+        """End the lease if it is still this one. Storage that is away must not hide what was done: it ends by its time."""
 
         def decide(lease: Entity | None) -> RowChange[None]:
             if lease is None or lease.properties.get("token") != token:
