@@ -1,8 +1,10 @@
 """Cursors that callers send back: for the next page of a list, or the next step of a scan of all records."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection, Mapping
+from urllib.parse import urlencode
 
 from relay.api.problems import Problems
+from relay.api.services import Call
 
 
 async def page_of[T](reading: Awaitable[T]) -> T:
@@ -15,6 +17,21 @@ async def step_of[T](working: Awaitable[T]) -> T:
     return await _with_cursor(
         working, "The cursor is invalid. Use the `cursor` of the last response; leave it out to begin."
     )
+
+
+def next_url(
+    call: Call, path: str, cursor: str | None, parameters: Collection[str], *, fixed: Mapping[str, str] | None = None
+) -> str | None:
+    """Return the address of the next page: these parameters of the request again, those that `fixed` replaces, the cursor."""
+    if cursor is None:
+        return None
+    again = {name: text for name, text in call.request.query.items() if name in parameters}
+    return f"{call.base_url}{path}?" + urlencode({**again, **(fixed or {}), "cursor": cursor})
+
+
+def link_headers(url: str | None) -> Mapping[str, str]:
+    """Return the header that names the next page of an export (RFC 8288)."""
+    return {} if url is None else {"Link": f'<{url}>; rel="next"'}
 
 
 async def _with_cursor[T](call: Awaitable[T], advice: str) -> T:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import urlencode
 
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from relay.api.cursors import page_of
+from relay.api.cursors import link_headers, next_url, page_of
 from relay.api.http import Response, csv_response, json_response
 from relay.api.messages.access.states_only import summary_states
 from relay.api.messages.filters import PARAMETERS, read_filter
@@ -41,9 +40,7 @@ async def export(call: Call) -> Response:
     """Handle GET /v1/messages/export. Only the first page has the header line, so that pages can be joined."""
     found, link = await _page(call, "/v1/messages/export", default=MAX_EXPORT, maximum=MAX_EXPORT)
     columns = () if "cursor" in call.request.query else COLUMNS
-    # RFC 8288.
-    links = {} if link is None else {"Link": f'<{link}>; rel="next"'}
-    return csv_response("messages.csv", columns, map(_cells, found), links)
+    return csv_response("messages.csv", columns, map(_cells, found), link_headers(link))
 
 
 async def _page(
@@ -56,12 +53,9 @@ async def _page(
     limit = read_limit(query, problems, default=default, maximum=maximum)
     problems.raise_any()
     found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), limit=limit))
-    link = None
-    if position is not None:
-        # The link repeats both ends, so that all pages cover one range however late a caller reads them.
-        ends = {"since": time_text(wanted.since), "before": time_text(wanted.before)}
-        again = {name: text for name, text in query.items() if name in PARAMETERS}
-        link = f"{call.base_url}{path}?" + urlencode({**again, **ends, "cursor": position})
+    # The link repeats both ends, so that all pages cover one range however late a caller reads them.
+    ends = {"since": time_text(wanted.since), "before": time_text(wanted.before)}
+    link = next_url(call, path, position, PARAMETERS, fixed=ends)
     views = [_summary(each) for each in found]
     return [summary_states(view) for view in views] if call.client.role is Role.VIEWER else views, link
 

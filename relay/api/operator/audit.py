@@ -1,11 +1,10 @@
 """List the audit log, and export it as CSV and JSON lines."""
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 import msgspec
 
-from relay.api.cursors import page_of
+from relay.api.cursors import link_headers, next_url, page_of
 from relay.api.http import Response, csv_response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.query import check_names, read_choice, read_limit, read_time
@@ -32,7 +31,7 @@ async def export_csv(call: Call) -> Response:
     """Handle GET /v1/audit/export.csv. Only the first page has the header line, so that pages can be joined."""
     records, link = await _page(call, "/v1/audit/export.csv", MAX_PAGE)
     columns = () if "cursor" in call.request.query else _COLUMNS
-    return csv_response("audit.csv", columns, [_cells(each) for each in records], _links(link))
+    return csv_response("audit.csv", columns, [_cells(each) for each in records], link_headers(link))
 
 
 async def export_json_lines(call: Call) -> Response:
@@ -44,7 +43,7 @@ async def export_json_lines(call: Call) -> Response:
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Disposition": 'attachment; filename="audit.jsonl"',
     }
-    return Response(headers={**headers, **_links(link)}, body=body)
+    return Response(headers={**headers, **link_headers(link)}, body=body)
 
 
 async def _page(call: Call, path: str, default: int) -> tuple[Sequence[AuditRecord], str | None]:
@@ -66,16 +65,8 @@ async def _page(call: Call, path: str, default: int) -> tuple[Sequence[AuditReco
     limit = read_limit(query, problems, default=default, maximum=MAX_PAGE)
     problems.raise_any()
     records, cursor = await page_of(call.services.audit_log.page(wanted, query.get("cursor"), limit=limit))
-    if cursor is None:
-        return records, None
     # Later records come before a cursor, so that they do not move its page.
-    again = {name: text for name, text in query.items() if name in PARAMETERS}
-    return records, f"{call.base_url}{path}?" + urlencode({**again, "cursor": cursor})
-
-
-def _links(link: str | None) -> dict[str, str]:
-    """Return the header that names the next page (RFC 8288)."""
-    return {} if link is None else {"Link": f'<{link}>; rel="next"'}
+    return records, next_url(call, path, cursor, PARAMETERS)
 
 
 def _view(record: AuditRecord) -> AuditRecordView:

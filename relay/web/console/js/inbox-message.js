@@ -7,6 +7,7 @@ import { button, definitions, errorState, loading } from "./components.js";
 import { h, redraw } from "./dom.js";
 import { byteSize, moment } from "./format.js";
 import { mailView } from "./mail-view.js";
+import { saveFile } from "./save-file.js";
 import { runAction } from "./toasts.js";
 
 /** Show the captured mail `name` in `place`. Calls `removed(name)` after it was deleted. */
@@ -35,9 +36,7 @@ function body(mail, path, { operator, removed, signal }) {
     return "Message deleted.";
   };
   const save = async () => {
-    const url = URL.createObjectURL(await download(`${path}/source`, signal));
-    h("a", { href: url, download: "mail.eml" }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    saveFile(await download(`${path}/source`, signal), "mail.eml");
   };
   const files = mail.attachments.map((each) => ({ ...each, size: sizeOf(each.content) }));
   const from = mail.headers.find(({ name }) => name.toLowerCase() === "from")?.value ?? mail.from;

@@ -7,6 +7,7 @@ import { localPath } from "./api.js";
 import { button, dataTable, emptyState } from "./components.js";
 import { h, newId, redraw } from "./dom.js";
 import { byteSize, count } from "./format.js";
+import { saveFile } from "./save-file.js";
 
 const WIDTHS = [["", "Desktop"], ["narrow", "Phone"]];
 
@@ -82,9 +83,7 @@ function attachments({ attachments: files }, file) {
   if (!files.length) return emptyState("No attachments", null);
   const rows = files.map((each, number) => ({ ...each, number }));
   const save = async ({ name, number }) => {
-    const url = URL.createObjectURL(await file(number));
-    h("a", { href: url, download: name ?? `attachment-${number}` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    saveFile(await file(number), name ?? `attachment-${number}`);
     return `${name ?? "Attachment"} saved.`;
   };
   return dataTable("Attachments", [

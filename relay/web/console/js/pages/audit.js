@@ -8,6 +8,7 @@ import { field } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { badge, moment } from "../format.js";
 import { loadRows } from "../paging.js";
+import { saveFile } from "../save-file.js";
 
 const OUTCOMES = ["succeeded", "refused", "failed", "unknown"];
 const AGES = [["", "Any time"], ["86400", "Last day"], ["604800", "Last week"], ["2592000", "Last 30 days"]];
@@ -89,8 +90,6 @@ function effect({ request_id: request, before, after }) {
 }
 
 async function save(ending, filters, signal) {
-  const url = URL.createObjectURL(await downloadPages(`/v1/audit/export.${ending}?${filters}`, signal));
-  h("a", { href: url, download: `audit.${ending}` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  saveFile(await downloadPages(`/v1/audit/export.${ending}?${filters}`, signal), `audit.${ending}`);
   return "Audit log exported.";
 }

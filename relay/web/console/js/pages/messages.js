@@ -12,6 +12,7 @@ import { arrivalBadge, byteSize, humanize, mailbox, moment } from "../format.js"
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 import { sendTest } from "./send-test.js";
+import { saveFile } from "../save-file.js";
 
 const STATES = ["scheduled", "queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
 const AGES = [["3600", "Last hour"], ["", "Last day"], ["604800", "Last week"], ["2592000", "Last 30 days"]];
@@ -62,9 +63,7 @@ function apiQuery(query) {
 }
 
 async function exportCsv(query, signal) {
-  const url = URL.createObjectURL(await downloadPages(`/v1/messages/export?${apiQuery(query)}`, signal));
-  h("a", { href: url, download: "messages.csv" }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  saveFile(await downloadPages(`/v1/messages/export?${apiQuery(query)}`, signal), "messages.csv");
   return "Messages exported.";
 }
 

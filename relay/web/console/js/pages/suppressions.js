@@ -9,6 +9,7 @@ import { h, redraw } from "../dom.js";
 import { badge, count, moment } from "../format.js";
 import { loadRows } from "../paging.js";
 import { poll } from "../poll.js";
+import { saveFile } from "../save-file.js";
 
 const REASONS = ["manual", "bounced", "complained", "unsubscribed"];
 const LIFETIMES = [["", "Default for the reason"], ["86400", "A day"], ["2592000", "30 days"], ["31536000", "A year"]];
@@ -123,9 +124,7 @@ async function importCsv(scope, done) {
 }
 
 async function exportCsv(scope) {
-  const url = URL.createObjectURL(await download(`/v1/suppressions/export?${scope}`));
-  h("a", { href: url, download: "suppressions.csv" }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  saveFile(await download(`/v1/suppressions/export?${scope}`), "suppressions.csv");
   return "List exported.";
 }
 
