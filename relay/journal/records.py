@@ -198,7 +198,10 @@ class Journal:
         cursor: str | None = None,
         with_content: bool = True,
     ) -> tuple[Sequence[Record | UnreadableRecord], str | None]:
-        """One page of a shard's records in a time range, oldest first, and the next cursor."""
+        """One page of a shard's records in a time range, oldest first, and the next cursor.
+
+        With content, a record whose content cannot be decoded is an unreadable one.
+        """
         query = Query(
             partition_from=f"{shard}-{ids.batch_floor(since)}",
             partition_before=f"{shard}-{ids.batch_floor(before)}",
@@ -207,7 +210,7 @@ class Journal:
             select=None if with_content else ("lane", "count", "withdrawn", *STATUS_PROPERTIES),
         )
         page = await self._tables.query(TABLE, query, limit=limit, cursor=cursor)
-        return list(records_of(page.entities, record_of)), page.next
+        return list(records_of(page.entities, whole_record_of if with_content else record_of)), page.next
 
     async def page(
         self,

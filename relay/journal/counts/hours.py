@@ -7,7 +7,6 @@ docs/decisions/0041-arrival-counts.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -16,7 +15,6 @@ from relay.core import ids
 from relay.core.arrival.arrivals import Reports, arrivals_of, recipient_count
 from relay.core.arrival.brake import lane_key, vouched_counts
 from relay.core.arrival.counts import Counts, Dimension, HourCounts, Named, Tally, counts_of
-from relay.core.errors import UnreadableEntry
 from relay.core.model import MessageStatus, Part, Submission
 from relay.journal.counts.sampling import sample
 from relay.journal.record_rows import Record
@@ -160,9 +158,8 @@ class _Records:
         self.latest = max(self.latest, ids.created_at(record.batch))
         if not isinstance(record, Record):
             return
-        with suppress(UnreadableEntry):
-            for submission, status in zip(record.entry().messages, record.statuses, strict=False):
-                self._add(submission, status, record.lane)
+        for submission, status in zip(record.entry().messages, record.statuses, strict=True):
+            self._add(submission, status, record.lane)
 
     def _add(self, submission: Submission, status: MessageStatus, lane: str) -> None:
         message = submission.message

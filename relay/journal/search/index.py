@@ -24,7 +24,6 @@ from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.journal.search import postings
 from relay.journal.search.postings import HOUR, SLICE, SLICES
-from relay.journal.search.terms import Term
 from relay.journal.unreadable import UnreadableRecord
 from relay.platform import concurrency, resources
 from relay.platform.concurrency import NEVER, Deadline, Progress
@@ -240,19 +239,12 @@ class _Entries:
 
     def add(self, record: Record | UnreadableRecord) -> None:
         name = bytes.fromhex(record.batch)
-        for bucket, key in {postings.place_of(term, self._secret) for term in _terms(record)}:
+        for bucket, key in {postings.place_of(term, self._secret) for term in postings.batch_terms(record)}:
             self._found[bucket][key] += name
             self._count += 1
 
     def rows(self) -> Mapping[int, bytes]:
         return {bucket: postings.packed(found) for bucket, found in self._found.items()}
-
-
-def _terms(record: Record | UnreadableRecord) -> Iterable[Term]:
-    # A record whose content was changed in storage is found by time alone.
-    with suppress(UnreadableEntry):
-        return postings.batch_terms(record)
-    return ()
 
 
 def is_due(at: datetime, hour: IndexedHour | None, now: datetime) -> bool:
