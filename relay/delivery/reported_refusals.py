@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import ids, part_history, part_states
+from relay.core.entries import BatchEntry
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
 from relay.core.model import FINAL, Attempt, Message, MessageStatus, State
@@ -80,7 +81,7 @@ class ReportedRefusals:
         envelopes: dict[int, Message | None] = {}
         for index in {ids.parse(each.message).index for each in events}:
             envelopes[index] = entry.messages[index].message or await self._content.message(entry.messages[index])
-        found = [each for event in events if (each := self._refused(record, envelopes, event)) is not None]
+        found = [each for event in events if (each := self._refused(record, entry, envelopes, event)) is not None]
         for refused in found:
             await self._hold(refused)
         await self._put_back(record, found)
@@ -88,11 +89,13 @@ class ReportedRefusals:
             # The report was faster than the record of the attempt, or its process died. The events come again.
             raise Unavailable("the attempt that a report is about is not settled yet")
 
-    def _refused(self, record: Record, envelopes: Mapping[int, Message | None], each: MessageEvent) -> _Refused | None:
+    def _refused(
+        self, record: Record, entry: BatchEntry, envelopes: Mapping[int, Message | None], each: MessageEvent
+    ) -> _Refused | None:
         """Find the attempt that a report is about. None if the record does not know it, or another provider made it."""
         event, index = each.event, ids.parse(each.message).index
         envelope, status = envelopes[index], record.statuses[index]
-        suppressed = record.entry().messages[index].suppressed
+        suppressed = entry.messages[index].suppressed
         if envelope is None or status.erased:
             return None
         emails = [address.email.lower() for address in envelope.recipients]

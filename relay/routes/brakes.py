@@ -6,7 +6,7 @@ route. The rows are read with those of the held routes, at no cost. See docs/dec
 """
 
 import logging
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
 from enum import StrEnum
 
@@ -77,6 +77,8 @@ class Brakes:
         self._tables = tables
         self._holds = holds
         self._clock = clock
+        self._rows: Sequence[Entity] = ()
+        self._known: Mapping[str, Brake] = {}
 
     async def all(self, *, fresh: bool = False) -> Mapping[str, Brake]:
         """Return the rows by the clients' ids, those of released clients included."""
@@ -85,7 +87,10 @@ class Brakes:
 
     def known(self) -> Mapping[str, Brake]:
         """Return the rows as they were when the holds were last read: whoever reads those needs no read of these."""
-        return {brake.client_id: brake for brake in readable(TABLE, self._holds.rows_of_clients, _brake)}
+        if self._rows is not self._holds.rows_of_clients:
+            self._rows = self._holds.rows_of_clients
+            self._known = {brake.client_id: brake for brake in readable(TABLE, self._rows, _brake)}
+        return self._known
 
     def held_scopes(self) -> Set[str]:
         """Return the scopes under which mail waits, as of the last read of the holds."""
