@@ -33,9 +33,10 @@ from relay.platform.resources import (
     ROUTES_TABLE,
 )  # fmt: skip
 from relay.platform.storage.memory.blobs import MemoryBlobs
-from relay.routes.external_recipients import ExternalRecipients
-from relay.routes.holds import Holds, RouteState
+from relay.routes.hold_rows import RouteState
+from relay.routes.holds import Holds
 from relay.routes.pacing import Pacing
+from relay.routes.recipient_budget.counting import ExternalRecipients
 
 INSTANCES = (1, 4, 10, 40, 200)
 SENDERS = 24

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from relay.routes.holds import Holds
     from relay.routes.probes import Probes
     from relay.routes.readiness import Readiness
-    from relay.routes.recipient_usage import RecipientUsage
+    from relay.routes.recipient_budget.usage import RecipientUsage
 
 
 class Services(Protocol):

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from relay.journal.search.index import SearchIndex
     from relay.providers.capture.inbox import Inbox
     from relay.routes.brakes import Brakes
-    from relay.routes.external_recipients import ExternalRecipients
     from relay.routes.holds import Holds
     from relay.routes.readiness import Readiness
-    from relay.routes.recipient_usage import RecipientUsage
+    from relay.routes.recipient_budget.counting import ExternalRecipients
+    from relay.routes.recipient_budget.usage import RecipientUsage
 
 
 def utc_now() -> datetime:
@@ -109,14 +109,14 @@ class Stores:
     @cached_property
     def external_recipients(self) -> "ExternalRecipients":
         """Budgets of external recipients."""
-        from relay.routes.external_recipients import ExternalRecipients
+        from relay.routes.recipient_budget.counting import ExternalRecipients
 
         return ExternalRecipients(self.settings, self.storage.tables, self.clock)
 
     @cached_property
     def recipient_usage(self) -> "RecipientUsage":
         """What is left of the budgets of external recipients."""
-        from relay.routes.recipient_usage import RecipientUsage
+        from relay.routes.recipient_budget.usage import RecipientUsage
 
         return RecipientUsage(self.settings, self.storage.tables, self.clock)
 

@@ -222,7 +222,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Most messages have one part with everybody (`recipients` None). A part splits when routing sends its recipients
     different ways, or when a provider answers differently for some of them. `attempt` counts attempts begun.
     A part with a `due_at` has a row in `pending`, also while it is `sending`: that is how an interrupted retry is found.
-    `held_scope` is what is held (`relay.routes.holds.scope_of`): the route, or the route for one sender. `held_expires_at`:
+    `held_scope` is what is held (`relay.routes.hold_rows.scope_of`): the route, or the route for one sender. `held_expires_at`:
     when a held part expires; None while its expiry stops.
     `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
     `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot that a paced route gave.

@@ -21,8 +21,8 @@ from relay.journal.record_rows import Record
 from relay.platform.log import log_event, log_failure
 from relay.platform.telemetry import OFF, Telemetry, measurement_of
 from relay.providers.contract import Provider
-from relay.routes.external_recipients import ExternalRecipients
 from relay.routes.pacing import SLOT_LASTS, Pacing
+from relay.routes.recipient_budget.counting import ExternalRecipients
 from relay.routes.watch import RouteWatch
 
 if TYPE_CHECKING:

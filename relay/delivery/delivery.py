@@ -29,7 +29,8 @@ from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.platform.log import log_event
 from relay.routes.brakes import Brakes
-from relay.routes.holds import Holds, RouteState
+from relay.routes.hold_rows import RouteState
+from relay.routes.holds import Holds
 from relay.routes.probes import Probes
 
 _LOOK_AGAIN = timedelta(seconds=5)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from relay.core.model import State
 from relay.journal.pending import Listed
-from relay.routes.holds import Hold, RouteState
+from relay.routes.hold_rows import Hold, RouteState
 
 GRACE = timedelta(minutes=2)
 """Time an entry may be late (a backlog, a busy queue) before it is enqueued again from its row."""

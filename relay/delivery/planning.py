@@ -7,8 +7,8 @@ import msgspec
 
 from relay.core import part_history, part_states
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
-from relay.routes.external_recipients import CODE as NO_ROOM
-from relay.routes.recipient_window import Shortage
+from relay.routes.recipient_budget.counting import CODE as NO_ROOM
+from relay.routes.recipient_budget.window import Shortage
 from relay.routes.routing import Leg
 
 CANARY_WAIT = timedelta(seconds=60)

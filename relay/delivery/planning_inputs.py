@@ -14,9 +14,10 @@ from relay.delivery.planning import CANARY_WAIT, FRESH, HeldRoute, PlanningConte
 from relay.journal.content import Content
 from relay.providers.registry import provider_module
 from relay.routes.brakes import Brakes
-from relay.routes.external_recipients import ExternalRecipients
-from relay.routes.holds import Hold, Holds, RouteState, scope_of
-from relay.routes.recipient_window import Shortage
+from relay.routes.hold_rows import Hold, RouteState, scope_of
+from relay.routes.holds import Holds
+from relay.routes.recipient_budget.counting import ExternalRecipients
+from relay.routes.recipient_budget.window import Shortage
 from relay.routes.routing import Leg, Router
 
 

@@ -17,7 +17,7 @@ from relay.core.settings import Settings
 from relay.delivery.provider_calls import ProviderCalls
 from relay.platform.log import log_event
 from relay.providers.contract import Provider
-from relay.routes.external_recipients import ExternalRecipients
+from relay.routes.recipient_budget.counting import ExternalRecipients
 
 if TYPE_CHECKING:
     from relay.events.message_trace.lost_responses import LostResponses

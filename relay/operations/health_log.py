@@ -16,8 +16,9 @@ from relay.platform.resources import OWN_QUEUES, poison_of
 from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, QueueMetrics, Telemetry
 from relay.routes.brakes import Brakes
-from relay.routes.holds import Holds, RouteState
-from relay.routes.recipient_usage import RecipientUsage
+from relay.routes.hold_rows import RouteState
+from relay.routes.holds import Holds
+from relay.routes.recipient_budget.usage import RecipientUsage
 
 
 class HealthLog:

@@ -18,7 +18,8 @@ from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Tables
 from relay.platform.storage.readable import decode, readable
 from relay.platform.storage.rows import RowChange, change_row
-from relay.routes.holds import CLIENTS, TABLE, Holds
+from relay.routes.hold_rows import CLIENTS, TABLE
+from relay.routes.holds import Holds
 
 
 class Notice(StrEnum):

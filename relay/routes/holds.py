@@ -15,31 +15,30 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
-from urllib.parse import quote, unquote
 
 import msgspec
 
-from relay.core.errors import UnreadableEntry
 from relay.core.outcomes import PROVIDER_AWAY, reply_text
-from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
-from relay.platform.storage.readable import decode
 from relay.platform.storage.rows import RowChange, change_row, write_row
+from relay.routes.hold_rows import (
+    CLIENTS,
+    EARLY_PROBE_DELAYS,
+    OPERATOR,
+    PARTITION,
+    TABLE,
+    Hold,
+    RouteState,
+    active_hold,
+    entity_of,
+    hold_of,
+)
 
-TABLE = resources.ROUTES_TABLE
-_PARTITION = "route"
-CLIENTS = "client"
-"""The partition of held clients (`relay.routes.brakes`)."""
 CACHE_SECONDS = 5.0
 PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)
 """Seconds before the first, second, … probe of a held route; the last delay repeats."""
-EARLY_PROBE_DELAYS = (5.0, 15.0, 30.0)
-"""The same before `PROBE_DELAYS` while the provider is away: most such faults pass within a minute."""
 PROBE_CLAIM_SECONDS = 60.0
 """Time a probe may take before another process may probe."""
 MAX_WAIT_SECONDS = 86_400.0
@@ -50,89 +49,10 @@ REPORT_SECONDS = 600.0
 """Time for a report about a canary to arrive: reports take minutes, and Relay reads them every minute."""
 MAX_SUSPECTS = 32
 """Suspects that a row remembers, the latest ones."""
-OPERATOR = "operator"
-"""The code of a hold that an operator asked for."""
 MAX_HOLD = timedelta(days=7)
 """How far ahead the end of such a hold may be."""
 SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
 """Route faults that concern the From address, not the whole route."""
-
-
-class RouteState(StrEnum):
-    """Whether a route may be used."""
-
-    ACTIVE = "active"
-    HELD = "held"
-    TRIAL = "trial"
-
-
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `sender` is empty when the whole route is held. `code` and `reply` are the reason.
-
-    `canary_until` ends the canary batch's claim. `must_wake`: released, but its held messages are not on the queue yet.
-    `suspects` are the messages whose attempts made the route look at fault. They are not the canary while others wait. If
-    others are sent, the suspects are at fault themselves, and hold the route no more.
-    `next_probe_at` is None on a held route that only an operator releases. `owner` is the client that held or paused it, for
-    `reason`; `until` is the end that a hold's owner set, at which Relay probes the route. `paused_at`: held while delivery is
-    paused (`relay.operations.pause`), without probes until `next_probe_at`, if the pause has an end.
-    `is_by_report`: the provider refuses by a report, after it has accepted; `confirmed_at` is when a canary that it accepted
-    counts as sent. `reopened_at`: since when attempts show whether the route works again.
-    """
-
-    route: str
-    sender: str = ""
-    state: RouteState = RouteState.ACTIVE
-    code: str = ""
-    reply: str = ""
-    since: datetime | None = None
-    next_probe_at: datetime | None = None
-    probes: int = 0
-    canary_batch: str = ""
-    canary_until: datetime | None = None
-    must_wake: bool = False
-    suspects: tuple[str, ...] = ()
-    paused_at: datetime | None = None
-    owner: str = ""
-    reason: str = ""
-    until: datetime | None = None
-    is_by_report: bool = False
-    confirmed_at: datetime | None = None
-    reopened_at: datetime | None = None
-    etag: str = ""
-
-    @property
-    def scope(self) -> str:
-        """The row's key, which the rows of held parts in `pending` refer to."""
-        return scope_of(self.route, self.sender)
-
-    def suspects_batch(self, batch: str) -> bool:
-        """Whether any message of this batch is a suspect."""
-        return any(suspect.startswith(batch) for suspect in self.suspects)
-
-    @property
-    def has_early_probe(self) -> bool:
-        """Whether the next probe comes too early for the minute timer."""
-        return not self.sender and self.code in PROVIDER_AWAY and self.probes < len(EARLY_PROBE_DELAYS)
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether this is a hold of the pause. An operator's later release or probe of the route ends that."""
-        return self.paused_at is not None and self.state is RouteState.HELD
-
-    @property
-    def is_deliberate(self) -> bool:
-        """Whether somebody wants the route held. It is probed at its end, if it has one, and not before."""
-        return self.state is RouteState.HELD and (self.is_paused or self.code == OPERATOR)
-
-    @property
-    def ends_at(self) -> datetime | None:
-        """When a deliberate hold ends by itself."""
-        return (self.next_probe_at if self.is_paused else self.until) if self.is_deliberate else None
-
-
-def scope_of(route: str, sender: str = "") -> str:
-    """Name a hold: the route, or the route and one sender."""
-    return f"{route}|{quote(sender, safe='@')}" if sender else route
 
 
 def scope_for(code: str, route: str, sender: str) -> tuple[str, str]:
@@ -175,7 +95,7 @@ class Holds:
         async with self._reading:
             if fresh or not self._is_known(now):
                 rows = [row async for row in every_row(self._tables, TABLE, Query())]
-                holds = {row.row: _hold(row) for row in rows if row.partition == _PARTITION}
+                holds = {row.row: hold_of(row) for row in rows if row.partition == PARTITION}
                 self._cached = with_new_routes(holds, self._routes)
                 self._clients = [row for row in rows if row.partition == CLIENTS]
                 self._cached_until = now + timedelta(seconds=CACHE_SECONDS)
@@ -329,7 +249,7 @@ class Holds:
             changed = make(known)
             return changed, changed
 
-        return await self.change(_active(hold.scope), decide)
+        return await self.change(active_hold(hold.scope), decide)
 
     async def claim_canary(self, scope: str, batch: str) -> bool:
         """Claim the trial of a route for this batch. Returns whether the batch may send."""
@@ -345,7 +265,7 @@ class Holds:
             until = now + timedelta(seconds=CANARY_SECONDS)
             return msgspec.structs.replace(known, canary_batch=batch, canary_until=until), True
 
-        return await self.change(_active(scope), decide)
+        return await self.change(active_hold(scope), decide)
 
     async def release_canary(self, scope: str, batch: str, *, suspect: str = "") -> None:
         """Release this batch's claim on a trial, so that another batch can try. `suspect` is its message that failed."""
@@ -356,7 +276,7 @@ class Holds:
             free = msgspec.structs.replace(known, canary_batch="", canary_until=None)
             return msgspec.structs.replace(free, suspects=_with_suspect(known, suspect)), None
 
-        await self.change(_active(scope), decide)
+        await self.change(active_hold(scope), decide)
 
     async def forget_suspects(self, scope: str) -> None:
         """Let the suspects of a trial be the canary: no other message waits for the route."""
@@ -365,7 +285,7 @@ class Holds:
             is_trial = known.state is RouteState.TRIAL and bool(known.suspects)
             return (msgspec.structs.replace(known, suspects=()) if is_trial else None), None
 
-        await self.change(_active(scope), decide)
+        await self.change(active_hold(scope), decide)
 
     async def release(self, scope: str, why: str, *, is_by_canary: bool = False, message: str = "") -> Hold | None:
         """Release a route; None if it was active. Its held messages must then be re-enqueued (`must_wake`).
@@ -391,7 +311,7 @@ class Holds:
             )
             return released, (known, released)
 
-        change = await self.change(_active(scope), decide)
+        change = await self.change(active_hold(scope), decide)
         if change is None:
             return None
         known, released = change
@@ -411,19 +331,19 @@ class Holds:
 
         def decide_row(entity: Entity | None) -> RowChange[Result]:
             # A route that only the pause holds has no row yet.
-            known = _hold(entity) if entity else self._cached.get(missing.scope, missing)
+            known = hold_of(entity) if entity else self._cached.get(missing.scope, missing)
             hold, result = decide(known)
-            return RowChange(result=result, properties=None if hold is None else _entity(hold).properties)
+            return RowChange(result=result, properties=None if hold is None else entity_of(hold).properties)
 
         try:
-            return await change_row(self._tables, TABLE, _PARTITION, missing.scope, decide_row)
+            return await change_row(self._tables, TABLE, PARTITION, missing.scope, decide_row)
         finally:
             self.forget()
 
     async def _write(self, hold: Hold) -> bool:
         """Write a row unless another writer has changed it since it was read. Returns False then."""
         try:
-            return await write_row(self._tables, TABLE, _entity(hold))
+            return await write_row(self._tables, TABLE, entity_of(hold))
         finally:
             self.forget()
 
@@ -469,54 +389,3 @@ def _is_late(known: Hold, reported_attempt_at: datetime | None) -> bool:
 def _with_suspect(known: Hold, suspect: str) -> tuple[str, ...]:
     others = (each for each in known.suspects if each != suspect)
     return (*others, suspect)[-MAX_SUSPECTS:] if suspect else known.suspects
-
-
-def _active(scope: str) -> Hold:
-    route, _, sender = scope.partition("|")
-    return Hold(route=route, sender=unquote(sender))
-
-
-_FIELDS = tuple(field for field in Hold.__struct_fields__ if field != "etag")
-
-
-def _entity(hold: Hold) -> Entity:
-    # An absent time is stored as an empty string, because a merge cannot remove a property.
-    properties: dict[str, Any] = {}
-    for field in _FIELDS:
-        value = getattr(hold, field)
-        properties[field] = value.isoformat() if isinstance(value, datetime) else "" if value is None else value
-    properties["state"] = str(hold.state)
-    properties["suspects"] = " ".join(hold.suspects)
-    return Entity(partition=_PARTITION, row=hold.scope, properties=properties, etag=hold.etag)
-
-
-def _hold(entity: Entity) -> Hold:
-    """Read a row. One that cannot be read as a whole holds the route: nothing is sent against an operator's wish."""
-    try:
-        return decode(TABLE, entity, _whole_hold)
-    except UnreadableEntry:
-        return _salvaged(entity)
-
-
-def _salvaged(entity: Entity) -> Hold:
-    """Return what is readable of a row. Without a readable time of its next probe only an operator releases the route."""
-    known: dict[str, Any] = {}
-    for field in msgspec.structs.fields(Hold):
-        value = entity.properties.get(field.name, "")
-        if value != "":
-            with suppress(msgspec.ValidationError):
-                known[field.name] = msgspec.convert(value, field.type)
-    known = {"state": RouteState.HELD, "code": "unreadable", **known, "etag": entity.etag}
-    place = _active(entity.row)
-    return Hold(**{**known, "route": place.route, "sender": place.sender})
-
-
-def _whole_hold(entity: Entity) -> Hold:
-    if "state" not in entity.properties:
-        raise KeyError("state")
-    known = {field: value for field, value in entity.properties.items() if field in _FIELDS and value != ""}
-    suspects = tuple(str(known.pop("suspects", "")).split())
-    if known.get("code") == OPERATOR and "reason" not in known:
-        # Older rows have the reason of a pause as their reply.
-        known["reason"] = known.pop("reply", "")
-    return msgspec.convert({**known, "suspects": suspects, "etag": entity.etag}, Hold)

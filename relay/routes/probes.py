@@ -15,7 +15,8 @@ from relay.core.settings import Settings
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
 from relay.providers.contract import Provider
-from relay.routes.holds import Hold, Holds, RouteState
+from relay.routes.hold_rows import Hold, RouteState
+from relay.routes.holds import Holds
 
 PROBE_SECONDS = 30.0
 """Timeout of a probe."""

@@ -14,7 +14,8 @@ from relay.core.part_states import RouteHold
 from relay.core.settings import Lane, Settings
 from relay.platform.log import log_event
 from relay.routes.circuit_breaker import CircuitBreaker
-from relay.routes.holds import Hold, Holds, RouteState, scope_for, scope_of
+from relay.routes.hold_rows import Hold, RouteState, scope_of
+from relay.routes.holds import Holds, scope_for
 from relay.routes.routing import Router
 
 

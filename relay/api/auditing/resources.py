@@ -10,7 +10,7 @@ import msgspec
 from relay.api.services import Call
 from relay.clients.registry import Role
 from relay.clients.suppressions import ALL
-from relay.routes.holds import Hold
+from relay.routes.hold_rows import Hold
 
 
 async def client(call: Call) -> Any:

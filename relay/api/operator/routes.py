@@ -11,8 +11,8 @@ from relay.api.shapes.operator import BudgetView, HoldView, ProbeView, RouteList
 from relay.clients.registry import Role
 from relay.core.errors import Refusal
 from relay.core.outcomes import Sent
-from relay.routes.holds import Hold, RouteState
-from relay.routes.recipient_usage import BudgetUse, Scope
+from relay.routes.hold_rows import Hold, RouteState
+from relay.routes.recipient_budget.usage import BudgetUse, Scope
 
 
 async def index(call: Call) -> Response:

@@ -9,7 +9,7 @@ from relay.api.services import Call
 from relay.api.shapes.system import Availability, LivenessView, ReadinessView
 from relay.clients.registry import Role
 from relay.core.errors import Refusal
-from relay.routes.holds import RouteState
+from relay.routes.hold_rows import RouteState
 
 _CREDENTIALS = frozenset({"authorization", "x-api-key"})
 

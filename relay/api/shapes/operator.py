@@ -14,8 +14,8 @@ from relay.core.settings import BrakePolicy
 from relay.journal.overview import Span
 from relay.operations.audit.record import AuditOutcome
 from relay.operations.doctor.findings import Health
-from relay.routes.holds import RouteState
-from relay.routes.recipient_usage import Scope
+from relay.routes.hold_rows import RouteState
+from relay.routes.recipient_budget.usage import Scope
 
 
 class PolicyView(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from relay.api.shapes.base import says
 from relay.api.shapes.common import Time
-from relay.routes.holds import RouteState
+from relay.routes.hold_rows import RouteState
 
 
 class Availability(StrEnum):

@@ -7,7 +7,7 @@ from relay.core.errors import SettingsError
 from relay.core.outcomes import CAUSES, FIXES, Sent
 from relay.operations.doctor.findings import Finding, Health, fault, ok, warning
 from relay.platform.secrets import reference_problem
-from relay.routes.holds import RouteState
+from relay.routes.hold_rows import RouteState
 
 if TYPE_CHECKING:
     from relay.operations.doctor.services import DoctorServices

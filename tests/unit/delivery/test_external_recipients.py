@@ -8,7 +8,7 @@ from typing import Any
 from relay.core.model import Part, State
 from relay.core.outcomes import Deferred, Sent, Unknown
 from relay.core.settings import Route, Rule, Settings
-from relay.routes.recipient_window import COUNTED_SECONDS
+from relay.routes.recipient_budget.window import COUNTED_SECONDS
 from tests.doubles import START, Place, message_of, place_of, settings_of, submission_of
 
 CODE = "external_recipient_limit"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from relay.core.model import Address, MessageStatus, Part, State
 from relay.core.settings import Route, Rule, When
 from relay.delivery.planning import CANARY_WAIT
-from relay.routes.holds import RouteState
+from relay.routes.hold_rows import RouteState
 from tests.doubles import START, Place, batch_of, changed, entry_of, message_of, place_of, settings_of, submission_of
 
 MAIN, SPARE = Route(name="main", provider="smtp"), Route(name="spare", provider="sendgrid")

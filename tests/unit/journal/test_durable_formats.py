@@ -27,8 +27,8 @@ from relay.journal.old_batches import old_batches
 from relay.journal.pending import Due, Listed
 from relay.journal.record_rows import partition
 from relay.platform.storage.ports import Entity, Value
-from relay.routes import holds, pacing
-from relay.routes.holds import Hold, RouteState
+from relay.routes import hold_rows, pacing
+from relay.routes.hold_rows import Hold, RouteState
 from relay.routes.pacing import Pacing
 from tests.doubles import START, Clock, Place, batch_of, changed
 
@@ -283,7 +283,7 @@ async def test_client_rows_match_the_sample(place: Place) -> None:
 
 async def test_hold_rows_match_the_sample(place: Place) -> None:
     key = ("route", "main|orders@example.org")
-    await put(place, holds.TABLE, key, "hold-row-1.json")
+    await put(place, hold_rows.TABLE, key, "hold-row-1.json")
     hold = (await place.holds.all())[key[1]]
     assert hold == Hold(
         route="main",
@@ -299,18 +299,18 @@ async def test_hold_rows_match_the_sample(place: Place) -> None:
     )
     hold = msgspec.structs.replace(hold, suspects=(f"{BATCH}-00", f"{BATCH}-03"))
     assert await place.holds.mark_woken(hold)
-    await put(place, holds.TABLE, key, "hold-row-1.1.json")
+    await put(place, hold_rows.TABLE, key, "hold-row-1.1.json")
     read = (await place.holds.all(fresh=True))[key[1]]
     assert read == msgspec.structs.replace(hold, etag=read.etag)
     read = msgspec.structs.replace(read, owner="boss", reason="maintenance", until=LATER)
     assert await place.holds.mark_woken(read)
-    await put(place, holds.TABLE, key, "hold-row-1.2.json")
+    await put(place, hold_rows.TABLE, key, "hold-row-1.2.json")
     again = (await place.holds.all(fresh=True))[key[1]]
     assert again == msgspec.structs.replace(read, etag=again.etag)
     again = msgspec.structs.replace(again, is_by_report=True, confirmed_at=LATER, reopened_at=START)
     assert await place.holds.mark_woken(again)
-    await assert_written(place, holds.TABLE, key, "hold-row-1.3.json")
-    await put(place, holds.TABLE, key, "hold-row-1.3.json")
+    await assert_written(place, hold_rows.TABLE, key, "hold-row-1.3.json")
+    await put(place, hold_rows.TABLE, key, "hold-row-1.3.json")
     latest = (await place.holds.all(fresh=True))[key[1]]
     assert latest == msgspec.structs.replace(again, etag=latest.etag)
 

@@ -9,7 +9,8 @@ from relay.core.model import State
 from relay.core.outcomes import RouteFault
 from relay.core.settings import Route
 from relay.operations.pause import SETTLE_SECONDS, Pause, PauseState, paused, resumed
-from relay.routes.holds import OPERATOR, Hold, Holds, RouteState
+from relay.routes.hold_rows import OPERATOR, Hold, RouteState
+from relay.routes.holds import Holds
 from tests.doubles import START, Place, place_of, settings_of, submission_of
 
 LATER = START + timedelta(minutes=5)

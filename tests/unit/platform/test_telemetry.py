@@ -19,7 +19,7 @@ from relay.api.services import Call
 from relay.core.errors import Refusal, Unavailable
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
 from relay.platform.otel import FRESH_SECONDS, OpenTelemetry
-from relay.routes.holds import RouteState
+from relay.routes.hold_rows import RouteState
 from tests.api.harness import Harness
 from tests.doubles import CLIENT, Place, message_of, place_of, submission_of
 

@@ -9,6 +9,7 @@ import pytest
 from relay.core.errors import Changed, Unavailable
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.platform.storage.rows import MAX_RACES
+from relay.routes.hold_rows import TABLE, Hold, RouteState, scope_of
 from relay.routes.holds import (
     CACHE_SECONDS,
     CANARY_SECONDS,
@@ -16,13 +17,9 @@ from relay.routes.holds import (
     MAX_WAIT_SECONDS,
     PROBE_CLAIM_SECONDS,
     PROBE_DELAYS,
-    TABLE,
-    Hold,
     Holds,
-    RouteState,
     probe_delay,
     scope_for,
-    scope_of,
 )
 from tests.doubles import START, Clock, Watched, changed
 

@@ -3,7 +3,8 @@
 import pytest
 
 from relay.core.outcomes import RouteFault
-from relay.routes.holds import Holds, RouteState
+from relay.routes.hold_rows import RouteState
+from relay.routes.holds import Holds
 from tests.doubles import Place
 
 

@@ -13,7 +13,7 @@ from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Route
 from relay.core.part_states import RouteHold
 from relay.core.settings import Lane, Route, Rule, Settings
 from relay.routes.circuit_breaker import FAILURES, CircuitBreaker
-from relay.routes.holds import RouteState
+from relay.routes.hold_rows import RouteState
 from relay.routes.watch import RouteWatch
 from tests.doubles import (
     START,

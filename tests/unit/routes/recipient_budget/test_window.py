@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.settings import RecipientBudget
-from relay.routes.recipient_window import COUNTED_SECONDS, DAY, GRACE, HOUR, Hours, added, fits, opens_at, used
+from relay.routes.recipient_budget.window import COUNTED_SECONDS, DAY, GRACE, HOUR, Hours, added, fits, opens_at, used
 from tests.depth import examples
 
 NOON = 500_000 * HOUR

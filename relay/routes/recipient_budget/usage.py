@@ -8,8 +8,8 @@ import msgspec
 
 from relay.core.settings import RecipientBudget, Settings
 from relay.platform.storage.ports import Entity, Query, Tables
-from relay.routes.external_recipients import LIMITED, MAILBOX, TABLE, TENANT, budgets_of, partition_of, read_hours
-from relay.routes.recipient_window import opens_at, used
+from relay.routes.recipient_budget.counting import LIMITED, MAILBOX, TABLE, TENANT, budgets_of, partition_of, read_hours
+from relay.routes.recipient_budget.window import opens_at, used
 
 MAX_MAILBOXES = 10
 """Mailboxes that are shown of a route: those that have used most."""

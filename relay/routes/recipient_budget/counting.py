@@ -1,6 +1,6 @@
 """Count the external recipients of a tenant, a mailbox and limited senders before mail is sent: shared by all instances.
 
-Each limit has a row: recipients by the hour (`relay.routes.recipient_window`). Concurrent attempts of a process count together,
+Each limit has a row: recipients by the hour (see `window` beside this file). Concurrent attempts of a process count together,
 with one read and one merge by ETag, before their mail is sent. So a process that dies has counted too much, never too little.
 What an attempt counted and certainly did not send stays with the process, for its next attempts in the same hour: taken off the
 row, it would be taken off twice if the response to that write was lost.
@@ -24,7 +24,7 @@ from relay.platform.storage.ports import Entity, Tables
 from relay.platform.storage.readable import decode
 from relay.platform.storage.rows import RowChange, change_row
 from relay.providers.registry import recipient_budget
-from relay.routes.recipient_window import HOUR, Hours, Shortage, added, fits, opens_at
+from relay.routes.recipient_budget.window import HOUR, Hours, Shortage, added, fits, opens_at
 
 TABLE = resources.QUOTAS_TABLE
 CODE = "external_recipient_limit"

@@ -6,8 +6,8 @@ import pytest
 
 from relay.core.model import Address
 from relay.core.settings import Route
-from relay.routes import recipient_usage
-from relay.routes.recipient_window import HOUR
+from relay.routes.recipient_budget import usage
+from relay.routes.recipient_budget.window import HOUR
 from tests.doubles import START, Place, message_of, place_of, settings_of, submission_of
 
 
@@ -55,7 +55,7 @@ async def test_each_limit_shows_what_is_used_and_left() -> None:
 
 
 async def test_mailboxes_that_used_most_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipient_usage, "MAX_MAILBOXES", 2)
+    monkeypatch.setattr(usage, "MAX_MAILBOXES", 2)
     place = await place_of(settings_of(route("main", per_mailbox=50)))
     for count in (1, 3, 2):
         await send(place, f"m{count}@contoso.com", count)

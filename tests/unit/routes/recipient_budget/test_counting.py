@@ -12,9 +12,9 @@ from relay.core.outcomes import NotYet
 from relay.core.send_request import SendRequest
 from relay.core.settings import Route
 from relay.platform.storage.rows import MAX_RACES
-from relay.routes import external_recipients
-from relay.routes.external_recipients import CACHE_SECONDS, TABLE, Counted, ExternalRecipients
-from relay.routes.recipient_window import GRACE, HOUR
+from relay.routes.recipient_budget import counting
+from relay.routes.recipient_budget.counting import CACHE_SECONDS, TABLE, Counted, ExternalRecipients
+from relay.routes.recipient_budget.window import GRACE, HOUR
 from tests.doubles import START, Clock, Watched, message_of, settings_of, watched_tables
 
 EXTERNAL, INTERNAL = "ada@example.com", "bob@contoso.com"
@@ -199,7 +199,7 @@ async def test_storage_that_is_away_postpones(tables: Watched, clock: Clock) -> 
 
 
 async def test_remembered_counters_are_bounded(tables: Watched, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external_recipients, "MAX_COUNTERS", 3)
+    monkeypatch.setattr(counting, "MAX_COUNTERS", 3)
     on = budget(tables, clock, route(per_mailbox=2))
     for number in range(5):
         assert await taken(on, 2, sender=f"{number}@contoso.com")
