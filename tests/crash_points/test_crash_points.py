@@ -102,6 +102,13 @@ def test_scenario_without_a_fault_ends_as_expected(scenario: Scenario, trials: T
     assert trials.play(scenario).violations == []
 
 
+@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
+def test_operations_are_the_same_in_every_repetition(scenario: Scenario) -> None:
+    trials = Trials()
+    first, second = (trials.play(scenario).trace for _ in range(2))
+    assert [(each.name, each.invocation) for each in first] == [(each.name, each.invocation) for each in second]
+
+
 @pytest.mark.parametrize(("scenario", "fault"), FAULTS)
 def test_one_fault_at_any_operation_breaks_no_guarantee(scenario: Scenario, fault: Fault, trials: Trials) -> None:
     trace = trials.play(scenario).trace

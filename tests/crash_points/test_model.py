@@ -77,7 +77,7 @@ class Course(RuleBasedStateMachine):
         self.world = World(
             self.loop, configured, {"main": self.main}, chance=chance, latency=lambda: chance.choice(LATENCIES)
         )
-        prepared = trials.prepared(self.runner, configured)
+        prepared = trials.prepared(configured)
         self.world.memory.restore(prepared.storage)
         self.caller = Caller(self.world, prepared.key)
         self.audit = Audit(self.world, self.caller)

@@ -1,6 +1,7 @@
 """One trial: runs a scenario with planned faults until everything is at rest, and checks the accounting."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from datetime import timedelta
 
@@ -99,14 +100,17 @@ class Trials:
 
     def play(self, scenario: Scenario, plans: Sequence[Plan] = ()) -> Result:
         """Run a scenario to its end in a new world."""
+        prepared = self.prepared(scenario.settings)
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            prepared = self.prepared(runner, scenario.settings)
+            # The pauses after lost races are random; a fault must meet the same operations in every repetition.
+            random.seed(scenario.name)
             return runner.run(_play(virtual(runner), scenario, plans, prepared))
 
-    def prepared(self, runner: asyncio.Runner, settings: Settings) -> Prepared:
-        """Return a copy of storage that is set up for these settings."""
+    def prepared(self, settings: Settings) -> Prepared:
+        """Return a copy of storage that is set up for these settings: in a time of its own, so that all trials begin alike."""
         if id(settings) not in self._prepared:
-            self._prepared[id(settings)] = settings, runner.run(prepare(virtual(runner), settings))
+            with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+                self._prepared[id(settings)] = settings, runner.run(prepare(virtual(runner), settings))
         return self._prepared[id(settings)][1]
 
 
