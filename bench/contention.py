@@ -13,8 +13,9 @@ from bench.results import Figure
 from bench.simulation import RemoteTables, now, pause, simulated, together
 from relay.bootstrap import configuration
 from relay.clients.idempotency import Idempotency, Plan
+from relay.clients.policy import Policy
 from relay.clients.quotas import Quotas
-from relay.clients.registry import Client, Policy
+from relay.clients.registry import Client
 from relay.core import ids
 from relay.core.entries import join_batch
 from relay.core.errors import Refusal, Unavailable

@@ -10,7 +10,8 @@ from typing import Any, cast
 import msgspec
 
 from relay.bootstrap import Relay
-from relay.clients.registry import Client, Policy
+from relay.clients.policy import Policy
+from relay.clients.registry import Client
 from relay.core import entries, ids
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Message, Submission

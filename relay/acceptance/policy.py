@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from relay.acceptance.draft import Draft
-from relay.clients.registry import Client, Policy
+from relay.clients.policy import Policy
+from relay.clients.registry import Client
 from relay.core.errors import Problem, Refusal
 from relay.core.model import Address, Message, Submission
 from relay.core.settings import DEFAULT_LANE, Settings

@@ -18,9 +18,8 @@ from enum import StrEnum
 
 import msgspec
 
+from relay.clients.policy import NO_LIMITS, Policy
 from relay.core.errors import AlreadyExists, NotFound, StorageError, UnreadableEntry
-from relay.core.model import DeliveryGuarantee
-from relay.core.settings import BrakePolicy
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
@@ -40,29 +39,6 @@ USE_NOTED_EVERY = timedelta(hours=1)
 """Precision of a key's last use: each process records it at most once in this time."""
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
-EXECUTABLES = [
-    "*.exe",
-    "*.dll",
-    "*.com",
-    "*.scr",
-    "*.pif",
-    "*.bat",
-    "*.cmd",
-    "*.msi",
-    "*.msp",
-    "*.ps1",
-    "*.vbs",
-    "*.vbe",
-    "*.js",
-    "*.jse",
-    "*.wsf",
-    "*.wsh",
-    "*.hta",
-    "*.cpl",
-    "*.jar",
-    "*.lnk",
-]
-
 
 class Role(StrEnum):
     """The rights of a client. `relay.clients.roles` says what each role may do."""
@@ -77,38 +53,6 @@ class Role(StrEnum):
     """Manages everything: dead letters, routes, clients."""
     AUDITOR = "auditor"
     """Reads the audit log, and nothing else."""
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The limits of a client. Patterns are `*`, an address, or `*@domain`; empty `routes`/`lanes` mean all.
-
-    `senders` are the addresses it may use as From and as return path: a forged return path directs bounces to a victim. A new
-    client has none.
-    With `redirect_to` (non-production) every recipient outside `recipients` is replaced by that address; without it they
-    are refused. `rate_per_minute` counts messages, `daily_quota` recipients. `refused_attachments` are globs over file names.
-    `ip_ranges` are CIDR blocks the client may call from; empty means anywhere. `may_bypass_suppressions`: it may ask a provider
-    to send to people who unsubscribed or whose addresses bounced. `sees` are the clients whose messages a viewer or
-    support sees; empty means all. `brake` says which lanes Relay may hold for their
-    rates of bounces and complaints (`relay.routes.brakes`).
-    """
-
-    senders: tuple[str, ...] = ()
-    recipients: tuple[str, ...] = ("*",)
-    redirect_to: str | None = None
-    routes: tuple[str, ...] = ()
-    lanes: tuple[str, ...] = ()
-    delivery: DeliveryGuarantee = DeliveryGuarantee.AT_LEAST_ONCE
-    rate_per_minute: int | None = None
-    daily_quota: int | None = None
-    max_bytes: int | None = None
-    refused_attachments: tuple[str, ...] = tuple(EXECUTABLES)
-    ip_ranges: tuple[str, ...] = ()
-    may_bypass_suppressions: bool = False
-    sees: tuple[str, ...] = ()
-    brake: BrakePolicy = BrakePolicy.BULK
-
-
-_NO_LIMITS = Policy()
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -342,7 +286,7 @@ def _new(
     role: Role,
     *,
     keys: tuple[Key, ...] = (),
-    policy: Policy = _NO_LIMITS,
+    policy: Policy = NO_LIMITS,
     principals: tuple[str, ...] = (),
 ) -> Client:
     return Client(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.clients.registry import Policy
+from relay.clients.policy import Policy
 from tests.api.harness import ApiResponse, Harness, message
 
 DEFAULTS = {"from": "Shop <orders@example.com>", "subject": "Hello", "text": "Hi."}

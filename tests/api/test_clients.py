@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.clients.registry import Policy
+from relay.clients.policy import Policy
 from tests.api.harness import Harness, message
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.clients.registry import Policy
+from relay.clients.policy import Policy
 from relay.core import ids
 from relay.core.errors import UnreadableEntry
 from relay.events.mailboxes import TABLE as MAILBOXES

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relay.acceptance.draft import Limits
 from relay.api.http import Request
 from relay.api.reading.raw.message import parse_raw
-from relay.clients.registry import Policy
+from relay.clients.policy import Policy
 from relay.core.errors import Refusal
 from relay.mime import raw
 from tests.api.harness import NOON, ApiResponse, Harness

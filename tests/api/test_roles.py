@@ -7,7 +7,8 @@ import pytest
 
 from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
-from relay.clients.registry import Policy, Role
+from relay.clients.policy import Policy
+from relay.clients.registry import Role
 from scripts.roles import PAGE, page
 from tests.api.harness import ApiResponse, Harness, file, message
 from tests.api.sample_calls import body_of, path_of, values_of

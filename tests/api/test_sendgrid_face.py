@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay.clients.registry import Policy
+from relay.clients.policy import Policy
 from relay.core.model import State
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.api.harness import ApiResponse, Harness

@@ -25,7 +25,8 @@ from relay.api.shapes.operator import (
     PolicyView,
     SignedInView,
 )
-from relay.clients.registry import NAME, Client, Policy, Role, key_id_of
+from relay.clients.policy import Policy
+from relay.clients.registry import NAME, Client, Role, key_id_of
 from relay.core.errors import AlreadyExists, Refusal
 from relay.core.model import DeliveryGuarantee
 from relay.core.settings import BrakePolicy

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.acceptance.acceptance import LaneGroup, Prepared
-from relay.clients.registry import Policy
+from relay.clients.policy import Policy
 from relay.core import entries, ids
 from relay.core.errors import NotFound, Refusal, StorageError, Unavailable
 from relay.core.model import Address, Attachment, State, Submission

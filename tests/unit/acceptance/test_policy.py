@@ -8,7 +8,7 @@ import pytest
 from relay.acceptance import policy
 from relay.acceptance.draft import Draft
 from relay.acceptance.policy import Verdict
-from relay.clients.registry import Policy
+from relay.clients.policy import Policy
 from relay.core.errors import Refusal
 from relay.core.model import Address, Attachment, DeliveryGuarantee, Message
 from relay.core.settings import Lane, Route, Rule, When

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.clients.policy import Policy
 from relay.clients.quotas import SHARE_SECONDS, TABLE, Quotas
-from relay.clients.registry import Client, Policy
+from relay.clients.registry import Client
 from relay.core.errors import Refusal
 from relay.core.settings import Pace
 from relay.platform.gcra import burst_of, free_cells, interval_of, wait_for

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from relay.clients.policy import Policy
 from relay.clients.registry import (
     CACHE_SECONDS,
     TABLE,
@@ -14,7 +15,6 @@ from relay.clients.registry import (
     USE_NOTED_EVERY,
     Client,
     Clients,
-    Policy,
     Role,
     key_id_of,
     new_key,

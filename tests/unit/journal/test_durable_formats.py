@@ -16,7 +16,8 @@ import pytest
 
 from relay.clients import idempotency, registry
 from relay.clients.idempotency import Plan
-from relay.clients.registry import Client, Key, Policy, Role
+from relay.clients.policy import Policy
+from relay.clients.registry import Client, Key, Role
 from relay.core import ids
 from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attempt, DeliveryGuarantee, Erased, MessageStatus, Part, Reported, State
