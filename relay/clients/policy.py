@@ -1,4 +1,4 @@
-"""The policy of a client: what it may send, to whom, by which routes, and how much."""
+"""The policy of a client: the senders, recipients and routes it may use, and its limits."""
 
 import msgspec
 
