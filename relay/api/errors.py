@@ -92,7 +92,7 @@ CODES = {
     "not_cancellable": "No part of the message is waiting any more: it is being sent, or it has ended.",
     "not_scheduled": "Only a scheduled message can be rescheduled.",
     "not_scheduled_yet": "The message was just accepted and is still on the queue; retry after Retry-After.",
-    "not_resendable": "No copy of this message was sent, or all of them were sent again since.",
+    "not_resendable": "No copy of this message was sent, or it was sent again since, by another route.",
     "not_dead": "Only a failed, expired or unknown message can be redriven.",
     "attachment_incomplete": "Parts of the upload are missing.",
     "attachment_complete": "The upload is complete, or is being completed by another request.",

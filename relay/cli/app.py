@@ -18,7 +18,7 @@ from relay.cli.commands import (
     erase,
     messages,
     pause,
-    resend_lost,
+    resend,
     routes,
     suppressions,
     tail,
@@ -41,7 +41,8 @@ app.add_typer(clients.app, name="clients")
 app.add_typer(suppressions.app, name="suppressions")
 app.command()(pause.pause)
 app.command()(pause.resume)
-app.command()(resend_lost.redrive)
+app.command()(resend.resend)
+app.command()(resend.redrive)
 app.command()(erase.erase)
 app.command()(audit.audit)
 app.command()(messages.arrivals)

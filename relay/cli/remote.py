@@ -50,13 +50,17 @@ class Remote:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
+        is_repeatable: bool = False,
     ) -> Any:
-        """Return the decoded response (None when it is empty). Raises `RemoteError`."""
+        """Return the decoded response (None when it is empty). Raises `RemoteError`.
+
+        `is_repeatable`: a repetition of this POST has no second effect.
+        """
         body = msgspec.json.encode(json) if json is not None else content
         sent = {**({"Content-Type": "application/json"} if json is not None else {}), **(headers or {})}
         chosen = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        # A POST without an idempotency key could take effect twice; everything else may be retried.
-        is_safe = method != "POST" or "Idempotency-Key" in sent
+        # Another POST without an idempotency key could take effect twice; everything else may be retried.
+        is_safe = is_repeatable or method != "POST" or "Idempotency-Key" in sent
         response = self._try(method, self._address(path), body, sent, chosen, tries=TRIES if is_safe else 1)
         if response.status_code >= 400:
             raise _refusal(response)

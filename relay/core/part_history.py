@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
@@ -30,6 +31,14 @@ def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
 def is_uncertain(part: Part) -> bool:
     """Whether any attempt may have reached the recipients although its outcome was never learned."""
     return bool(uncertain_attempts(part))
+
+
+def was_put_back(part: Part, until: datetime, route: str | None) -> bool:
+    """Whether a part whose last attempt until then had sent it was put back since: for this route, if one is named."""
+    seen = [attempt for attempt in part.attempts if attempt.at <= until]
+    if not seen or seen[-1].outcome != "sent" or (part.state is State.SENT and len(seen) == len(part.attempts)):
+        return False
+    return route is None or route in {part.route, *(attempt.route for attempt in part.attempts if attempt.at > until)}
 
 
 def is_crash_looping(part: Part) -> bool:

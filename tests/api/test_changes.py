@@ -169,11 +169,14 @@ async def test_operator_resends_a_sent_message_by_another_route_once() -> None:
     path, [first] = f"/v1/messages/{name}/resend", (await relay.status(name))["attempts"]
     body = {"route": "spare", "sent_until": first["at"]}
     assert (await relay.call("POST", path, json=body)).error["code"] == "operators_only"
-    response = await relay.call("POST", path, json=body, client="boss")
-    assert (response.status, response.json) == (202, {"id": name, "state": "deferred"})
-    await relay.pass_time(1)
-    # The response was lost, and the request comes again.
-    assert (await relay.call("POST", path, json=body, client="boss")).error["code"] == "not_resendable"
+    # The response was lost, and the request comes again: before the copy is sent, and after.
+    for state in ("deferred", "deferred", "sent", "sent"):
+        if state == "sent":
+            await relay.pass_time(1)
+        response = await relay.call("POST", path, json=body, client="boss")
+        assert (response.status, response.json) == (202, {"id": name, "state": state})
+    other = await relay.call("POST", path, json=body | {"route": "capture"}, client="boss")
+    assert other.error["code"] == "not_resendable"
     assert [attempt["route"] for attempt in (await relay.status(name))["attempts"]] == ["capture", "spare"]
     assert len((await relay.call("GET", "/v1/inbox")).json["value"]) == 2
 
@@ -191,6 +194,19 @@ async def test_resend_leaves_out_suppressed_recipients_and_reports_every_problem
     assert response.status == 202
     await relay.pass_time(1)
     assert [each["state"] for each in (await relay.status(name))["recipients"]] == ["sent", "suppressed"]
+
+
+async def test_reason_of_a_resend_is_audited(relay: Harness) -> None:
+    name = await relay.send(to="ada@example.org")
+    await relay.deliver()
+    path, [first] = f"/v1/messages/{name}/resend", (await relay.status(name))["attempts"]
+    body = {"sent_until": first["at"], "reason": "x" * 201}
+    assert (await relay.call("POST", path, json=body, client="boss")).problems == [("too_long", "reason")]
+    body["reason"] = "ticket 4711: 届いていない"
+    relay.clock.move(1)
+    assert (await relay.call("POST", path, json=body, client="boss")).status == 202
+    log = await relay.call("GET", "/v1/audit?operation=ResendMessage", client="boss")
+    assert log.json["value"][0]["reason"] == body["reason"]
 
 
 async def test_erased_message_is_not_resent(relay: Harness) -> None:

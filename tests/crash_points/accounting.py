@@ -136,7 +136,7 @@ def violations(
     """
     found = list(_lost(lines, submissions))
     for line in lines:
-        found += [f"{line.label}: {violation}" for violation in _copies(line, interrupted)]
+        found += [f"{line.label}: {violation}" for violation in _copies(line, interrupted, submissions)]
         found += [f"{line.label}: {violation}" for violation in _states(line, memory)]
     found += _rests(lines, memory)
     return found
@@ -166,23 +166,24 @@ def _lost(lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission]) -
     return found
 
 
-def _copies(line: Line, interrupted: Set[int]) -> list[str]:
+def _copies(line: Line, interrupted: Set[int], submissions: Mapping[str, TrackedSubmission]) -> list[str]:
     """Return duplicates that the guarantee forbids. Erased messages have no provider ids in the journal."""
     found: list[str] = []
     for taken in () if line.status.erased else line.taken:
         is_excused = not taken.was_confirmed or taken.process in interrupted
         if taken.provider_id not in line.recorded and not is_excused:
             found.append(f"the provider took it as {taken.provider_id} and said so, which nobody recorded")
-    return found + excesses(line)
+    return found + excesses(line, submissions)
 
 
-def excesses(line: Line) -> list[str]:
+def excesses(line: Line, submissions: Mapping[str, TrackedSubmission]) -> list[str]:
     """Return copies that must not exist at any moment."""
     found: list[str] = []
+    wanted = 1 + (submissions[line.label].resends if line.label in submissions else 0)
     for number in _envelope(line):
         copies = [taken for taken in line.taken if number in taken.recipients]
         known = sum(taken.provider_id in line.recorded for taken in copies)
-        if known > 1:
+        if known > wanted:
             found.append(f"recipient {number} got {known} copies that the journal knows of")
         redriven = sum(part.redriven for part in line.status.parts if number in _recipients(part, line))
         if line.submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and len(copies) > 1 + redriven:

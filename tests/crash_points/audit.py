@@ -81,7 +81,11 @@ class Audit:
         """Return violations that must not exist at any moment."""
         return [
             *self.caller.broken_promises,
-            *(violation for line in await self.read() for violation in accounting.excesses(line)),
+            *(
+                violation
+                for line in await self.read()
+                for violation in accounting.excesses(line, self.caller.submissions)
+            ),
         ]
 
     def is_pending(self, body: bytes) -> bool:

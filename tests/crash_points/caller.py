@@ -16,7 +16,7 @@ MAX_REPEATS = 60
 
 
 class TrackedSubmission(msgspec.Struct, kw_only=True):
-    """One submission: the ids in its 202 responses, and how many requests were sent."""
+    """One submission: the ids in its 202 responses, and how many requests were sent. `resends`: how often it was resent."""
 
     label: str
     has_key: bool
@@ -24,6 +24,7 @@ class TrackedSubmission(msgspec.Struct, kw_only=True):
     ids: list[str] = []
     cancelled: bool = False
     may_be_purged: bool = False
+    resends: int = 0
 
     @property
     def id(self) -> str | None:
@@ -130,6 +131,13 @@ class Caller:
                     submission.cancelled = True
                     return
             await asyncio.sleep(2)
+
+    async def resend(self, label: str, sent_until: str) -> None:
+        """Resend a sent message; repeat until it is confirmed, and once more, as if the response had been lost."""
+        name, body = self.submissions[label].id, {"sent_until": sent_until}
+        self.submissions[label].resends = 1
+        for _ in range(2):
+            await self.insist("POST", f"/v1/messages/{name}/resend", body)
 
     async def erase(self, recipient: str) -> None:
         """Erase a recipient's messages; repeat until none of them is being sent."""

@@ -61,7 +61,9 @@ class Timer:
             return None
 
         async def run() -> None:
-            self.succeeded += await call(self._trigger)
+            succeeded = await call(self._trigger)
+            # Another run may have ended since this one began.
+            self.succeeded += succeeded
 
         self.next_tick = self._trigger.following(now)
         self._process = process

@@ -274,6 +274,26 @@ async def redriven(stage: Stage) -> None:
         await stage.caller.ask("POST", f"/v1/messages/{name}/redrive", {})
 
 
+async def resent(stage: Stage) -> None:
+    """Resend a sent message, in one call that is repeated before and after the second copy is sent."""
+    await stage.caller.submit("one")
+    await asyncio.sleep(700)
+    name = stage.caller.submissions["one"].id
+    if name is None:
+        return
+    shown = await stage.caller.insist("GET", f"/v1/messages/{name}")
+    until = msgspec.json.decode(shown.body)["attempts"][-1]["at"]
+    await stage.caller.resend("one", until)
+    await asyncio.sleep(700)
+    await stage.caller.resend("one", until)
+    batch, index = stage.world.place_of(name)
+    [part] = (await stage.world.witness.journal.read(batch)).statuses[index].parts
+    if (part.state, part.redriven) != (SENT, 1):
+        stage.caller.broken_promises.append(
+            f"one: is {part.state} after it was resent, and was put back {part.redriven} times"
+        )
+
+
 async def erased(stage: Stage) -> None:
     """Create a person's mail in every final or waiting state, some of it shared with another, with events of both."""
     later = (stage.world.clock() + timedelta(days=1)).isoformat()
@@ -584,6 +604,7 @@ SCENARIOS = (
         play=redriven,
         ends=ONE,
     ),
+    Scenario(name="resent", settings=ONE_ROUTE, accounts=one(), play=resent, ends=ONE),
     Scenario(
         name="poison",
         settings=ONE_ROUTE,

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core.errors import NotFound
+from relay.core.errors import AlreadyExists, NotFound
+from relay.platform.resources import AUDIT_CONTAINER
 from relay.platform.storage.memory.memory_storage import MemoryBlobs, MemoryQueues, MemoryStorage, MemoryTables
 from relay.platform.storage.ports import Blob, Entity, Page, Query, Received, Storage
 from tests.crash_points.faults import Operation, Process
@@ -188,10 +189,13 @@ class _Blobs:
         *,
         content_type: str = "application/octet-stream",
     ) -> int:
-        operation = Operation(name=f"put into {container}")
-        return await self._process.operate(
-            operation, lambda: self._inner.put_stream(container, name, chunks, content_type=content_type)
-        )
+        async def effect() -> int:
+            known, _ = await self._inner.list(container, prefix=name)
+            if container == AUDIT_CONTAINER and known:
+                raise AlreadyExists(f"{name}: 409 BlobImmutableDueToPolicy")
+            return await self._inner.put_stream(container, name, chunks, content_type=content_type)
+
+        return await self._process.operate(Operation(name=f"put into {container}"), effect)
 
     async def get(self, container: str, name: str) -> bytes:
         operation = Operation(name=f"get from {container}", is_write=False)

@@ -2,15 +2,17 @@
 
 import asyncio
 import base64
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import msgspec
 
 from relay.core import entries, ids
 from relay.core.model import Address, Message, Submission
 from relay.core.outcomes import Rejected, Sent
 from relay.core.send_request import SendRequest
-from relay.platform.resources import CONTENT_CONTAINER, poison_of
+from relay.platform.resources import AUDIT_CONTAINER, AUDIT_TABLE, CONTENT_CONTAINER, poison_of
 from tests.crash_points.caller import TrackedSubmission
-from tests.crash_points.host import MINUTE, NIGHT, RECOVERY
+from tests.crash_points.host import MINUTE, NIGHT, RECOVERY, Trigger
 from tests.crash_points.providers import Account, Answer
 from tests.crash_points.scenarios import FAILED, ONE_ROUTE, SENT, UNKNOWN, always, first, for_subject, one, settings_of
 from tests.crash_points.trial import Scenario, Stage
@@ -86,6 +88,29 @@ async def orphaned_entries(stage: Stage) -> None:
         await leave(stage, queue, label)
 
 
+async def archived_audit(stage: Stage) -> None:
+    """Change something on two days, and let three nights archive the log."""
+    world, caller = stage.world, stage.caller
+    for night in (1, 2):
+        await caller.insist("POST", "/v1/routes/main/release", {})
+        await stage.night(night)
+    kept = await archive_of(stage)
+    await stage.night(3)
+    if await archive_of(stage) != kept:
+        caller.broken_promises.append("a day of the audit log was written again")
+    rows = {row.row for row in world.memory.tables.rows(AUDIT_TABLE)}
+    lines = [msgspec.json.decode(line)["id"] for _, body in kept.values() for line in body.splitlines()]
+    if len(kept) != 2 or sorted(lines) != sorted(rows):
+        caller.broken_promises.append(f"the archive has {len(lines)} records in {len(kept)} days, the log {len(rows)}")
+
+
+async def archive_of(stage: Stage) -> dict[str, tuple[datetime, bytes]]:
+    """Return when each blob of the archive was written, and its content."""
+    blobs = stage.world.memory.blobs
+    found, _ = await blobs.list(AUDIT_CONTAINER)
+    return {blob.name: (blob.modified_at, await blobs.get(AUDIT_CONTAINER, blob.name)) for blob in found}
+
+
 def later_result(request: SendRequest, number: int) -> Answer:
     """The provider reports its result at the second check."""
     if number == 1:
@@ -94,6 +119,16 @@ def later_result(request: SendRequest, number: int) -> Answer:
 
 
 TIMER_SCENARIOS = (
+    Scenario(
+        name="archive of the audit log",
+        settings=settings_of({"main": {"provider": "capture"}}, RELAY_AUDIT_ARCHIVE="true"),
+        accounts=one(),
+        play=archived_audit,
+        # Every minute, so that another run overtakes one that stands still.
+        triggers=(Trigger(run=lambda relay: relay.audit_retention.run(), following=MINUTE.following),),
+        skews=(0.0, 0.0),
+        ends={},
+    ),
     Scenario(
         name="purge and poison without a function",
         settings=ONE_ROUTE,

@@ -42,7 +42,8 @@ class Stage:
         look = self.world.poll(5)
         for _ in range(MOST_RUNS):
             self.world.skip_to(at)
-            while timer.next_tick <= at or not timer.is_idle:
+            # A process that stands still sleeps in time that is not skipped.
+            while timer.next_tick <= at or not timer.is_idle or self.world.has_stalled_process:
                 await look.wait(5)
             if timer.succeeded > done:
                 return

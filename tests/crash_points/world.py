@@ -129,6 +129,11 @@ class World:
         return {instance.process.number for instance in self._instances if instance.process.has_stalled}
 
     @property
+    def has_stalled_process(self) -> bool:
+        """Whether a process stands still now."""
+        return any(instance.process.is_stalled for instance in self._instances)
+
+    @property
     def has_writes_under_way(self) -> bool:
         """Whether a write that its caller has given up may still take effect."""
         return any(instance.process.has_writes_under_way for instance in self._instances)

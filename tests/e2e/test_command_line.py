@@ -212,6 +212,17 @@ async def test_dead_letters_are_listed_redriven_and_discarded(relay: RunningRela
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_sent_message_is_resent(relay: RunningRelay) -> None:
+    sent = (await run(relay, *sending("--follow", "--json"))).json["id"]
+    assert (await run(relay, "resend", sent, "--reason", "ticket 4711", "--json")).json["id"] == sent
+    shown = (await run(relay, "status", sent, "--follow", "--json")).json
+    assert [attempt["outcome"] for attempt in shown["attempts"]] == ["sent", "sent"]
+    assert "ticket 4711" in (await run(relay, "audit", "--export", "csv")).output
+    unknown = await run(relay, "resend", sent, "--route", "pigeon")
+    assert (unknown.code, "Unknown route" in unknown.errors) == (1, True)
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_bench_sends_every_message(relay: RunningRelay) -> None:
     assert (await run(relay, "bench", "--messages", "40", "--json")).json["sent"] == 40
 

@@ -9,10 +9,12 @@ from relay.api.operator.dead_letters import read_redrive
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
 from relay.api.reading.fields import read_moment
+from relay.api.reading.hold_terms import read_reason
 from relay.api.reading.query import read_time
 from relay.api.services import Call
 from relay.api.shapes.messages import MessageStateView
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest, ResendRequest
+from relay.core import part_history
 from relay.core.errors import NotFound, Refusal
 from relay.core.model import Part, State
 from relay.journal.message_status import MessageHistory
@@ -81,7 +83,8 @@ async def redrive(call: Call) -> Response:
 async def resend(call: Call) -> Response:
     """Handle POST /v1/messages/{id}/resend, for a recipient who says that a sent message did not arrive."""
     request = read_request(call.request, ResendRequest)
-    problems = Problems(2)
+    problems = Problems(3)
+    read_reason(request.reason, problems)
     until = read_time({"sent_until": request.sent_until}, "sent_until", problems)
     routes = call.services.settings.routes
     if request.route is not None and request.route not in routes:
@@ -92,10 +95,13 @@ async def resend(call: Call) -> Response:
     history.check_readable()
     if history.status is not None and history.status.erased is not None:
         raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
-    if until is None or not await _put_back(call, history, until, request.route):
-        text = "No copy of this message was sent until `sent_until`, or all of them were sent again since."
+    if until is not None and await _put_back(call, history, until, request.route):
+        return json_response(MessageStateView(id=str(history.name), state=State.DEFERRED), 202)
+    history = await call.services.status_reader.history(call.client, call.values["id"])
+    if until is None or not _is_repeated(history, until, request.route):
+        text = "No copy of this message was sent until `sent_until`, or it was sent again since, by another route."
         raise Refusal(409, "not_resendable", text)
-    return json_response(MessageStateView(id=str(history.name), state=State.DEFERRED), 202)
+    return json_response(MessageStateView(id=str(history.name), state=_state_of(history)), 202)
 
 
 async def _put_back(call: Call, history: MessageHistory, until: datetime, route: str | None) -> bool:
@@ -114,6 +120,12 @@ async def _put_back(call: Call, history: MessageHistory, until: datetime, route:
     how = Resend(selects=was_sent, lost=frozenset(recipients), recipients=recipients, route=route)
     changes = call.services.message_changes
     return bool(await changes.resend(history.name.batch, {history.name.index: how}))
+
+
+def _is_repeated(history: MessageHistory, until: datetime, route: str | None) -> bool:
+    """Whether copies that were sent until then were put back since, for this route: the same request had its effect before."""
+    parts = () if history.status is None else history.status.parts
+    return any(part_history.was_put_back(part, until, route) for part in parts)
 
 
 def _send_at(call: Call, problems: Problems) -> datetime:

@@ -72,11 +72,12 @@ TAG = Tag(
             responses={202: "shapes.messages:MessageStateView"}, errors=(*OF_BODIES, 404, 409, 410)),
         Operation(name="ResendMessage", endpoint="POST /v1/messages/{id}/resend",
             handler="messages.changes:resend", roles=RESENDERS,
-            audit=Audit(members=("route", "sent_until"), resource="auditing.resources:message"),
+            audit=Audit(members=("route", "sent_until", "reason"), resource="auditing.resources:message"),
             summary="Resend a sent message",
             description="Puts a message that was sent back on the queue, for the recipients that are not suppressed: they get "
-                "it a second time. Returns 409 when no copy was sent until `sent_until`, and 410 when the message was erased "
-                "or its content was purged. `route` is for operators.",
+                "it a second time. A repeated request sends no third copy and returns the message's state. Returns 409 when no "
+                "copy was sent until `sent_until`, and 410 when the message was erased or its content was purged. `route` is "
+                "for operators.",
             parameters=(given.MESSAGE_ID,), body=Body(shape="shapes.requests:ResendRequest"),
             responses={202: "shapes.messages:MessageStateView"}, errors=(*OF_BODIES, 404, 409, 410)),
         Operation(name="WaitForMessage", endpoint="GET /v1/messages/{id}/wait", handler="messages.status:wait", roles=None,

@@ -28,12 +28,17 @@ class HoldTerms(msgspec.Struct, frozen=True, kw_only=True):
 def read_terms(wanted: _Wanted, now: datetime) -> HoldTerms:
     """Read the terms of a request. Raises `Refusal` (400) with every problem."""
     problems = Problems(2)
-    reason = wanted.reason or ""
-    if len(reason) > MAX_REASON:
-        problems.add("too_long", "reason", f"A reason has at most {MAX_REASON} characters, not {len(reason)}.")
+    reason = read_reason(wanted.reason, problems)
     until = None if wanted.until is None else _end(wanted.until, now, problems)
     problems.raise_any()
     return HoldTerms(reason=reason, until=until)
+
+
+def read_reason(text: str | None, problems: Problems) -> str:
+    """Read why someone changes something; empty without a reason."""
+    if text is not None and len(text) > MAX_REASON:
+        problems.add("too_long", "reason", f"A reason has at most {MAX_REASON} characters, not {len(text)}.")
+    return text or ""
 
 
 def _end(text: str, now: datetime, problems: Problems) -> datetime | None:

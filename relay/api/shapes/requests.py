@@ -265,6 +265,7 @@ class ResendRequest(Shape, frozen=True, kw_only=True):
         ),
     ]
     route: _Route = None
+    reason: Annotated[str | None, says("Why, for the audit log.", "ticket 4711", maxLength=200)] = None
 
 
 class DeadLetterChoice(Shape, frozen=True, kw_only=True):

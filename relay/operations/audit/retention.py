@@ -1,8 +1,9 @@
 """Archive the audit log, if the settings ask for it, and delete what is older than its retention. Runs every night.
 
 The archive is a blob for each day that has records, written once, after the day is over: a container whose policy forbids
-changes accepts that. The newest blob is the archive's position, so a run that died, or one that another run overtakes, writes
-nothing twice. Nothing is deleted before it is archived.
+changes accepts that, and refuses a second write with 409 (`BlobImmutableDueToPolicy`,
+learn.microsoft.com/rest/api/storageservices/blob-service-error-codes). The newest blob is the archive's position, so a run
+that died, or one that another run overtakes, writes nothing twice. Nothing is deleted before it is archived.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import msgspec
 
+from relay.core.errors import AlreadyExists
 from relay.operations.audit.log import AuditFilter, AuditLog
 from relay.operations.audit.record import AuditRecord
 from relay.platform.concurrency import NEVER, Deadline, Progress
@@ -68,15 +70,19 @@ class AuditRetention:
                 return last
 
     async def _write(self, day: date) -> bool:
-        """Write the blob of a day, newest record first. Returns whether the day has records."""
+        """Write the blob of a day, newest record first. Returns whether it is new: a day without records has none."""
         since = datetime.combine(day, time(), UTC)
         records = self._log.every(AuditFilter(since=since, before=since + _DAY))
         first = await anext(records, None)
         if first is None:
             return False
-        size = await self._blobs.put_stream(
-            AUDIT_CONTAINER, f"{day}{_ENDING}", _lines(first, records), content_type="application/jsonl"
-        )
+        try:
+            size = await self._blobs.put_stream(
+                AUDIT_CONTAINER, f"{day}{_ENDING}", _lines(first, records), content_type="application/jsonl"
+            )
+        except AlreadyExists:
+            # The container's policy refused it: a run that overtook this one wrote the day.
+            return False
         log_event("audit_archived", day=str(day), bytes=size)
         return True
 

@@ -31,14 +31,17 @@ export function routeField(routes) {
 /** Open the resend dialog for a message of which a copy was sent. */
 export async function resend({ id, attempts }, done) {
   const route = routeField(may("ListRoutes") ? (await get("/v1/routes")).value : []);
+  const reason = field({ name: "reason", label: "Reason", hint: "For the audit log.", maxlength: "200" });
   const run = async () => {
     // The newest attempt on the page: what is sent after it is not sent again, even if this request is repeated.
-    const until = attempts.map(({ at }) => at).sort().at(-1);
-    await call("POST", `/v1/messages/${id}/resend`, { body: { sent_until: until, ...(route.read() && { route: route.read() }) } });
+    // Compared without the Z, which sorts after a fraction of a second.
+    const until = `${attempts.map(({ at }) => at.slice(0, -1)).sort().at(-1)}Z`;
+    const how = { ...(route.read() && { route: route.read() }), ...(reason.read() && { reason: reason.read() }) };
+    await call("POST", `/v1/messages/${id}/resend`, { body: { sent_until: until, ...how } });
     done();
     return "Queued again.";
   };
-  await openDialog({ title: "Resend this message?", text: "Every recipient whose copy was sent gets it a second time, except suppressed addresses.", action: "Resend", fields: [route], run });
+  await openDialog({ title: "Resend this message?", text: "Every recipient whose copy was sent gets it a second time, except suppressed addresses.", action: "Resend", fields: [route, reason], run });
 }
 
 /** Open the redrive dialog for `choice`: `{ids}` or `{code}`. */
