@@ -21,7 +21,7 @@ PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --durat
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
 SUITES := unit contract standins devhost api repository crash_points e2e browser
 
-.PHONY: bench plots docs screenshots soak mutants help run test pytest deep setup format format-check lint types api-lint requirements package clean $(SUITES)
+.PHONY: bench plots docs site screenshots soak mutants help run test pytest deep setup format format-check lint types api-lint requirements package clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,17 @@ docs: $(VENV_STAMP) ## Regenerate docs and connector from the code
 	@$(PYTHON) -m scripts.examples
 	@$(PYTHON) -m scripts.animation
 
+# The site loads nothing from another host, so it gets its own copy of the library that draws the diagrams.
+MERMAID := @mermaid-js/tiny@11.17.2
+
+site: $(VENV_STAMP) ## Build the documentation as a searchable site in site/html; fails on a dead link
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
+	npm pack --silent --pack-destination "$$folder" $(MERMAID) >/dev/null && tar xzf "$$folder"/*.tgz -C "$$folder" && \
+	$(PYTHON) -m scripts.site site "$$folder/package/dist/mermaid.tiny.js" && \
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m uv run --quiet --no-project --isolated --python $(PYTHON) \
+		--with-requirements requirements-site.txt mkdocs build --config-file site/mkdocs.yml && \
+	echo "The site is in site/html."
+
 requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml (EXTRAS="--extra telemetry": deploy those too)
 	@for output in requirements.txt hooks/requirements.txt requirements-dev.txt; do \
 		case $$output in \
@@ -99,6 +110,8 @@ requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml (EXTRAS="--ex
 	done
 	@$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make requirements" \
 		tests/e2e/generated_clients/requirements.in --output-file tests/e2e/generated_clients/requirements.txt
+	@$(PYTHON) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.13 \
+		--custom-compile-command "make requirements" --group site --output-file requirements-site.txt
 
 package: setup ## Pack the app with its dependencies, for a deployment without a build in Azure (TARGET=relay.zip)
 	@$(PYTHON) -m devhost.package --with-dependencies $(TARGET)
@@ -123,5 +136,5 @@ plots: $(VENV_STAMP) ## Redraw the plots of docs/performance from the last bench
 	@$(PYTHON) -m bench.plots
 
 clean: ## Remove everything that can be rebuilt; .local/ and local.settings.json stay
-	@rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) node_modules site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

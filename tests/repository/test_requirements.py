@@ -18,7 +18,7 @@ def asked_for(*, with_extras: bool) -> list[Requirement]:
     return [Requirement(line) for line in [*project["dependencies"], *(line for extra in extras for line in extra)]]
 
 
-FILES = ("requirements.txt", "hooks/requirements.txt", "requirements-dev.txt")
+FILES = ("requirements.txt", "hooks/requirements.txt", "requirements-dev.txt", "requirements-site.txt")
 
 
 def pinned(name: str) -> dict[str, Requirement]:
@@ -35,6 +35,12 @@ def test_each_dependency_is_pinned_to_the_same_version(name: str, with_extras: b
         if requirement.name not in found or found[requirement.name].specifier != requirement.specifier
     ]
     assert different == [], f"run `make requirements`: {name} is behind pyproject.toml"
+
+
+def test_site_is_built_with_the_versions_of_its_group() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    found = pinned("requirements-site.txt")
+    assert [line for line in groups["site"] if str(found[Requirement(line).name]).partition(";")[0] != line] == []
 
 
 @pytest.mark.parametrize("name", FILES)
