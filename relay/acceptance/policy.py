@@ -20,6 +20,7 @@ from relay.core.settings import DEFAULT_LANE, Settings
 from relay.mime.file_names import Files, files_in_text, kinds_of, readings
 from relay.mime.size import attachments_size, estimate_size
 from relay.routes import capabilities, routing
+from relay.routes.recipient_budget.limits import excess
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,11 +79,22 @@ def decide(
     )
     router = routing.Router(settings)
     legs = router.legs(submission, message, lane)
-    if any(not leg.routes for leg in legs):
-        reasons = router.refusals(submission, message, lane).values()
+    over_budget = list(_over_budget(settings, message, legs))
+    if over_budget or any(not leg.routes for leg in legs):
+        reasons = [*router.refusals(submission, message, lane).values(), *over_budget]
         problems = [Problem(code="not_carriable", target="$", message=reason) for reason in reasons]
         _raise_if(422, "not_carriable", "No configured route can carry this message to all its recipients.", problems)
     return Verdict(submission=submission, lane=lane, legs=legs)
+
+
+def _over_budget(settings: Settings, message: Message, legs: Sequence[routing.Leg]) -> Iterator[str]:
+    """Yield why no route ever has room for the recipients of a leg."""
+    for leg in legs:
+        # A budget always has room for one.
+        many = len(leg.recipients) > 1
+        reasons = [excess(settings.routes[name], message, leg.recipients) for name in leg.routes if many]
+        if all(reasons):
+            yield from reasons
 
 
 def may_call_from(policy: Policy, address: str) -> bool:

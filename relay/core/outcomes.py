@@ -87,6 +87,7 @@ CAUSES = {
     "provider_failed": "The provider accepted the message and later reported that it could not send it.",
     "suppressed": "Every recipient is on the suppression list.",
     "no_route": "No configured route may send from this address.",
+    "too_many_external_recipients": "The message has more external recipients than the route's whole budget of 24 hours.",
     "content_missing": "The stored content of the message no longer exists.",
     # transient (Deferred)
     "rate_limited": "The provider's rate limit was reached.",
@@ -135,6 +136,8 @@ FIXES = {
     "provider_failed": "Read the provider's reply, and redrive the message when the cause is gone.",
     "suppressed": "If the recipient wants the mail, remove the address from the suppressions and send the message again.",
     "no_route": "Allow the sender in a route or a rule (docs/reference/settings.md), and redrive the message.",
+    "too_many_external_recipients": "Send it to fewer recipients at once, or add a route without a budget and redrive it by that"
+    " one.",
     "content_missing": "Send the message again as a new one: Relay has nothing left to send.",
     "rate_limited": f"{_RETRIED} If it lasts, set a pace for the route, or raise the limit at the provider.",
     "provider_unavailable": f"{_RETRIED} If it lasts, look at the provider's status page.",
@@ -142,7 +145,8 @@ FIXES = {
     "recipient_deferred": f"{_RETRIED} The reply has the server's reason.",
     "content_unavailable": f"{_RETRIED} If it lasts, check the storage account.",
     "paced": "Nothing: Relay sends the message as soon as the route's pace allows it.",
-    "external_recipient_limit": "Nothing: Relay sends the message when there is room. To send more, add a route to the rule.",
+    "external_recipient_limit": "Nothing: Relay sends the message when there is room. If it expired, add a route to the rule, and"
+    " redrive the message.",
     "paused": "Nothing, or ask the caller to resume the group.",
     "bad_credentials": "Create a new key and store it where the route's settings point. No restart is needed.",
     "missing_permission": "Grant the key or the identity permission to send (docs/how-to/).",

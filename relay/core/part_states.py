@@ -29,6 +29,9 @@ over."""
 VERIFY_DELAY_SECONDS = 60.0
 """How long after a lost response Relay checks with the provider."""
 
+MAX_ROOM_SECONDS = 7 * 86_400.0
+"""How long the expiry of mail that waits for a limit of its route can stop."""
+
 _NOT_SENT = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
 _replace = msgspec.structs.replace
 
@@ -183,16 +186,18 @@ def postpone(part: Part, until: datetime, code: str) -> Part:
 
 
 def await_room(part: Part, submission: Submission, now: datetime, until: datetime, *, route: str, code: str) -> Part:
-    """Defer a part, before its attempt began, until a limit of its route has room.
+    """Defer a part, before its attempt began, until a limit of its route has room; end it if it expires until then.
 
-    Its expiry stops as in a hold, unless the caller asked for it.
+    Its expiry stops as in a hold, unless the caller asked for it, but for `MAX_ROOM_SECONDS` at most: other mail may always
+    be first.
     """
-    expires = expires_at_while_held(part, submission, code)
-    due_at = until if expires is None else min(until, expires)
-    held = part.held_seconds + ((until - now).total_seconds() if expires is None else 0.0)
-    return _replace(
-        part, route=route, state=State.DEFERRED, due_at=due_at, lease_until=None, held_seconds=held, code=code
+    held = part.held_seconds
+    if expires_at_while_held(part, submission, code) is None:
+        held = max(held, min(held + (until - now).total_seconds(), MAX_ROOM_SECONDS))
+    waiting = _replace(
+        part, route=route, state=State.DEFERRED, due_at=until, lease_until=None, held_seconds=held, code=code
     )
+    return waiting if until < expires_at(waiting, submission) else end(waiting, State.EXPIRED, code)
 
 
 def cancel_begun(part: Part) -> Part:

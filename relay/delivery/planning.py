@@ -8,6 +8,7 @@ import msgspec
 from relay.core import part_history, part_states
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
 from relay.routes.recipient_budget.counting import CODE as NO_ROOM
+from relay.routes.recipient_budget.counting import EXCESS_CODE
 from relay.routes.recipient_budget.window import Shortage
 from relay.routes.routing import Leg
 
@@ -126,15 +127,21 @@ def _on_route(part: Part, context: PlanningContext, routes: Sequence[str], numbe
         shortage = _shortage(part, context, route, numbers)
         if shortage is None:
             return part_states.begin(part, route, context.now, context.lease_seconds)
+        if shortage.until is None:
+            continue
         waits.append((route, datetime.fromtimestamp(shortage.until, context.now.tzinfo)))
         if not shortage.reroutes:
             obstacles.clear()
             break
     if waits:
         route, room_at = min(waits, key=lambda wait: wait[1])
-        if all(room_at <= closed.until for _, closed in obstacles):
-            at = part_states.unique_due_time(room_at, context.now.microsecond)
-            return part_states.await_room(part, context.submission, context.now, at, route=route, code=NO_ROOM)
+        at = part_states.unique_due_time(room_at, context.now.microsecond)
+        waiting = part_states.await_room(part, context.submission, context.now, at, route=route, code=NO_ROOM)
+        is_in_time = waiting.due_at is not None and all(room_at <= closed.until for _, closed in obstacles)
+        if is_in_time or not obstacles:
+            return waiting
+    if not obstacles:
+        return part_states.end(part, State.FAILED, EXCESS_CODE)
     route, closed = min(obstacles, key=lambda obstacle: obstacle[1].until)
     return _hold(part, context, route, closed)
 

@@ -7,8 +7,7 @@ row, it would be taken off twice if the response to that write was lost.
 Table `quotas`: partition `recipients-<tenant>`, rows `all`, `limited` and `mailbox-<hash>` (docs/decisions/0043).
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -17,19 +16,17 @@ from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.model import Message
 from relay.core.outcomes import NotYet
 from relay.core.send_request import SendRequest
-from relay.core.settings import RecipientBudget, Settings
+from relay.core.settings import Settings
 from relay.platform import resources
 from relay.platform.concurrency import Joined
 from relay.platform.storage.ports import Entity, Tables
 from relay.platform.storage.readable import decode
 from relay.platform.storage.rows import RowChange, change_row
-from relay.providers.registry import recipient_budget
+from relay.routes.recipient_budget.limits import CounterKey, budgets_of, external_of, limits_of, never_fits
 from relay.routes.recipient_budget.window import HOUR, Hours, Shortage, added, fits, opens_at
 
 TABLE = resources.QUOTAS_TABLE
-CODE = "external_recipient_limit"
-TENANT, LIMITED, MAILBOX = "all", "limited", "mailbox-"
-"""The rows of a tenant; the last is how those of mailboxes begin."""
+CODE, EXCESS_CODE = "external_recipient_limit", "too_many_external_recipients"
 CACHE_SECONDS = 5.0
 """How old may be what planning knows of a row."""
 MAX_COUNTERS = 1_000
@@ -37,19 +34,6 @@ MAX_COUNTERS = 1_000
 _AT_ONCE = 1.0
 _STORAGE_PAUSE = 30.0
 _hours_decoder = msgspec.json.Decoder(dict[int, int])
-
-
-class CounterKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `name` is what the limit is of: `tenant`, a domain, or a mailbox."""
-
-    tenant: str
-    row: str
-    name: str
-
-    @property
-    def partition(self) -> str:
-        """The partition of a tenant's rows."""
-        return partition_of(self.tenant)
 
 
 class ExternalRecipients:
@@ -76,6 +60,8 @@ class ExternalRecipients:
             external = external_of(budget, message, numbers) if budget is not None else ()
             if budget is None or not external:
                 return None
+            if never_fits(budget, message, len(external)):
+                return Shortage(recipients=external, until=None, reroutes=budget.reroutes)
             waits = [counter.opens_at(len(external)) for counter in self._of(route, message)]
             until = max((at for at in waits if at is not None), default=None)
             if until is None:
@@ -208,35 +194,6 @@ class _Counter:
     def _know(self, hours: Hours) -> None:
         self._hours = hours
         self._known_until = self._clock() + timedelta(seconds=CACHE_SECONDS)
-
-
-def budgets_of(settings: Settings) -> Mapping[str, RecipientBudget]:
-    """Return the budgets of the routes that have one."""
-    found = {name: recipient_budget(route) for name, route in settings.routes.items()}
-    return {name: budget for name, budget in found.items() if budget is not None}
-
-
-def external_of(budget: RecipientBudget, message: Message, numbers: Sequence[int]) -> tuple[int, ...]:
-    """Return those of these recipients that count."""
-    return tuple(number for number in numbers if budget.is_external(message.recipients[number].domain))
-
-
-def limits_of(budget: RecipientBudget, message: Message) -> Iterator[tuple[CounterKey, int]]:
-    """Yield the limits that count a message's recipients."""
-    tenant, sender = budget.tenant, message.sender
-    if budget.is_limited_sender(sender.domain):
-        yield CounterKey(tenant=tenant, row=LIMITED, name=budget.limited_domain), budget.per_limited_domain
-    if budget.per_mailbox is not None:
-        mailbox = budget.mailbox or sender.email.lower()
-        digest = hashlib.sha256(mailbox.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        yield CounterKey(tenant=tenant, row=f"{MAILBOX}{digest}", name=mailbox), budget.per_mailbox
-    if budget.per_tenant is not None:
-        yield CounterKey(tenant=tenant, row=TENANT, name="tenant"), budget.per_tenant
-
-
-def partition_of(tenant: str) -> str:
-    """Return the partition of a tenant's rows."""
-    return f"recipients-{tenant}"
 
 
 def read_hours(row: Entity | None) -> Hours:

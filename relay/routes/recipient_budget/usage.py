@@ -8,7 +8,8 @@ import msgspec
 
 from relay.core.settings import RecipientBudget, Settings
 from relay.platform.storage.ports import Entity, Query, Tables
-from relay.routes.recipient_budget.counting import LIMITED, MAILBOX, TABLE, TENANT, budgets_of, partition_of, read_hours
+from relay.routes.recipient_budget.counting import TABLE, read_hours
+from relay.routes.recipient_budget.limits import LIMITED, MAILBOX, TENANT, budgets_of, partition_of
 from relay.routes.recipient_budget.window import opens_at, used
 
 MAX_MAILBOXES = 10

@@ -62,9 +62,9 @@ def _ends_at(hour: int) -> int:
 
 
 class Shortage(msgspec.Struct, frozen=True, kw_only=True):
-    """A budget that has no room for some recipients now: their numbers, when it may have, and whether they may go by another
-    route until then."""
+    """A budget that has no room for some recipients now: their numbers, when it may have (None: never), and whether they may go
+    by another route until then."""
 
     recipients: Sequence[int]
-    until: float
+    until: float | None
     reroutes: bool

@@ -11,7 +11,7 @@ from relay.acceptance.policy import Verdict
 from relay.clients.policy import Policy
 from relay.core.errors import Refusal
 from relay.core.model import Address, Attachment, DeliveryGuarantee, Message
-from relay.core.settings import Lane, Route, Rule, When
+from relay.core.settings import Lane, Route, Rule, Settings, When
 from tests.doubles import CLIENT, START, changed, message_of, settings_of
 
 SETTINGS = settings_of(
@@ -24,10 +24,11 @@ SETTINGS = settings_of(
 def decide(of: Policy | None = None, message: Message | None = None, **fields: Any) -> Verdict:
     """Decide about a message of a client that may send from any address unless the policy names some."""
     traceparent, chosen = fields.pop("traceparent", None), of or Policy()
+    settings = fields.pop("settings", SETTINGS)
     return policy.decide(
         client=changed(CLIENT, policy=changed(chosen, senders=chosen.senders or ("*",))),
         draft=Draft(message=message or message_of(), **fields),
-        settings=SETTINGS,
+        settings=settings,
         now=START,
         traceparent=traceparent,
     )
@@ -213,6 +214,67 @@ def test_message_is_refused_if_one_recipient_has_no_route() -> None:
             traceparent=None,
         )
     assert [problem.message for problem in refused.value.problems] == ["route own may not send for this From address"]
+
+
+def budgeted(*others: Route, **budget: Any) -> Settings:
+    given = {"internal_domains": ["contoso.com"], **budget}
+    main = Route(name="main", provider="graph", settings={"managed_identity": True, "external_recipients": given})
+    return settings_of(main, *others, rules=[Rule(routes=("main", *(each.name for each in others)))])
+
+
+EXTERNAL = tuple(f"user{number}@example.com" for number in range(5))
+
+
+@pytest.mark.parametrize(
+    ("budget", "sender", "limit"),
+    [
+        ({"per_tenant": 4}, "shop@contoso.com", 4),
+        ({"per_tenant": 1_000, "per_mailbox": 3}, "shop@contoso.com", 3),
+        ({"per_mailbox": 3, "when_spent": "hold"}, "shop@contoso.com", 3),
+    ],
+)
+def test_message_with_more_external_recipients_than_the_budget_is_refused(
+    budget: dict[str, Any], sender: str, limit: int
+) -> None:
+    message = message_of(*EXTERNAL, "bob@contoso.com", sender=Address(email=sender))
+    refused = refusal(message=message, settings=budgeted(**budget))
+    assert (refused.status, faults(refused)) == (422, [("not_carriable", "$")])
+    assert refused.problems[0].message == (
+        f"route main may send to {limit} external recipients in 24 hours; the message has 5"
+    )
+    fewer = message_of(*EXTERNAL[:limit], "bob@contoso.com", "eve@contoso.com", sender=Address(email=sender))
+    assert decide(message=fewer, settings=budgeted(**budget)).legs[0].routes == ("main",)
+
+
+def test_onmicrosoft_sender_with_more_than_100_external_recipients_is_refused() -> None:
+    many = [f"user{number}@example.com" for number in range(101)]
+    sender = Address(email="shop@contoso.onmicrosoft.com")
+    refused = refusal(message=message_of(*many, sender=sender), settings=budgeted(per_tenant=1_000))
+    assert "100 external recipients" in refused.problems[0].message
+    decide(message=message_of(*many[:100], sender=sender), settings=budgeted(per_tenant=1_000))
+
+
+def test_message_above_the_budget_is_accepted_if_another_route_carries_it() -> None:
+    with_backup = budgeted(Route(name="backup", provider="smtp"), per_tenant=4)
+    assert decide(message=message_of(*EXTERNAL), settings=with_backup).legs[0].routes == ("main", "backup")
+    small = budgeted(Route(name="backup", provider="acs", senders=("x@example.com",)), per_tenant=4)
+    reasons = [each.message for each in refusal(message=message_of(*EXTERNAL), settings=small).problems]
+    assert reasons == [
+        "route backup may not send for this From address",
+        "route main may send to 4 external recipients in 24 hours; the message has 5",
+    ]
+
+
+def test_suppressed_recipients_need_no_budget() -> None:
+    verdict = policy.decide(
+        client=changed(CLIENT, policy=Policy(senders=("*",))),
+        draft=Draft(message=message_of(*EXTERNAL)),
+        settings=budgeted(per_tenant=4),
+        now=START,
+        traceparent=None,
+        suppressed=lambda _: {0: "bounced"},
+    )
+    assert verdict.legs[0].recipients == (1, 2, 3, 4)
 
 
 def test_redirect_policy_replaces_other_recipients_once() -> None:

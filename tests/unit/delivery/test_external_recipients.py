@@ -100,16 +100,38 @@ async def test_mail_whose_other_route_is_held_waits_for_the_earlier_one() -> Non
     assert (part.state, part.route, part.code) == (State.DEFERRED, "main", CODE)
 
 
-async def test_waiting_mail_with_its_own_expiry_expires_with_the_cause() -> None:
+async def test_mail_that_expires_before_there_is_room_expires_at_once_with_the_cause() -> None:
     place = await spent()
-    batch = await send(place, EXTERNAL[0], expires_at=START + timedelta(hours=1), has_own_expiry=True)
-    [part] = await parts(place, batch)
-    assert part.due_at == START + timedelta(hours=1)
-    place.time.move(3_601)
-    await place.recovery.run()
-    await place.work()
-    [part] = await parts(place, batch)
-    assert (part.state, part.code) == (State.EXPIRED, CODE)
+    for own_expiry, state in ((OPENS, State.EXPIRED), (OPENS + timedelta(minutes=1), State.DEFERRED)):
+        [part] = await parts(place, await send(place, EXTERNAL[0], expires_at=own_expiry, has_own_expiry=True))
+        assert (part.state, part.code) == (state, CODE)
+    assert await place.dead_letters.counts() == {CODE: 1}
+
+
+async def test_mail_that_expires_before_there_is_room_waits_for_a_held_route() -> None:
+    place = await spent(backup=True)
+    await place.holds.hold("backup", "bad_credentials")
+    expiry = START + timedelta(hours=1)
+    [part] = await parts(place, await send(place, EXTERNAL[0], expires_at=expiry, has_own_expiry=True))
+    assert (part.state, part.route) == (State.HELD, "backup")
+
+
+async def test_mail_that_finds_no_room_for_a_week_expires() -> None:
+    """Other mail is always first: the expiry of two days stops for seven."""
+    place = await spent()
+    batch = await send(place, *EXTERNAL)
+    days = 0
+    while (part := (await parts(place, batch))[0]).state is State.DEFERRED:
+        days += 1
+        assert days < 15
+        # A recipient an hour leaves no room for ten.
+        for _ in range(24):
+            place.time.move(3_600)
+            await send(place, EXTERNAL[0], expires_at=place.time() + timedelta(minutes=1), has_own_expiry=True)
+            await place.recovery.run()
+            await place.work()
+    assert (part.state, part.code, part.attempt) == (State.EXPIRED, CODE, 0)
+    assert 8 <= days <= 9
 
 
 async def test_race_for_the_last_of_a_budget_sends_no_more_than_it_has() -> None:
@@ -134,6 +156,21 @@ async def test_message_with_more_recipients_than_the_limit_takes_another_route()
     place = await place_of(limited(5, backup=True))
     [part] = await parts(place, await send(place, *EXTERNAL))
     assert (part.state, part.route) == (State.SENT, "backup")
+
+
+async def test_message_with_more_recipients_than_every_limit_fails_at_once() -> None:
+    """The limit was lowered after the message was accepted: submission would have refused it."""
+    place = await place_of(limited(5))
+    internal, external = await parts(place, await send(place, *EXTERNAL, INTERNAL))
+    assert (internal.state, internal.recipients) == (State.SENT, (10,))
+    assert (external.state, external.code, external.attempt) == (State.FAILED, "too_many_external_recipients", 0)
+
+
+async def test_message_with_more_recipients_than_the_limit_waits_for_a_held_route() -> None:
+    place = await place_of(limited(5, backup=True, when_spent="hold"))
+    await place.holds.hold("backup", "bad_credentials")
+    [part] = await parts(place, await send(place, *EXTERNAL))
+    assert (part.state, part.route) == (State.HELD, "backup")
 
 
 async def test_attempt_that_was_certainly_not_sent_uses_no_budget() -> None:
