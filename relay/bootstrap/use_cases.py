@@ -181,6 +181,7 @@ class UseCases(Connections):
             settings=self.settings,
             journal=self.journal,
             holds=self.holds,
+            external_recipients=self.external_recipients,
             follow_up=self.follow_up,
             content=self.content,
             clock=self.clock,

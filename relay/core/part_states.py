@@ -281,7 +281,9 @@ def put_back_refused(
 
     They certainly got nothing, so this is no second copy. What is put back already for the same reason takes them along: a
     message of many recipients may be reported one by one. The same refusal applies once, because the part is no longer sent.
+    A waiting part whose attempt has an unknown outcome becomes sent first: who refuses later has accepted before.
     """
+    parts = [_accepted_before(part, refusal, all_recipients) for part in parts]
     is_meant = [
         part.state is State.SENT and [each.accepted_number for each in part.attempts[-1:]] == [refusal.attempt]
         for part in parts
@@ -295,6 +297,24 @@ def put_back_refused(
         if refused is not None:
             changed = _joined(changed, _refused(refused, refusal, now))
     return tuple(changed)
+
+
+def _accepted_before(part: Part, refusal: LaterRefusal, all_recipients: tuple[int, ...]) -> Part:
+    unknown = next((each for each in uncertain_attempts(part) if each.number == refusal.attempt), None)
+    numbers = part.recipients if part.recipients is not None else all_recipients
+    if part.state not in WAITING or unknown is None or refusal.recipients.isdisjoint(numbers):
+        return part
+    accepted = Attempt(
+        number=part.attempt,
+        route=unknown.route,
+        provider=unknown.provider,
+        at=refusal.at,
+        outcome="sent",
+        provider_id=unknown.provider_id,
+        verified=unknown.number,
+    )
+    sent = _replace(part, attempts=with_attempt(part.attempts, accepted), provider_id=unknown.provider_id)
+    return end(sent, State.SENT, "")
 
 
 def _refused(part: Part, refusal: LaterRefusal, now: datetime) -> Part:

@@ -1,6 +1,7 @@
 """Act on reports by which a provider refuses the account after it accepted the mail: hold the route, put the recipients back.
 
-A report counts like a refusal in the reply. Hold first, put back second: what is put back must not take the same route again.
+A report counts like a refusal in the reply. Hold first, put back second: what is put back must not take the same route again. A
+limit of external recipients holds no route that has a budget for them: the budget is marked as spent, and internal mail goes on.
 Both follow from the events alone and repeating them changes nothing, so a crash in between does no harm. Only events that the
 provider itself vouches for count: a mail that looks like a report holds nothing.
 """
@@ -15,7 +16,7 @@ from relay.core import ids, part_history, part_states
 from relay.core.entries import BatchEntry
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
-from relay.core.model import FINAL, Attempt, Message, MessageStatus, State
+from relay.core.model import WAITING, Attempt, Message, MessageStatus, State
 from relay.core.part_history import uncertain_attempts
 from relay.core.part_states import LaterRefusal
 from relay.core.settings import Route, Settings
@@ -27,6 +28,8 @@ from relay.journal.records import Journal
 from relay.platform.log import log_event
 from relay.providers.account_refusals import AccountRefusal, Concerns, account_refusal
 from relay.routes.holds import CACHE_SECONDS, Holds
+from relay.routes.recipient_budget.counting import ExternalRecipients
+from relay.routes.recipient_budget.limits import LIMITED, TENANT
 
 _EXCHANGE_HOSTS = (".office365.com", ".outlook.com", ".office365.us", ".outlook.cn")
 """Exchange Online's servers for mail by SMTP, whose reports come to a mailbox too."""
@@ -38,7 +41,7 @@ class _Refused(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     all_recipients: tuple[int, ...]
     attempt: Attempt
-    sender: str
+    message: Message
     row: AccountRefusal
     refusal: LaterRefusal
 
@@ -52,6 +55,7 @@ class ReportedRefusals:
         settings: Settings,
         journal: Journal,
         holds: Holds,
+        external_recipients: ExternalRecipients,
         follow_up: FollowUp,
         content: Content,
         clock: Callable[[], datetime],
@@ -59,6 +63,7 @@ class ReportedRefusals:
         self._settings = settings
         self._journal = journal
         self._holds = holds
+        self._external_recipients = external_recipients
         self._follow_up = follow_up
         self._content = content
         self._clock = clock
@@ -83,10 +88,13 @@ class ReportedRefusals:
             envelopes[index] = entry.messages[index].message or await self._content.message(entry.messages[index])
         found = [each for event in events if (each := self._refused(record, entry, envelopes, event)) is not None]
         for refused in found:
-            await self._hold(refused)
-        await self._put_back(record, found)
-        if any(_is_unsettled(record.statuses[ids.parse(each.message).index], each.event.attempt) for each in events):
-            # The report was faster than the record of the attempt, or its process died. The events come again.
+            await self._close(refused)
+        after = await self._put_back(record, found)
+        statuses = [
+            (known.statuses[ids.parse(each.message).index], each) for each in events for known in (record, after)
+        ]
+        if any(_is_running(status, each.event.attempt) for status, each in statuses):
+            # The report was faster than the record of the attempt, or its process died. The events come again: a lease is short.
             raise Unavailable("the attempt that a report is about is not settled yet")
 
     def _refused(
@@ -109,7 +117,7 @@ class ReportedRefusals:
             index=index,
             all_recipients=tuple(number for number in range(len(emails)) if number not in suppressed),
             attempt=attempt,
-            sender=(status.sender or envelope.sender).email.lower(),
+            message=msgspec.structs.replace(envelope, sender=status.sender or envelope.sender),
             row=row,
             refusal=LaterRefusal(
                 attempt=attempt.accepted_number,
@@ -121,20 +129,30 @@ class ReportedRefusals:
             ),
         )
 
-    async def _hold(self, refused: _Refused) -> None:
+    async def _close(self, refused: _Refused) -> None:
+        """Mark the budget as spent that counts the refused recipients, or else hold the route."""
         route = self._settings.routes.get(refused.attempt.route)
         if route is None:
+            return
+        if refused.row.is_external and await self._external_recipients.mark_spent(
+            route.name,
+            refused.message,
+            refused.refusal.recipients,
+            row=TENANT if refused.row.concerns is Concerns.TENANT else LIMITED,
+            attempt_at=refused.attempt.at,
+        ):
             return
         await self._holds.hold(
             route.name,
             refused.row.cause,
             refused.refusal.reply,
-            sender=refused.sender if _is_of_sender(refused.row, route) else "",
+            sender=refused.message.sender.email.lower() if _is_of_sender(refused.row, route) else "",
             retry_after_seconds=refused.row.again_after_seconds,
             reported_attempt_at=refused.attempt.at,
         )
 
-    async def _put_back(self, record: Record, found: Sequence[_Refused]) -> None:
+    async def _put_back(self, record: Record, found: Sequence[_Refused]) -> Record:
+        """Put the refused recipients back. Returns the record after it."""
         # Not before every process knows of the hold.
         at = self._clock() + timedelta(seconds=CACHE_SECONDS)
 
@@ -152,6 +170,7 @@ class ReportedRefusals:
         if done.is_written:
             await self._follow_up.run(done.before, done.after, done.result)
             log_event("put_back", level=logging.WARNING, batch=record.batch, messages=len(done.result))
+        return done.after
 
 
 def _is_refusal(each: MessageEvent) -> bool:
@@ -160,25 +179,24 @@ def _is_refusal(each: MessageEvent) -> bool:
     return is_bounce and each.source is EventSource.PROVIDER and each.is_ours
 
 
-def _is_unsettled(status: MessageStatus, number: int) -> bool:
-    """Whether the outcome of this attempt is still to be recorded: it runs, or nobody knows yet whether it was accepted."""
+def _is_running(status: MessageStatus, number: int) -> bool:
+    """Whether this attempt runs, or one that may find out whether it was accepted."""
     return any(
-        part.state not in FINAL
-        and (
-            (part.state is State.SENDING and part.attempt == number)
-            or number in {each.number for each in uncertain_attempts(part)}
-        )
+        part.state is State.SENDING and number in {part.attempt, *(each.number for each in uncertain_attempts(part))}
         for part in status.parts
     )
 
 
 def _attempt_in(status: MessageStatus, numbers: frozenset[int], number: int) -> Attempt | None:
-    """Return the attempt for these recipients that recorded the acceptance of this one: itself, or the one that verified it."""
+    """Return the attempt for these recipients that recorded the acceptance of this one: itself, or the one that verified it.
+
+    Of a part that waits, also the attempt itself if its outcome is not known: the report says that it was accepted.
+    """
     for part in status.parts:
         if part.recipients is None or numbers & set(part.recipients):
-            return next(
-                (each for each in part.attempts if each.accepted_number == number and each.outcome == "sent"), None
-            )
+            accepted = [each for each in part.attempts if each.accepted_number == number and each.outcome == "sent"]
+            unknown = [each for each in uncertain_attempts(part) if each.number == number and part.state in WAITING]
+            return next(iter([*accepted, *unknown]), None)
     return None
 
 

@@ -38,6 +38,7 @@ class AccountRefusal(msgspec.Struct, frozen=True, kw_only=True):
     A reply may come from another vendor's server, so it must have the words if there are any. `again_after_seconds` is when
     sending can work again after a report: a rolling window has passed then; otherwise a person must act, and the time is Relay's
     choice. A reply does not need it, because the next one comes at once. `is_at_recipient`: the server may say it to RCPT.
+    `is_external`: only recipients outside the organization are refused, so that internal mail can go on.
     """
 
     codes: str = ""
@@ -46,6 +47,7 @@ class AccountRefusal(msgspec.Struct, frozen=True, kw_only=True):
     concerns: Concerns
     again_after_seconds: float
     is_at_recipient: bool = False
+    is_external: bool = False
     source: str
 
     def matches(self, code: str, text: str) -> bool:
@@ -59,8 +61,10 @@ class AccountRefusal(msgspec.Struct, frozen=True, kw_only=True):
 EXCHANGE = (
     # limits of a rolling window of 24 hours
     AccountRefusal(codes=r"5\.7\.23[23]", cause="credits_exhausted", concerns=Concerns.TENANT, again_after_seconds=DAY,
+        is_external=True,
         source="[ndr] external recipients of the (trial) tenant: a 24-hour rolling window"),
     AccountRefusal(codes=r"5\.7\.236", cause="credits_exhausted", concerns=Concerns.SENDER, again_after_seconds=DAY,
+        is_external=True,
         source="[ndr] external recipients of the tenant's onmicrosoft.com addresses: a 24-hour rolling window"),
     AccountRefusal(codes=r"5\.1\.90", cause="credits_exhausted", concerns=Concerns.MAILBOX, again_after_seconds=DAY,
         source="[ndr] daily limit of recipients reached; [limits] recipient rate limit"),

@@ -48,6 +48,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         return recorded_in(self.status)
 
 
+def accepted_attempts(status: MessageStatus) -> Set[int]:
+    """Return the attempts that a later report proved to be accepted: it names no id of the provider's."""
+    attempts = (attempt for part in status.parts for attempt in part.attempts)
+    return {each.verified for each in attempts if each.outcome == "sent" and each.verified and each.provider_id is None}
+
+
 def recorded_in(status: MessageStatus) -> Set[str]:
     """Return the providers' ids of the acceptances in a status."""
     known = {part.provider_id for part in status.parts if part.state is State.SENT}
@@ -201,7 +207,13 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
     for part in line.status.parts:
         wanted = set(_recipients(part, line))
         copies = [taken for taken in line.taken if wanted & set(taken.recipients)]
-        known = [taken for taken in copies if line.status.erased or taken.provider_id in line.recorded]
+        known = [
+            taken
+            for taken in copies
+            if line.status.erased
+            or taken.provider_id in line.recorded
+            or taken.attempt in accepted_attempts(line.status)
+        ]
         missing = wanted - {number for taken in known for number in taken.recipients}
         if part.state is State.SENT and missing:
             found.append(f"is sent, and no provider took it for {sorted(missing)}")

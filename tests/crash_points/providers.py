@@ -177,12 +177,9 @@ class ScriptedProvider:
 
     def _carry_out(self, request: SendRequest, answer: Answer, *, was_confirmed: bool) -> Answer:
         if isinstance(answer, Sent):
-            name = self._ledger.accept(request, request.recipients, self._process, was_confirmed=was_confirmed)
-            if refused := self._account.refuses_later(request):
-                self._ledger.refuse(self._ledger.acceptances[-1], refused, request)
-            return msgspec.structs.replace(answer, provider_id=name)
+            return msgspec.structs.replace(answer, provider_id=self._accept(request, was_confirmed=was_confirmed))
         if isinstance(answer, LostResponse) and answer.was_accepted:
-            self._ledger.accept(request, request.recipients, self._process, was_confirmed=False)
+            self._accept(request, was_confirmed=False)
         if isinstance(answer, PerRecipient):
             return PerRecipient(
                 outcomes=tuple(
@@ -191,6 +188,13 @@ class ScriptedProvider:
                 )
             )
         return answer
+
+    def _accept(self, request: SendRequest, *, was_confirmed: bool) -> str:
+        """Accept a message for all its recipients, of which a report refuses some. Returns the provider's id."""
+        name = self._ledger.accept(request, request.recipients, self._process, was_confirmed=was_confirmed)
+        if refused := self._account.refuses_later(request):
+            self._ledger.refuse(self._ledger.acceptances[-1], refused, request)
+        return name
 
     def _carry_out_some(
         self, request: SendRequest, numbers: tuple[int, ...], outcome: Outcome, *, was_confirmed: bool

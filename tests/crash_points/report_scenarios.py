@@ -9,8 +9,8 @@ from relay.core.send_request import SendRequest
 from relay.platform.resources import EVENTS_QUEUE
 from relay.routes.holds import REPORT_SECONDS
 from tests.crash_points.host import RECOVERY, REPORTS
-from tests.crash_points.providers import Account, Answer, refuse_nothing
-from tests.crash_points.scenarios import TWO, settings_of
+from tests.crash_points.providers import Account, Answer, LostResponse, refuse_nothing
+from tests.crash_points.scenarios import TWO, always, settings_of
 from tests.crash_points.trial import Scenario, Stage
 from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
 
@@ -22,8 +22,15 @@ TENANT_AND_BACKUP = settings_of(
     [{"routes": ["main", "backup"]}],
     RELAY_BOUNCE_MAILBOXES=MAILBOXES,
 )
+TENANT_BUDGET_AND_BACKUP = settings_of(
+    {"main": {**GRAPH, "external_recipients": {"per_tenant": 1_000}}, "backup": {"provider": "capture"}},
+    [{"routes": ["main", "backup"]}],
+    RELAY_BOUNCE_MAILBOXES=MAILBOXES,
+)
 BUDGET = settings_of({"main": {**GRAPH, "external_recipients": {"per_tenant": 1}}})
 """A tenant that may have one external recipient in 24 hours."""
+REPAIRED, LONG = 1_000, 1_800
+"""Longer than a lease and the repetition of a lost entry, once and twice."""
 PAIR = ["ann@example.net", "bob@example.net"]
 
 
@@ -36,6 +43,32 @@ async def refused_by_report(stage: Stage) -> None:
     """The tenant has reached its limit of a day; some recipients are refused after all."""
     stage.main.refuses_later = second_recipient
     await stage.caller.submit_all("one", "two", to=PAIR)
+    await until_refused(stage)
+
+
+async def refused_beyond_the_budget(stage: Stage) -> None:
+    """The tenant's limit is lower than the budget; who is refused goes by the other route."""
+    stage.main.refuses_later = second_recipient
+    await stage.caller.submit_all("one", "two", to=PAIR)
+    await asyncio.sleep(REPAIRED)
+    stage.main.refuses_later = refuse_nothing
+
+
+async def refused_after_lost_responses(stage: Stage) -> None:
+    """Nobody knows whether the provider has the mail, its route is held, and then the provider reports that it refuses some."""
+    stage.main.script, stage.main.refuses_later = always(LostResponse(was_accepted=True)), second_recipient
+    await stage.caller.submit_all("one", "two", to=PAIR)
+    await asyncio.sleep(10)
+    await stage.caller.insist("POST", "/v1/routes/main/hold", {})
+    await asyncio.sleep(REPAIRED)
+    if stage.world.memory.queues.bodies(EVENTS_QUEUE):
+        stage.caller.broken_promises.append("a report lies on its queue as long as the route is held")
+    stage.main.script, stage.main.refuses_later = always(Sent()), refuse_nothing
+    await stage.caller.insist("POST", "/v1/routes/main/release", {})
+
+
+async def until_refused(stage: Stage) -> None:
+    """Wait until the provider has reported on every message, and Relay has applied all of it."""
     accepted = {name for each in stage.caller.submissions.values() for name in each.ids}
     ledger, queues = stage.world.ledger, stage.world.memory.queues
     look = stage.world.poll(30)
@@ -50,8 +83,8 @@ async def refused_by_report(stage: Stage) -> None:
 
 async def refused_for_a_day(stage: Stage) -> None:
     await refused_by_report(stage)
-    # Longer than leases and the repetition of a lost entry: the clock does not skip while something is to be repaired.
-    await asyncio.sleep(1_800)
+    # The clock does not skip while something is to be repaired.
+    await asyncio.sleep(LONG)
     stage.world.skip_to(stage.world.clock() + timedelta(days=1))
     await asyncio.sleep(2 * REPORT_SECONDS)
 
@@ -74,13 +107,31 @@ async def limited_to_one_a_day(stage: Stage) -> None:
     await stage.caller.submit_all("one", "two")
     # A fault can cost the budget of a day more.
     for _ in range(3):
-        # Longer than leases and the repetition of a lost entry: the clock does not skip while something is to be repaired.
-        await asyncio.sleep(1_800)
+        # The clock does not skip while something is to be repaired.
+        await asyncio.sleep(LONG)
         stage.world.skip_to(clock() + timedelta(hours=26))
-    await asyncio.sleep(1_800)
+    await asyncio.sleep(LONG)
 
 
 REPORT_SCENARIOS = (
+    Scenario(
+        name="refused by report, budget",
+        settings=TENANT_BUDGET_AND_BACKUP,
+        accounts=lambda: {"main": Account(), "backup": Account()},
+        play=refused_beyond_the_budget,
+        triggers=(*RECOVERY, REPORTS),
+        queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
+        ends=TWO,
+    ),
+    Scenario(
+        name="refused by report, lost responses",
+        settings=TENANT_AND_BACKUP,
+        accounts=lambda: {"main": Account(), "backup": Account()},
+        play=refused_after_lost_responses,
+        triggers=(*RECOVERY, REPORTS),
+        queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
+        ends=TWO,
+    ),
     Scenario(
         name="budget of external recipients",
         settings=BUDGET,

@@ -3,11 +3,13 @@
 Each limit has a row: recipients by the hour (see `window` beside this file). Concurrent attempts of a process count together,
 with one read and one merge by ETag, before their mail is sent. So a process that dies has counted too much, never too little.
 What an attempt counted and certainly did not send stays with the process, for its next attempts in the same hour: taken off the
-row, it would be taken off twice if the response to that write was lost.
+row, it would be taken off twice if the response to that write was lost. When the provider says that a limit is reached, what is
+left of it is counted too: others have used it.
 Table `quotas`: partition `recipients-<tenant>`, rows `all`, `limited` and `mailbox-<hash>` (docs/decisions/0043).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -19,11 +21,12 @@ from relay.core.send_request import SendRequest
 from relay.core.settings import Settings
 from relay.platform import resources
 from relay.platform.concurrency import Joined
-from relay.platform.storage.ports import Entity, Tables
+from relay.platform.log import log_event
+from relay.platform.storage.ports import Entity, Tables, Value
 from relay.platform.storage.readable import decode
 from relay.platform.storage.rows import RowChange, change_row
 from relay.routes.recipient_budget.limits import CounterKey, budgets_of, external_of, limits_of, never_fits
-from relay.routes.recipient_budget.window import HOUR, Hours, Shortage, added, fits, opens_at
+from relay.routes.recipient_budget.window import HOUR, Hours, Shortage, added, filled, fits, opens_at
 
 TABLE = resources.QUOTAS_TABLE
 CODE, EXCESS_CODE = "external_recipient_limit", "too_many_external_recipients"
@@ -92,6 +95,23 @@ class ExternalRecipients:
             taken.append((counter, hour))
         return Counted(taken, count)
 
+    async def mark_spent(
+        self, route: str, message: Message, numbers: Collection[int], *, row: str, attempt_at: datetime
+    ) -> bool:
+        """Record that the provider has refused these recipients of an attempt, because the limit of this row is reached.
+
+        Returns False if the route has no such limit, or does not count all of them: then waiting for it helps nothing. Raises
+        `Unavailable`.
+        """
+        budget = self._budgets.get(route)
+        if budget is None or len(external_of(budget, message, tuple(numbers))) < len(numbers):
+            return False
+        counters = [self._counter(key, limit) for key, limit in limits_of(budget, message) if key.row == row]
+        for counter in counters:
+            if await counter.mark_spent(attempt_at):
+                log_event("recipient_budget_spent", level=logging.WARNING, route=route, scope=row)
+        return bool(counters)
+
     def _of(self, route: str, message: Message) -> Sequence["_Counter"]:
         budget = self._budgets.get(route)
         limits = limits_of(budget, message) if budget is not None else ()
@@ -158,6 +178,24 @@ class _Counter:
         if hour == self._spare_hour:
             self._spare = spare + count
 
+    async def mark_spent(self, attempt_at: datetime) -> bool:
+        """Count what is left, unless that was done after this attempt began. Raises `Unavailable`."""
+
+        def decide(known: Entity | None) -> RowChange[Hours | None]:
+            now = self._clock()
+            hours = read_hours(known)
+            spent_at = known.properties.get("spent_at") if known is not None else None
+            if isinstance(spent_at, int | float) and spent_at >= attempt_at.timestamp():
+                return RowChange(result=None)
+            full = filled(self._limit, hours, now.timestamp())
+            return RowChange(result=full, properties={**self._written(full, now), "spent_at": now.timestamp()})
+
+        hours = await change_row(self._tables, TABLE, self._key.partition, self._key.row, decide, retry_after_seconds=5)
+        if hours is not None:
+            self._spare = 0
+            self._know(hours)
+        return hours is not None
+
     def _spare_now(self) -> int:
         hour = int(self._clock().timestamp() // HOUR)
         if hour != self._spare_hour:
@@ -174,7 +212,7 @@ class _Counter:
                 taken.append(int(at // HOUR) if has_room else None)
                 hours = added(hours, at, each) if has_room else hours
             is_changed = any(hour is not None for hour in taken)
-            properties = {**_written(hours, now), "name": self._key.name} if is_changed else None
+            properties = self._written(hours, now) if is_changed else None
             return RowChange(result=(taken, hours), properties=properties)
 
         taken, hours = await change_row(
@@ -191,6 +229,11 @@ class _Counter:
         self._know(read_hours(row))
         return callers
 
+    def _written(self, hours: Hours, now: datetime) -> Mapping[str, Value]:
+        """Return a row's counts, and the time of writing, by which the purge deletes old rows."""
+        counts = msgspec.json.encode(hours).decode()
+        return {"hours": counts, "created_at": now.isoformat(), "name": self._key.name}
+
     def _know(self, hours: Hours) -> None:
         self._hours = hours
         self._known_until = self._clock() + timedelta(seconds=CACHE_SECONDS)
@@ -204,8 +247,3 @@ def read_hours(row: Entity | None) -> Hours:
         return decode(TABLE, row, lambda row: _hours_decoder.decode(str(row.properties["hours"])))
     except UnreadableEntry:
         return {}
-
-
-def _written(hours: Hours, now: datetime) -> Mapping[str, str]:
-    """Return a row's counts, and the time of writing, by which the purge deletes old rows."""
-    return {"hours": msgspec.json.encode(hours).decode(), "created_at": now.isoformat()}

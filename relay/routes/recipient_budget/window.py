@@ -57,6 +57,11 @@ def added(hours: Hours, now: float, count: int) -> Hours:
     return {**kept, hour: kept.get(hour, 0) + count}
 
 
+def filled(limit: int, hours: Hours, now: float) -> Hours:
+    """Count in this hour what is left of the limit: others have used it."""
+    return added(hours, now, max(0, limit - used(hours, now)))
+
+
 def _ends_at(hour: int) -> int:
     return hour * HOUR + COUNTED_SECONDS
 

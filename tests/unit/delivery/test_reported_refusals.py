@@ -10,7 +10,7 @@ import pytest
 from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.events import BounceClass, EventSource
-from relay.core.model import Part, State
+from relay.core.model import Address, Part, State
 from relay.core.outcomes import Sent, Unknown
 from relay.core.settings import Route, Rule, Settings
 from relay.events.provider_events import QUEUE, ProviderEvent
@@ -214,6 +214,139 @@ async def test_at_most_once_message_is_sent_again_because_nothing_arrived() -> N
     await apply(place, report(place, name))
     await go_on(place)
     assert await states(place, name) == [State.SENT]
+
+
+# ── attempts whose outcome is not known ──
+
+
+async def test_report_about_an_unknown_attempt_on_a_held_route_is_applied_at_once() -> None:
+    """Who refuses a mail later has accepted it before, so nobody else gets a second copy."""
+    place = await place_of(routes(Route(name="backup", provider="smtp"), mailbox="relay@example.org"))
+    place.script().answers.append(Unknown(code="response_lost"))
+    name = await sent(place, ADA, BOB)
+    await place.holds.hold_for_operator("main")
+    await go_on(place, 120)
+    assert await states(place, name) == [State.HELD]
+    await apply(place, report(place, name, BOB))
+    assert place.memory.queues.bodies(QUEUE) == []
+    await go_on(place)
+    assert [(part.recipients, part.state, part.route) for part in await parts(place, name)] == [
+        ((0,), State.SENT, "main"),
+        ((1,), State.SENT, "backup"),
+    ]
+    assert (len(place.script().sent), len(place.script().verified)) == (1, 0)
+    # The other one is reported later, and the first report comes again.
+    await apply(place, report(place, name, ADA), report(place, name, BOB, key="again"))
+    await go_on(place)
+    assert [request.recipients for request in place.script("backup").sent] == [(1,), (0,)]
+    assert await states(place, name) == [State.SENT, State.SENT]
+
+
+async def test_report_about_an_unknown_attempt_that_is_asked_about_waits_for_the_answer() -> None:
+    place = await place_of(routes(Route(name="backup", provider="smtp"), mailbox="relay@example.org"))
+    script = place.script()
+    script.answers.append(Unknown(code="response_lost"))
+    name = await sent(place)
+    lost = script.sent[0].attempt_id
+
+    async def refuse() -> None:
+        script.before_send = None
+        assert await states(place, name) == [State.SENDING]
+        await apply(place, report(place, name, attempt=0, attempt_id=lost))
+
+    script.before_send = refuse
+    while not await place.memory.queues.receive(QUEUE, limit=1) and script.before_send is not None:
+        await go_on(place, 60)
+    assert await states(place, name) == [State.SENT]
+    for _ in range(2):
+        place.time.move(LEASE_SECONDS)
+        await apply(place)
+        await go_on(place)
+    assert await states(place, name) == [State.SENT]
+    # The attempt after the unknown one was accepted too, and no report is about that one.
+    assert (len(script.sent), len(place.script("backup").sent)) == (2, 0)
+
+
+# ── budgets ──
+
+
+def limited(*more: Route, **budget: Any) -> Settings:
+    given = {"internal_domains": ["example.com"], **(budget or {"per_tenant": 100})}
+    return routes(*more, external_recipients=given, mailbox="relay@example.com")
+
+
+async def test_limit_of_external_recipients_marks_the_budget_as_spent_and_holds_no_route() -> None:
+    place = await place_of(limited())
+    name = await sent(place, ADA, "in@example.com")
+    for _ in range(2):
+        await apply(place, report(place, name))
+    await go_on(place)
+    assert await place.holds.all(fresh=True) == {}
+    [use] = (await place.recipient_usage.read())["main"]
+    assert (use.limit, use.used) == (100, 100)
+    kept, waiting = await parts(place, name)
+    assert (kept.recipients, kept.state) == ((1,), State.SENT)
+    assert (waiting.recipients, waiting.state, waiting.code) == ((0,), State.DEFERRED, "external_recipient_limit")
+    assert await states(place, await sent(place, "in@example.com")) == [State.SENT]
+    assert await states(place, await sent(place, BOB)) == [State.DEFERRED]
+    for _ in range(3):
+        await go_on(place, DAY / 2 + 2_400)
+    assert await states(place, name) == [State.SENT, State.SENT]
+    assert len(place.script().sent) == 4
+
+
+async def test_recipients_beyond_the_limit_take_the_next_route() -> None:
+    place = await place_of(limited(Route(name="backup", provider="smtp")))
+    name = await sent(place)
+    await apply(place, report(place, name, code="5.7.232"))
+    await go_on(place)
+    assert [part.route for part in await parts(place, name)] == ["backup"]
+    assert await states(place, await sent(place, "in@example.com")) == [State.SENT]
+    assert (len(place.script().sent), len(place.script("backup").sent)) == (2, 1)
+
+
+async def test_report_about_an_attempt_before_the_budget_was_marked_marks_it_no_more() -> None:
+    """Otherwise a report that comes late or twice would use up what has returned since."""
+    place = await place_of(limited())
+    first, second = await sent(place), await sent(place, BOB)
+    await apply(place, report(place, first))
+    place.time.move(26 * 3_600)
+    await apply(place, report(place, second, BOB))
+    [use] = (await place.recipient_usage.read())["main"]
+    assert use.used == 0
+    third = await sent(place, EVE, expires_at=place.time() + timedelta(days=1))
+    await apply(place, report(place, third, EVE))
+    [use] = (await place.recipient_usage.read())["main"]
+    assert use.used == 100
+
+
+@pytest.mark.parametrize(
+    ("code", "recipient", "budget", "scope"),
+    [
+        # What the budget does not count would go back to the same route at once.
+        ("5.7.233", "in@example.com", {"per_tenant": 100}, "main"),
+        ("5.7.233", ADA, {"per_mailbox": 100}, "main"),
+        ("5.7.236", ADA, {"per_tenant": 100}, "main|shop@example.org"),
+        ("5.1.90", ADA, {"per_tenant": 100}, "main"),
+    ],
+)
+async def test_limit_that_no_budget_counts_holds_the_route(
+    code: str, recipient: str, budget: dict[str, int], scope: str
+) -> None:
+    place = await place_of(limited(**budget))
+    await apply(place, report(place, await sent(place, recipient), recipient, code=code))
+    assert [*await place.holds.all(fresh=True)] == [scope]
+
+
+async def test_limit_of_onmicrosoft_senders_marks_their_budget_as_spent() -> None:
+    place = await place_of(limited(per_tenant=1_000))
+    sender = Address(email="shop@contoso.onmicrosoft.com")
+    batch = await place.send(submission_of(message_of(ADA, sender=sender)))
+    record = await place.journal.read(batch)
+    await apply(place, report(place, record.message_id(0, record.entry()), code="5.7.236"))
+    assert await place.holds.all(fresh=True) == {}
+    uses = (await place.recipient_usage.read())["main"]
+    assert [(str(use.scope), use.left) for use in uses] == [("tenant", 999), ("sender_domain", 0)]
 
 
 # ── scope ──
