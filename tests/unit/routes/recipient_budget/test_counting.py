@@ -59,7 +59,7 @@ async def taken(on: ExternalRecipients, count: int, route: str = "main", **field
 async def until(on: ExternalRecipients, count: int = 1, route: str = "main") -> datetime | None:
     message = external(count).message
     found = (await on.shortages(message, [route]))(route, range(count))
-    return None if found is None else datetime.fromtimestamp(found.until, START.tzinfo)
+    return None if found is None or found.until is None else datetime.fromtimestamp(found.until, START.tzinfo)
 
 
 async def test_only_external_recipients_of_the_attempt_count(tables: Watched, clock: Clock) -> None:
@@ -115,6 +115,14 @@ async def test_shortage_ends_when_the_hour_leaves_the_window(tables: Watched, cl
     found = (await on.shortages(message, ["main"]))("main", (0, 1))
     assert found is not None
     assert (found.recipients, found.reroutes) == ((1,), True)
+
+
+async def test_more_recipients_than_the_limit_never_have_room(tables: Watched, clock: Clock) -> None:
+    on = budget(tables, clock)
+    found = [(await on.shortages(external(count).message, ["main"]))("main", range(count)) for count in (10, 11)]
+    assert found[0] is None
+    assert found[1] is not None
+    assert (found[1].until, found[1].recipients) == (None, tuple(range(11)))
 
 
 async def test_routes_of_a_tenant_count_together(tables: Watched, clock: Clock) -> None:
