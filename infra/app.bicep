@@ -14,6 +14,9 @@ param packageContainerUrl string
 param subnetId string
 @description('Empty: no Microsoft Entra authentication.')
 param entraClientId string
+@description('The identity in place of a client secret; empty without Microsoft Entra authentication.')
+param signInIdentityId string
+param signInIdentityClientId string
 param storageSettings object
 param telemetrySettings object
 param relaySettings object
@@ -35,6 +38,13 @@ var hostSettings = union(smallSettings, { AzureWebJobsDisableHomepage: 'true' })
 var readyForHttp = alwaysReadyHttp == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttp }]
 var readyForDelivery = alwaysReadyDelivery == 0 ? [] : [{ name: 'function:deliver_transactional_1', instanceCount: alwaysReadyDelivery }]
 
+// The platform signs in with this identity if the setting of the client secret has this name
+// (learn.microsoft.com/azure/app-service/configure-authentication-provider-aad, "Use a managed identity instead of a secret").
+// It then uses the hybrid flow, with a code that it redeems; without it, the implicit flow
+// (learn.microsoft.com/azure/app-service/overview-authentication-authorization, "Client type and OAuth flow behavior").
+var signInSettings = empty(entraClientId) ? {} : { OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: signInIdentityClientId }
+var identities = concat([identityId, deploymentIdentityId], empty(entraClientId) ? [] : [signInIdentityId])
+
 // Relay checks keys itself, so one address serves keys and tokens; requests without a token are not redirected to a sign-in page.
 var authConfig = [
   {
@@ -50,6 +60,7 @@ var authConfig = [
           enabled: true
           registration: {
             clientId: entraClientId
+            clientSecretSettingName: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
             openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
           }
           validation: { allowedAudiences: [entraClientId, 'api://${entraClientId}'] }
@@ -65,7 +76,7 @@ var settingsConfig = [
     name: 'appsettings'
     // Settings that are not in this deployment are removed: the portal is not a second place to configure.
     retainCurrentAppSettings: false
-    properties: union(storageSettings, telemetrySettings, relaySettings, hostSettings)
+    properties: union(storageSettings, telemetrySettings, relaySettings, hostSettings, signInSettings)
   }
 ]
 
@@ -89,7 +100,7 @@ module site 'br/public:avm/res/web/site:0.24.0' = {
     tags: union(tags, { 'azd-service-name': 'relay' })
     kind: 'functionapp,linux'
     serverFarmResourceId: plan.outputs.resourceId
-    managedIdentities: { userAssignedResourceIds: [identityId, deploymentIdentityId] }
+    managedIdentities: { userAssignedResourceIds: identities }
     keyVaultAccessIdentityResourceId: identityId
     httpsOnly: true
     virtualNetworkSubnetResourceId: empty(subnetId) ? null : subnetId

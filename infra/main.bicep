@@ -209,6 +209,19 @@ module deploymentIdentity 'br/public:avm/res/managed-identity/user-assigned-iden
   }
 }
 
+// With this identity App Service authentication proves that it is the app registration, in place of a client secret. It has no role
+// (learn.microsoft.com/azure/app-service/configure-authentication-provider-aad, "Use a managed identity instead of a secret").
+module signInIdentity 'br/public:avm/res/managed-identity/user-assigned-identity:0.6.0' = if (!empty(entraClientId)) {
+  name: 'sign-in-identity'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    name: 'id-sign-in-${token}'
+    location: location
+    tags: tags
+  }
+}
+
 module network 'network.bicep' = if (vnetEnabled) {
   name: 'network'
   scope: resourceGroup('rg-${environmentName}')
@@ -317,6 +330,8 @@ module app 'app.bicep' = {
     packageContainerUrl: package.outputs.containerUrl
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     entraClientId: entraClientId
+    signInIdentityId: empty(entraClientId) ? '' : signInIdentity!.outputs.resourceId
+    signInIdentityClientId: empty(entraClientId) ? '' : signInIdentity!.outputs.clientId
     storageSettings: {
       AzureWebJobsStorage__credential: 'managedidentity'
       AzureWebJobsStorage__clientId: identity.outputs.clientId
@@ -392,6 +407,7 @@ output RELAY_APP_NAME string = app.outputs.name
 output RELAY_KEY_VAULT_NAME string = vault.outputs.name
 output RELAY_IDENTITY_CLIENT_ID string = identity.outputs.clientId
 output RELAY_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
+output RELAY_SIGN_IN_PRINCIPAL_ID string = empty(entraClientId) ? '' : signInIdentity!.outputs.principalId
 output RELAY_STORAGE_BLOB_URL string = storage.outputs.blobUrl
 output RELAY_STORAGE_QUEUE_URL string = storage.outputs.queueUrl
 output RELAY_STORAGE_TABLE_URL string = storage.outputs.tableUrl

@@ -240,6 +240,19 @@ def test_app_identity_has_no_role_on_the_account_of_its_package() -> None:
     assert "app-package" not in STORAGE
 
 
+def test_people_sign_in_by_a_code_that_an_identity_without_a_role_redeems() -> None:
+    """Without a client secret's setting App Service authentication uses the implicit flow."""
+    app, main = bicep("app.bicep"), bicep("main.bicep")
+    [setting] = re.findall(r"clientSecretSettingName: '(\w+)'", app)
+    assert f"{{ {setting}: signInIdentityClientId }}" in app
+    assert (
+        "identities = concat([identityId, deploymentIdentityId], empty(entraClientId) ? [] : [signInIdentityId])" in app
+    )
+    uses = re.findall(r"signInIdentity!\.outputs\.(\w+)", main)
+    assert sorted(uses) == ["clientId", "principalId", "resourceId"]
+    assert "output RELAY_SIGN_IN_PRINCIPAL_ID" in main
+
+
 @pytest.mark.parametrize(
     ("file", "pattern"),
     [
