@@ -1,7 +1,7 @@
 """The use cases: accept, deliver, record events, notify by webhook."""
 
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from relay.acceptance.acceptance import Acceptance
@@ -161,12 +161,14 @@ class UseCases(Connections):
     def events(self) -> "Events":
         """Use case 3: record provider events."""
         from relay.events.apply import Events
+        from relay.routes.reports import gets_reports
 
         return Events(
             journal=self.journal,
             queues=self.storage.queues,
             dead_letters=self.dead_letters,
             followers=(self.suppressions, self.reported_refusals, self.webhooks),
+            gets_reports=partial(gets_reports, self.settings),
             content=self.content.stored,
             clock=self.clock,
             sleep=self.sleep,

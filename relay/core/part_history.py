@@ -28,6 +28,12 @@ def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in part.attempts if attempt.outcome in _UNCERTAIN)
 
 
+def may_have_accepted(part: Part, number: int) -> set[str]:
+    """Return the routes whose provider has accepted an attempt of this number, or may have."""
+    routes = {each.route for each in part.attempts if each.number == number and each.outcome in ("sent", *_UNCERTAIN)}
+    return {*routes, part.route} if part.state is State.SENDING and part.attempt == number else routes
+
+
 def is_uncertain(part: Part) -> bool:
     """Whether any attempt may have reached the recipients although its outcome was never learned."""
     return bool(uncertain_attempts(part))

@@ -23,7 +23,7 @@ from relay.core.events import EventFollower, EventKind, EventSource, MessageEven
 from relay.core.model import Message, MessageStatus
 from relay.events import provider_events
 from relay.events.answers import bounds
-from relay.events.provider_events import QUEUE, REPORT, ProviderEvent
+from relay.events.provider_events import QUEUE, REPORT, ProviderEvent, key_of
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
 from relay.journal.record_rows import Record
@@ -54,15 +54,20 @@ class Events:
         queues: Queues,
         dead_letters: DeadLetters,
         followers: Sequence[EventFollower],
+        gets_reports: Callable[[str, str, str, str], bool],
         content: Callable[[str], Awaitable[Message | None]],
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        """`content` reads a message from its blob; None if it was purged."""
+        """`content` reads a message from its blob; None if it was purged.
+
+        `gets_reports` returns whether a mailbox, which a route reads, gets reports about another route's mail of a sender.
+        """
         self._journal = journal
         self._queues = queues
         self._intake = Intake(provider_events.decode, queues, dead_letters, clock=clock, sleep=sleep)
         self._followers = followers
+        self._gets_reports = gets_reports
         self._content = content
 
     async def enqueue(self, found: Sequence[ProviderEvent]) -> int:
@@ -130,11 +135,13 @@ class Events:
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}
         ours = [(reported, name.index) for reported, name in group if _is_of(reported, name, record, entry)]
-        recipients = await self._recipients(entry, {index for _, index in ours})
+        messages = await self._messages(entry, {index for _, index in ours})
+        recipients = {index: _emails(message) for index, message in messages.items()}
         applied: dict[tuple[int, str], _Applied] = {}
         for reported, index in ours:
             event = _event(_named(reported, recipients[index]), index, record)
-            applied[index, event.key] = _Applied(event=event, source=reported.source)
+            weighed = self._weighed(reported, event, record.statuses[index], messages[index])
+            applied[index, weighed.event.key] = weighed
         attempted = {
             place: each
             for place, each in applied.items()
@@ -155,16 +162,50 @@ class Events:
         followed = {place: each for place, each in attempted.items() if place in recorded or (again and place in keys)}
         return [_message_event(each, record, entry, recipients[each.event.index]) for each in followed.values()]
 
-    async def _recipients(self, entry: wire.BatchEntry, indices: Iterable[int]) -> Mapping[int, Sequence[str]]:
-        """Return the recipients of these messages in lower case; none where the content was purged."""
-        found: dict[int, Sequence[str]] = {}
+    def _weighed(
+        self, reported: ProviderEvent, event: RecordedEvent, status: MessageStatus, message: Message | None
+    ) -> _Applied:
+        """Name the source of an event: a provider's report that was read in another tenant is a mail like any other."""
+        source = reported.source
+        is_foreign = bool(reported.mailbox) and not self._is_from_own_tenant(reported, event, status, message)
+        if source is EventSource.PROVIDER and is_foreign:
+            source = EventSource.MAIL
+            # It must not make the tenant's own report a known one.
+            event = msgspec.structs.replace(event, key=key_of(event.key, source))
+        return _Applied(event=msgspec.structs.replace(event, source=str(source)), source=source)
+
+    def _is_from_own_tenant(
+        self, reported: ProviderEvent, event: RecordedEvent, status: MessageStatus, message: Message | None
+    ) -> bool:
+        """Whether the mailbox of a report is of the tenant whose attempt it is about."""
+        numbers = {number for number, email in enumerate(_emails(message)) if email == event.recipient.lower()}
+        routes = {
+            route
+            for part in status.parts
+            if part.recipients is None or numbers & set(part.recipients)
+            for route in part_history.may_have_accepted(part, event.attempt)
+        }
+        sender = status.sender or (message.sender if message is not None else None)
+        return bool(routes) and all(
+            self._gets_reports(reported.mailbox, reported.read_by, route, sender.email if sender is not None else "")
+            for route in routes
+        )
+
+    async def _messages(self, entry: wire.BatchEntry, indices: Iterable[int]) -> Mapping[int, Message | None]:
+        """Return the envelopes of these messages; None where the content was purged."""
+        found: dict[int, Message | None] = {}
         for index in indices:
             submission = entry.messages[index]
             message = submission.message
             if message is None and submission.blob is not None:
                 message = await self._content(submission.blob)
-            found[index] = () if message is None else [address.email.lower() for address in message.recipients]
+            found[index] = message
         return found
+
+
+def _emails(message: Message | None) -> Sequence[str]:
+    """Return the recipients in lower case; none where the content was purged."""
+    return () if message is None else [address.email.lower() for address in message.recipients]
 
 
 def _without_record(batch: str, group: Sequence[object]) -> Sequence[MessageEvent]:
@@ -242,7 +283,6 @@ def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent
         bounce_class=reported.bounce_class,
         likely=reported.likely,
         answer=reported.answer,
-        source=str(reported.source),
         attempt=reported.attempt or _attempt_of(reported, index, record),
     )
 

@@ -141,7 +141,9 @@ def _complaints(blocks: Sequence[tuple[_Block, str]], base: ProviderEvent) -> It
 
 
 def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
-    key = key_of("report", base.message, base.at, fields["kind"], fields["recipient"], fields.get("code", ""))
+    # What others can write must not make the provider's own report a known one.
+    source = (base.source,) if base.source is EventSource.PROVIDER else ()
+    key = key_of("report", base.message, base.at, fields["kind"], fields["recipient"], fields.get("code", ""), *source)
     return msgspec.structs.replace(base, key=key, **fields)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from relay.core.errors import NotFound
 from relay.core.events import EventSource
 from relay.core.settings import BounceMailbox
@@ -78,7 +80,7 @@ class Mailboxes:
                 break
             mails: Sequence[BounceReport | ReceivedAnswer] = [*page.found, *page.answers]
             for mail in mails:
-                found = await asyncio.to_thread(_events_in, mail, self._clock(), mailbox.route)
+                found = await asyncio.to_thread(_events_in, mail, self._clock(), mailbox)
                 await self._events.enqueue(found)
                 reports, events = reports + 1, events + len(found)
             if page.cursor != cursor:
@@ -100,14 +102,15 @@ class Mailboxes:
             return ""
 
 
-def _events_in(mail: BounceReport | ReceivedAnswer, now: datetime, route: str) -> Sequence[ProviderEvent]:
+def _events_in(mail: BounceReport | ReceivedAnswer, now: datetime, mailbox: BounceMailbox) -> Sequence[ProviderEvent]:
     """Parse a mail. A bug met by one mail of a stranger must not keep all later mail from being read."""
     try:
         if isinstance(mail, ReceivedAnswer):
             answer = read_answer(mail, now)
             return () if answer is None else (answer,)
         source = EventSource.PROVIDER if mail.is_by_provider else EventSource.MAIL
-        return dsn.read_report(mail.raw, now, provider="graph", source=source)
+        found = dsn.read_report(mail.raw, now, provider="graph", source=source)
+        return [msgspec.structs.replace(each, mailbox=mailbox.mailbox, read_by=mailbox.route) for each in found]
     except Exception as error:
-        log_failure("report_skipped", route=route, error=type(error).__name__)
+        log_failure("report_skipped", route=mailbox.route, error=type(error).__name__)
         return ()

@@ -23,9 +23,15 @@ _DOTS = re.compile(rb"(?m)^\.\.")
 _LONE = re.compile(rb"(?m)^\.(?![.])")
 _ENVELOPE = ("x-sender", "x-receiver")
 _OF_REPLAY = frozenset((
-    "x-createdby", "x-endofinjectedxheaders", "x-extendedmessageprops", "x-helodomain", "x-source", "x-sourceipaddress",
+    "x-createdby", "x-endofinjectedxheaders", "x-extendedmessageprops", "x-extendedprops", "x-helodomain", "x-source",
+    "x-sourceipaddress",
 ))  # fmt: skip
-"""Fields that a gateway or an export from Exchange writes for the Replay directory. They are not part of the mail."""
+"""Fields that a gateway or an export from Exchange writes for the Replay directory. They are not part of the mail.
+
+The page of the two folders lists all but one. None names `X-ExtendedProps`, which Exchange 2016 and 2019 write instead of
+`X-ExtendedMessageProps`: it is in exported mail that was sent to public lists again (linux-wireless of 31 March 2024 on
+lore.kernel.org).
+"""
 
 
 class PickupMail(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ from standins.tls import Authority
 from tests.api.harness import Harness
 
 AUTHORITY = Authority()
-MAILBOX = "orders@example.com"
+MAILBOX, OTHER_MAILBOX = "orders@example.com", "bounces@fabrikam.example"
+OTHER_TENANT = "22222222-3333-4444-5555-666666666666"
 
 
 class Tenant:
@@ -62,8 +63,13 @@ class Tenant:
 
 
 @asynccontextmanager
-async def tenant(*backups: str, limit: OutboundLimit, **settings: Any) -> AsyncIterator[Tenant]:
-    """Start a relay whose rule names the tenant's route and then the backups. `settings` are the route's."""
+async def tenant(
+    *backups: str, limit: OutboundLimit, other: GraphStandIn | None = None, **settings: Any
+) -> AsyncIterator[Tenant]:
+    """Start a relay whose rule names the tenant's route and then the backups. `settings` are the route's.
+
+    `other` is another tenant, which no rule sends by, and whose mailbox is read too.
+    """
     async with GraphStandIn(authority=AUTHORITY, issuer=TokenIssuer()) as graph:
         route = {
             "provider": "graph",
@@ -75,10 +81,14 @@ async def tenant(*backups: str, limit: OutboundLimit, **settings: Any) -> AsyncI
             **settings,
         }
         routes = {"graph": route, **{name: {"provider": "capture"} for name in backups}}
+        mailboxes = [{"route": "graph", "mailbox": MAILBOX}]
+        if other is not None:
+            routes["other"] = {**route, "tenant_id": OTHER_TENANT, "authority": other.url, "base_url": other.url}
+            mailboxes.append({"route": "other", "mailbox": OTHER_MAILBOX})
         environment = {
             "RELAY_ROUTES": json.dumps(routes),
             "RELAY_ROUTING": json.dumps([{"routes": ["graph", *backups]}]),
-            "RELAY_BOUNCE_MAILBOXES": json.dumps([{"route": "graph", "mailbox": MAILBOX}]),
+            "RELAY_BOUNCE_MAILBOXES": json.dumps(mailboxes),
             "CLIENT_SECRET": DEFAULT_SECRET,
         }
         relay = await Harness(environment).start()

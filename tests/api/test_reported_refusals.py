@@ -6,11 +6,15 @@ from datetime import timedelta
 from relay.core import ids
 from relay.core.model import State
 from relay.routes.holds import REPORT_SECONDS
-from standins.bounces import Bounce
+from standins.bounces import Bounce, bounce_message
+from standins.entra import TokenIssuer
 from standins.graph.limits import OutboundLimit
-from tests.api.graph_tenant import MAILBOX, tenant
+from standins.graph.origin import TRANSPORT
+from standins.graph.server import GraphStandIn
+from tests.api.graph_tenant import AUTHORITY, MAILBOX, OTHER_MAILBOX, OTHER_TENANT, tenant
 
 LIMIT = 5
+NO_LIMIT = OutboundLimit(1_000)
 DAY = 86_400.0
 ALONE = [f"ada-{number}@example.org" for number in range(8)]
 PAIRS = [[f"bob-{number}@example.org", f"eve-{number}@example.org"] for number in range(2)]
@@ -71,3 +75,23 @@ async def test_mail_that_looks_like_a_report_holds_nothing() -> None:
         assert record.statuses[0].state is State.SENT
         assert (await here.relay.status(name))["recipients"][0]["state"] == "bounced"
         assert (await here.route())["state"] == "active"
+
+
+async def test_report_of_another_tenant_is_about_the_recipient_only() -> None:
+    """Both tenants' mailboxes are read. In its own one a tenant's administrator can make what looks like Exchange's report."""
+    issuer = TokenIssuer(tenant=OTHER_TENANT)
+    refused = Bounce(address="ada@example.org", status="5.7.233", diagnostic="550 5.7.233 tenant exceeded its limit")
+    async with GraphStandIn(authority=AUTHORITY, issuer=issuer) as other, tenant(limit=NO_LIMIT, other=other) as here:
+        other.clock = here.relay.clock
+        name = await here.relay.send(to=refused.address)
+        await here.relay.deliver()
+        [mail] = here.graph.inbox.messages
+        report = bounce_message(mail, [refused], here.relay.clock(), "exchange")
+        other.deliver(OTHER_MAILBOX, report, TRANSPORT)
+        await here.minutes(2)
+        status = await here.relay.status(name)
+        assert (status["recipients"][0]["state"], (await here.route())["state"]) == ("bounced", "active")
+        here.graph.deliver(MAILBOX, report, TRANSPORT)
+        await here.minutes(2)
+        assert (await here.route())["state"] == "held"
+        assert (await here.relay.status(name))["recipients"][0]["state"] == "held"

@@ -11,7 +11,7 @@ from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.events import BounceClass, EventSource
 from relay.core.model import Address, Part, State
-from relay.core.outcomes import Sent, Unknown
+from relay.core.outcomes import RouteFault, Sent, Unknown
 from relay.core.settings import Route, Rule, Settings
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.routes.hold_rows import RouteState
@@ -389,6 +389,42 @@ async def test_report_without_trust_or_attempt_holds_nothing(place: Place, chang
     await apply(place, report(place, name, **changes))
     assert await place.holds.all(fresh=True) == {}
     assert await states(place, name) == [State.SENT]
+
+
+FABRIKAM = {"mailbox": "bounces@fabrikam.com", "read_by": "fabrikam"}
+
+
+async def test_report_in_a_mailbox_of_another_tenant_holds_nothing_and_hides_no_other() -> None:
+    """Whoever administers that tenant can write into its mailboxes what looks like Exchange's own report."""
+    place = await place_of(routes(Route(name="fabrikam", provider="graph", settings={"tenant_id": "f"}), tenant_id="c"))
+    name = await sent(place, ADA, BOB)
+    await apply(place, report(place, name, **FABRIKAM), report(place, name, BOB, **FABRIKAM))
+    assert await place.holds.all(fresh=True) == {}
+    assert await states(place, name) == [State.SENT]
+    record, events = await place.journal.history(ids.parse(name).batch)
+    assert [(each.kind, each.source) for each in events] == [("bounced", "mail")] * 2
+    assert record.statuses[0].vouched == ()
+    # The tenant's own report, with everything else alike.
+    await apply(place, report(place, name, mailbox="relay@contoso.com", read_by="main"))
+    assert [*await place.holds.all(fresh=True)] == ["main"]
+    assert await states(place, name) == [State.SENT, State.DEFERRED]
+
+
+async def test_tenant_of_a_report_is_compared_with_the_route_of_its_attempt() -> None:
+    """The message went by both tenants: first by the one that refused it in its reply."""
+    fabrikam = Route(name="fabrikam", provider="graph", settings={"tenant_id": "f"})
+    place = await place_of(routes(fabrikam, tenant_id="c"))
+    place.script().answers.append(RouteFault(code="bad_credentials"))
+    name = await sent(place)
+    await go_on(place)
+    assert [(each.number, each.route) for each in (await parts(place, name))[0].attempts] == [
+        (1, "main"),
+        (1, "fabrikam"),
+    ]
+    await apply(place, report(place, name, key="foreign", mailbox="bounces@contoso.com", read_by="main"))
+    assert await states(place, name) == [State.SENT]
+    await apply(place, report(place, name, **FABRIKAM))
+    assert (await place.holds.all(fresh=True))["fabrikam"].code == "credits_exhausted"
 
 
 @pytest.mark.parametrize(("host", "is_held"), [("smtp.office365.com", True), ("mx.example.org", False)])

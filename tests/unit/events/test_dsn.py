@@ -219,3 +219,13 @@ def test_report_of_a_client_is_never_the_providers() -> None:
 def test_id_of_the_attempt_is_kept() -> None:
     [found] = read("exchange")
     assert (found.attempt, found.attempt_id) == (0, "4a8b38f4-9e2a-5e3e-8d1f-50a1a5b3c001")
+
+
+def test_report_that_others_can_write_does_not_make_the_providers_own_a_known_one() -> None:
+    raw = (SAMPLES / "exchange.eml").read_bytes()
+    keys = [
+        {each.key for each in read_report(raw, NOW, provider="graph", source=source, client_id=client_id)}
+        for source, client_id in ((EventSource.PROVIDER, ""), (EventSource.MAIL, ""), (EventSource.MAIL, "c"))
+    ]
+    assert keys[0].isdisjoint(keys[1])
+    assert keys[1] == keys[2]

@@ -54,6 +54,7 @@ def test_file_without_an_envelope_keeps_its_dots_and_its_header() -> None:
 
 def test_fields_of_the_replay_folder_are_removed_with_its_envelope() -> None:
     replay = b"X-CreatedBy: MSExchange15\r\nX-HeloDomain: web1.corp.example\r\nX-SourceIPAddress: 10.0.0.4\r\n"
+    replay += b"X-ExtendedProps: BQBjAAoA\r\nX-ExtendedMessageProps: BQBjAAoA\r\nX-EndOfInjectedXHeaders: 151\r\n"
     sender = b"X-Receiver: <ada@example.org> NOTIFY=SUCCESS,FAILURE ORcpt=rfc822;ada@example.org\r\n"
     found = read_pickup(sender + replay + HEAD + b"\r\nHi\r\n")
     assert (found.mail, found.recipients) == (HEAD + b"\r\nHi\r\n", ("ada@example.org",))
