@@ -15,7 +15,7 @@ from jinja2.runtime import Context
 from jinja2.tests import TESTS
 from jinja2.utils import htmlsafe_json_dumps
 
-from relay.clients.template_work import BACKTRACKING, STEP, Function, charge, charge_all, charge_length, length, metered
+from relay.rendering.work import BACKTRACKING, STEP, Function, charge, charge_all, charge_length, length, metered
 
 _BY_LENGTH = ("abs", "count", "d", "default", "first", "float", "int", "items", "last", "length", "list", "map", "reject",
     "rejectattr", "reverse", "select", "selectattr")  # fmt: skip

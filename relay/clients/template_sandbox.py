@@ -2,7 +2,7 @@
 
 Templates are written by operators and filled in with what clients send. Neither may reach Python's inside, the file system
 or another template, and neither may keep the process busy: everything that repeats, grows or is compared is charged to a
-budget of work (`relay.clients.template_work`).
+budget of work (`relay.rendering.work`).
 Source: jinja.palletsprojects.com/en/stable/sandbox/ ("Security Considerations").
 """
 
@@ -17,9 +17,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.clients import template_filters
-from relay.clients.template_work import (
+from relay.rendering.errors import NoTemplate, Unrenderable, excerpt
+from relay.rendering.work import (
     BACKTRACKING,
-    MAX_WORK,
     STEP,
     Exhausted,
     Unwritable,
@@ -27,6 +27,7 @@ from relay.clients.template_work import (
     charge,
     charge_all,
     charge_length,
+    exhausted,
     length,
     rendering,
     work_left,
@@ -37,7 +38,6 @@ _CALL = 400
 _PLAIN_TEXT = 8
 """Characters of a template's own text that cost as much as one of a value: they are only copied."""
 _MAX_BITS = 512
-_MAX_ERROR_CHARS = 200
 _REACHING_OUT = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _BODIES = (nodes.Macro, nodes.CallBlock, nodes.Block)
 """Parts of a template that may run several times, beside loops."""
@@ -65,14 +65,6 @@ _METHODS = frozenset(
 _PLAIN = (str, bytes, int, float, list, tuple, dict)
 
 
-class NoTemplate(ValueError):
-    """The source is not a valid template; the text gives the line and the reason."""
-
-
-class Unrenderable(Exception):
-    """The template cannot be rendered with these variables; the text gives the reason, without any value."""
-
-
 class Part:
     """A compiled source. `names` are the variables that it reads and does not set."""
 
@@ -87,7 +79,7 @@ class Part:
         except NoTemplate:
             raise
         except TemplateSyntaxError as error:
-            raise NoTemplate(f"Line {error.lineno}: {_excerpt(error.message or 'not a valid template')}") from error
+            raise NoTemplate(f"Line {error.lineno}: {excerpt(error.message or 'not a valid template')}") from error
         except Exception as error:
             raise NoTemplate("The template is nested too deeply to be compiled.") from error
 
@@ -97,11 +89,11 @@ class Part:
             with rendering(budget):
                 return "".join(self._generate(variables))
         except Exhausted as error:
-            raise Unrenderable(_exhausted(budget)) from error
+            raise Unrenderable(exhausted(budget)) from error
         except (SecurityError, Unwritable) as error:
             raise Unrenderable("It does what templates may not do: only values are open to them.") from error
         except UndefinedError as error:
-            raise Unrenderable(f"The template reads an undefined variable: {_excerpt(str(error))}") from error
+            raise Unrenderable(f"The template reads an undefined variable: {excerpt(str(error))}") from error
         except Exception as error:
             raise Unrenderable(f"It fails with these variables ({type(error).__name__}).") from error
 
@@ -109,12 +101,6 @@ class Part:
         for piece in self._template.generate(dict(variables)):
             charge(1 + len(piece) // _PLAIN_TEXT)
             yield piece
-
-
-def _exhausted(budget: WorkBudget) -> str:
-    if budget.left == 0:
-        return f"The messages of this request take more than {budget.limit} steps and characters. Send smaller batches."
-    return f"Filling it in takes more than {MAX_WORK} steps and characters; it repeats too much."
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -255,8 +241,3 @@ def _check(tree: nodes.Template) -> None:
             raise NoTemplate(f"Line {node.lineno}: a template stands alone; it cannot include or extend another.")
         if isinstance(node, nodes.For) and node.recursive:
             raise NoTemplate(f"Line {node.lineno}: a loop cannot be recursive.")
-
-
-def _excerpt(text: str) -> str:
-    shown = text if text.isprintable() else ascii(text)
-    return f"{shown[:_MAX_ERROR_CHARS].rstrip('.')}."

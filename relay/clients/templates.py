@@ -18,7 +18,7 @@ from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 from relay.platform.storage.readable import decode, moment_of, readable
 
 if TYPE_CHECKING:
-    from relay.clients.template_work import WorkBudget
+    from relay.rendering.work import WorkBudget
 
 TABLE = resources.TEMPLATES_TABLE
 PARTS = ("subject", "text", "html")

@@ -20,6 +20,8 @@ ROOMS = (
     "relay.core",
     "relay.platform",
     "relay.mime",
+    "relay.rendering",
+    "relay.handlebars",
     "relay.providers",
     "relay.clients",
     "relay.journal",
@@ -288,6 +290,12 @@ def test_process_that_only_accepts_loads_no_delivery_code() -> None:
         for name in loaded
         if is_in(name, "relay.delivery.delivery", "relay.delivery.attempts", "relay.providers.sendgrid.provider")
     }
+
+
+def test_process_without_handlebars_templates_loads_no_handlebars_code() -> None:
+    loaded = loaded_by("import relay.api.messages.rendering, relay.api.resources.templates, relay.api.sendgrid.send")
+    assert "relay.clients.templates" in loaded
+    assert not {name for name in loaded if is_in(name, "relay.handlebars")}
 
 
 # ── secrets ──

@@ -9,9 +9,9 @@ import msgspec
 from relay.acceptance.draft import Draft, Limits
 from relay.api.problems import WHOLE, Problems
 from relay.api.services import Call
-from relay.clients.template_work import WorkBudget
 from relay.core.model import Attachment, Submission
 from relay.mime.size import estimate_size
+from relay.rendering.work import WorkBudget
 
 if TYPE_CHECKING:
     from relay.clients.uploads import Upload

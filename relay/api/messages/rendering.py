@@ -14,7 +14,7 @@ from relay.clients.templates import PARTS, Ready
 from relay.core.errors import NotFound, Problem, Refusal
 
 if TYPE_CHECKING:
-    from relay.clients.template_work import WorkBudget
+    from relay.rendering.work import WorkBudget
 
 
 def split_name(text: str) -> tuple[str, int | None]:
@@ -62,7 +62,7 @@ async def fill_in(
 def _fill_in(
     ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits, budget: "WorkBudget"
 ) -> dict[str, str | None]:
-    from relay.clients.template_sandbox import Unrenderable
+    from relay.rendering.errors import Unrenderable
 
     problems = Problems(limits.max_problems)
     for name in ready.missing(variables):

@@ -27,10 +27,10 @@ from relay.api.shapes.resources import (
     TemplateVersionView,
     TemplateView,
 )
-from relay.clients.template_work import WorkBudget
 from relay.clients.templates import MAX_BYTES, PARTS, Template, Variable
 from relay.core.errors import NotFound, Refusal
 from relay.mime.reader import Reading
+from relay.rendering.work import WorkBudget
 
 _LIMITS = Limits()
 _MAX_VARIABLES = 200
@@ -166,7 +166,8 @@ def _made(call: Call, value: TemplateRequest, problems: Problems) -> Template:
 
 def _compiled(sources: Mapping[str, str | None], problems: Problems) -> Sequence[str]:
     """Return the variables that the sources read, and collect what is wrong with the sources."""
-    from relay.clients.template_sandbox import NoTemplate, Part
+    from relay.clients.template_sandbox import Part
+    from relay.rendering.errors import NoTemplate
 
     read: set[str] = set()
     for part, source in sources.items():

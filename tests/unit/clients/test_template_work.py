@@ -15,8 +15,9 @@ from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
 
 from relay.clients import template_filters
-from relay.clients.template_sandbox import NoTemplate, Part, Unrenderable
-from relay.clients.template_work import WorkBudget
+from relay.clients.template_sandbox import Part
+from relay.rendering.errors import NoTemplate, Unrenderable
+from relay.rendering.work import WorkBudget
 from tests.work import allocated, counted
 
 NESTED: Any = [[[["x" * 10] * 10] * 10] * 10] * 2

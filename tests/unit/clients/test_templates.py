@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from relay.clients.template_sandbox import NoTemplate, Part, Unrenderable
-from relay.clients.template_work import WorkBudget
+from relay.clients.template_sandbox import Part
 from relay.clients.templates import CACHE, MAX_VERSIONS, TABLE, Template, Templates
 from relay.core.errors import NotFound, Unavailable
+from relay.rendering.errors import NoTemplate, Unrenderable
+from relay.rendering.work import WorkBudget
 from tests.doubles import START, Place
 
 

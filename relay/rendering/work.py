@@ -40,6 +40,13 @@ class WorkBudget:
         self.left = self.limit
 
 
+def exhausted(budget: WorkBudget) -> str:
+    """Return why a rendering was stopped."""
+    if budget.left == 0:
+        return f"The messages of this request take more than {budget.limit} steps and characters. Send smaller batches."
+    return f"Filling it in takes more than {MAX_WORK} steps and characters; it repeats too much."
+
+
 class _Rendering:
     """The work that is left to one rendering."""
 

@@ -1,0 +1,69 @@
+"""The helpers that SendGrid documents (twilio.com/docs/sendgrid/for-developers/sending-email/using-handlebars), and `lookup`.
+
+Blocks are open to `if`, `unless`, `each` and `with`. A condition opens a block too, or gives true or false in parentheses.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from relay.handlebars.dates import format_date
+from relay.handlebars.values import are_equal, is_empty, is_falsy, is_less, is_true, member, to_text
+
+
+class Helper(msgspec.Struct, frozen=True):
+    """A helper: a function, how many values it takes, and the names of its options."""
+
+    function: Callable[..., Any]
+    minimum: int
+    maximum: int
+    options: tuple[str, ...] = ()
+    is_condition: bool = False
+    """It shows a block or its `{{else}}`."""
+    is_block: bool = False
+    """It only opens blocks."""
+
+
+def _if(value: Any, **options: Any) -> bool:
+    return is_true(value) or (is_true(options.get("includeZero")) and not is_empty(value))
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str | list) else 0
+
+
+def _insert(value: Any, default: Any = None) -> Any:
+    """Return the value, or what is given for a missing one: `"default=friend"` or `"friend"`."""
+    return to_text(default).removeprefix("default=") if value is None or value == "" else value
+
+
+def _lookup(value: Any, name: Any) -> Any:
+    """Return the member with a computed name; of a falsy value the value, as handlebars.js does."""
+    return value if is_falsy(value) else member(value, to_text(name))
+
+
+def _condition(function: Callable[..., bool], values: int, at_most: int | None = None) -> Helper:
+    return Helper(function, values, at_most or values, is_condition=True)
+
+
+_MANY = 100
+_ZERO = ("includeZero",)
+
+HELPERS: Mapping[str, Helper] = {
+    "if": Helper(_if, 1, 1, _ZERO, is_condition=True, is_block=True),
+    "unless": Helper(lambda value, **options: not _if(value, **options), 1, 1, _ZERO, is_condition=True, is_block=True),
+    # These two change what `this` is; the evaluation writes them.
+    "each": Helper(to_text, 1, 1, is_block=True),
+    "with": Helper(to_text, 1, 1, is_block=True),
+    "equals": _condition(are_equal, 2),
+    "notEquals": _condition(lambda left, right: not are_equal(left, right), 2),
+    "greaterThan": _condition(lambda left, right: is_less(right, left), 2),
+    "lessThan": _condition(is_less, 2),
+    "and": _condition(lambda *values: all(map(is_true, values)), 2, _MANY),
+    "or": _condition(lambda *values: any(map(is_true, values)), 2, _MANY),
+    "length": Helper(_length, 1, 1),
+    "insert": Helper(_insert, 1, 2),
+    "formatDate": Helper(format_date, 2, 3),
+    "lookup": Helper(_lookup, 2, 2),
+}
