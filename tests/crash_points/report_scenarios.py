@@ -29,8 +29,8 @@ TENANT_BUDGET_AND_BACKUP = settings_of(
 )
 BUDGET = settings_of({"main": {**GRAPH, "external_recipients": {"per_tenant": 1}}})
 """A tenant that may have one external recipient in 24 hours."""
-REPAIRED, LONG = 1_000, 1_800
-"""Longer than a lease and the repetition of a lost entry, once and twice."""
+REPAIRED = 1_000
+"""Longer than a lease and the repetition of a lost entry."""
 PAIR = ["ann@example.net", "bob@example.net"]
 
 
@@ -83,8 +83,7 @@ async def until_refused(stage: Stage) -> None:
 
 async def refused_for_a_day(stage: Stage) -> None:
     await refused_by_report(stage)
-    # The clock does not skip while something is to be repaired.
-    await asyncio.sleep(LONG)
+    await stage.entries_done()
     stage.world.skip_to(stage.world.clock() + timedelta(days=1))
     await asyncio.sleep(2 * REPORT_SECONDS)
 
@@ -107,10 +106,9 @@ async def limited_to_one_a_day(stage: Stage) -> None:
     await stage.caller.submit_all("one", "two")
     # A fault can cost the budget of a day more.
     for _ in range(3):
-        # The clock does not skip while something is to be repaired.
-        await asyncio.sleep(LONG)
+        await stage.entries_done()
         stage.world.skip_to(clock() + timedelta(hours=26))
-    await asyncio.sleep(LONG)
+    await stage.entries_done()
 
 
 REPORT_SCENARIOS = (

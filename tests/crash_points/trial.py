@@ -9,6 +9,7 @@ import msgspec
 
 from relay.core.model import State
 from relay.core.settings import Settings
+from relay.platform.resources import EVENTS_QUEUE
 from tests.crash_points.accounting import Line
 from tests.crash_points.audit import Audit
 from tests.crash_points.caller import Caller
@@ -20,6 +21,9 @@ from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE, Plan, Prepared, W
 
 MOST_RUNS = 6
 """How often the timer of a night runs."""
+LOOK_SECONDS = 60.0
+REPAIR_SECONDS = 1_800.0
+"""Longer than leases and the repetition of a lost entry."""
 
 
 class Stage:
@@ -34,6 +38,18 @@ class Stage:
     def main(self) -> Account:
         """Return the account of the first route."""
         return self.world.accounts["main"]
+
+    async def entries_done(self) -> None:
+        """Wait until no entry has been on a queue for a minute: while one is leased, the clock must not skip.
+
+        At most `REPAIR_SECONDS`: an entry that waits for longer is not being repaired.
+        """
+        queues = self.world.memory.queues
+        loop, empty = asyncio.get_running_loop(), 0
+        ends_at = loop.time() + REPAIR_SECONDS
+        while empty < 2 and loop.time() < ends_at:
+            await asyncio.sleep(LOOK_SECONDS)
+            empty = 0 if any(queues.bodies(name) for name in (*self.world.queue_names, EVENTS_QUEUE)) else empty + 1
 
     async def night(self, number: int) -> None:
         """Skip the time until a night, counted from the start. Its timer runs every hour; wait until a run succeeds."""
