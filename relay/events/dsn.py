@@ -16,7 +16,7 @@ import msgspec
 from relay.core import ids
 from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
 from relay.events.provider_events import MAX_ATTEMPT_ID, MAX_RAW, ProviderEvent, key_of, recipient_of, text_of
-from relay.mime import encoded_words, parts
+from relay.mime import encoded_words, file_names, parts
 from relay.mime.parts import Part, field_text
 from relay.mime.raw import Field
 from relay.providers.account_refusals import reported_refusal
@@ -163,6 +163,9 @@ def _returned(part: Part) -> Iterator[Sequence[Field]]:
         yield parts.read_fields(part.content)
     elif not part.type.startswith("multipart/"):
         yield from (inner.fields for inner in part.parts)
+        # Gateways attach it as any other file.
+        if not part.parts and file_names.is_message_file(file_names.names_in(part.fields)):
+            yield parts.parse(part.content).root.fields
 
 
 def _typed(block: _Block, name: str) -> tuple[str, str]:

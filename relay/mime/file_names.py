@@ -34,6 +34,11 @@ OPAQUE = {
 """Media types whose files cannot be seen, although mail programs open them (RFC 2046 sections 5.2.2 and 5.2.3, RFC 1740,
 RFC 1741, MS-OXTNEF), with what to call them."""
 _MESSAGES = frozenset(("message/rfc822", "message/global", "message/news"))
+_MESSAGE_FILE = ".eml"
+"""How the name of a file ends that mail programs open as a message, whatever its type. Thunderbird goes by the name of an
+`application/octet-stream` (`mime_create` in mailnews/mime/src/mimei.cpp of github.com/mozilla/releases-comm-central)."""
+MAX_MESSAGE_FILES = 3
+"""Levels of such files within each other that are looked into: each takes another reading of its content."""
 _NAMED_BY_TYPE = {
     "application/pkcs7-mime": "smime.p7m",
     "application/x-pkcs7-mime": "smime.p7m",
@@ -101,12 +106,17 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     opaque: tuple[str, ...] = ()
 
 
-def files_of(part: Part) -> Files:
-    """Return the files of a part, and those in its text, without the parts within it."""
+def files_of(part: Part, depth: int = 0) -> Files:
+    """Return the files of a part, and those in its text, without the parts within it.
+
+    A file that its name says is a message is looked into. `depth`: in how many of these it lies.
+    """
     names = list(names_in(part.fields))
     by_type = _NAMED_BY_TYPE if names else {**_NAMED_BY_TYPE, **_UNNAMED}
     own = [*names, *_described(part.fields), *((by_type[part.type],) if part.type in by_type else ())]
     found = Files(names=tuple(own), opaque=opaque(part.type, own))
+    if not part.parts and is_message_file(own):
+        found = joined((found, _in_message(part.content, depth)))
     if part.parts or not (part.type.startswith("text/") or "uu" in part.text("content-transfer-encoding").lower()):
         return found
     return joined((found, *(_in_text(part.type, text) for text in {part.body, part.content})))
@@ -149,7 +159,8 @@ def opaque(media_type: str, names: Iterable[str] = ()) -> tuple[str, ...]:
 
 def kinds_of(attachment: Attachment) -> tuple[str, ...]:
     """Return what an attachment is if its files cannot be seen."""
-    if attachment.blob is not None and _type(attachment.type) in _MESSAGES:
+    is_message = _type(attachment.type) in _MESSAGES or is_message_file([attachment.name])
+    if attachment.blob is not None and is_message:
         return ("an uploaded message",)
     return opaque(attachment.type, [attachment.name])
 
@@ -162,13 +173,25 @@ def _in_attachment(attachment: Attachment) -> Files:
     kind = _type(attachment.type)
     if attachment.blob is not None:
         return Files()
-    if kind not in _MESSAGES:
-        return _in_text(kind, attachment.content) if kind.startswith("text/") else Files()
-    mail = parse(attachment.content)
+    text = _in_text(kind, attachment.content) if kind.startswith("text/") else Files()
+    if kind not in _MESSAGES and not is_message_file([attachment.name]):
+        return text
+    return joined((text, _in_message(attachment.content, 0)))
+
+
+def is_message_file(names: Iterable[str]) -> bool:
+    """Whether a file is a message by its name."""
+    return any(reading.endswith(_MESSAGE_FILE) for name in names for reading in readings(name))
+
+
+def _in_message(content: bytes, depth: int) -> Files:
+    if depth >= MAX_MESSAGE_FILES:
+        return Files(opaque=(f"a message in more than {MAX_MESSAGE_FILES} others",))
+    mail = parse(content)
     found = list(mail.root.walk())
     is_exact = not (mail.exceeded or mail.similar or any(part.problems for part in found))
     odd = () if is_exact else ("an attached message that mail programs read differently",)
-    return joined((Files(opaque=odd), *map(files_of, found)))
+    return joined((Files(opaque=odd), *(files_of(part, depth + 1) for part in found)))
 
 
 def _in_text(media_type: str, text: bytes) -> Files:

@@ -229,3 +229,11 @@ def test_report_that_others_can_write_does_not_make_the_providers_own_a_known_on
     ]
     assert keys[0].isdisjoint(keys[1])
     assert keys[1] == keys[2]
+
+
+def test_returned_message_that_only_its_name_shows_names_the_message() -> None:
+    found = read(
+        "exchange", (b"Content-Type: message/rfc822", b"Content-Type: application/octet-stream; name=original.eml")
+    )
+    assert found == read("exchange")
+    assert found[0].attempt_id

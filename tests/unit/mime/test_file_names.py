@@ -7,6 +7,7 @@ import pytest
 from relay.core.model import Attachment
 from relay.mime.file_names import (
     MAX_INLINE,
+    MAX_MESSAGE_FILES,
     Files,
     files_in_attachments,
     files_in_text,
@@ -152,3 +153,45 @@ def test_attached_messages_are_looked_into() -> None:
     assert kinds_of(odd) == ()
     text = Attachment(name="a.txt", type="text/plain", content=b"begin 644 tool.exe\n")
     assert files_in_attachments([text]).names == ("tool.exe",)
+
+
+EML = mail("Content-Type: application/octet-stream; name=tool.exe")
+
+
+def eml(content: bytes, name: str = "a.eml", media_type: str = "application/octet-stream") -> bytes:
+    encoded = base64.b64encode(content).decode()
+    return mail(f"Content-Type: {media_type}; name={name}", "Content-Transfer-Encoding: base64", body=encoded)
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [("a.eml", "application/octet-stream"), ("A.EML.", "application/x"), ("=?utf-8?Q?a=2Eeml?=", "text/plain")],
+)
+def test_message_that_only_its_name_shows_is_looked_into(name: str, media_type: str) -> None:
+    assert "tool.exe" in files_of(parse(eml(EML, f'"{name}"', media_type)).root).names
+    attached = Attachment(name=name, type=media_type, content=EML)
+    assert files_in_attachments([attached]) == Files(names=("tool.exe",))
+    uploaded = Attachment(name=name, type=media_type, blob="b", size=1_000_000)
+    assert kinds_of(uploaded) == ("an uploaded message",)
+
+
+def test_messages_by_name_within_each_other_are_looked_into_up_to_a_limit() -> None:
+    deep = EML
+    for _ in range(MAX_MESSAGE_FILES):
+        deep = eml(deep)
+    assert "tool.exe" in files_of(parse(deep).root).names
+    too_deep = files_of(parse(eml(deep)).root)
+    assert ("tool.exe" in too_deep.names, too_deep.opaque) == (False, ("a message in more than 3 others",))
+    assert files_in_attachments([Attachment(name="a.eml", content=deep)]).opaque == too_deep.opaque
+
+
+def test_message_by_name_that_programs_read_differently_cannot_be_looked_into() -> None:
+    odd = mail("Content-Type: multipart/mixed")
+    kinds = ("an attached message that mail programs read differently",)
+    assert files_of(parse(eml(odd)).root).opaque == kinds
+    assert files_in_attachments([Attachment(name="a.eml", content=odd)]).opaque == kinds
+
+
+def test_file_with_another_name_is_not_read_as_a_message() -> None:
+    assert files_of(parse(eml(EML, "a.eml.txt")).root).names == ("a.eml.txt",)
+    assert files_in_attachments([Attachment(name="aeml", content=EML)]) == Files()
