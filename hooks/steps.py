@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hooks.system import Response, StepError, System, read_key, write_key
 from relay.bootstrap import Relay
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from relay.core.errors import RelayError, Unavailable
 
 FAILED = ("failed", "expired", "cancelled", "unknown")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 
 PAGE = Path(__file__).parent.parent / "docs/reference/roles.md"
 _HEAD = """# Roles
@@ -23,12 +23,14 @@ for what only operators may do. A test calls every operation with a key of every
 | `operator` | people who run Relay | everything |
 | `auditor` | people who review changes | the [audit log](../how-to/audit.md), and nothing else |
 
-A key has the role of its client. People get a role from
+A key has the role of its client, or one of its own: `relay clients rotate shop --role viewer` makes a key for a dashboard of the
+client `shop`. A client may have two active keys of each role. People get a role from
 [an app role or a group in Microsoft Entra](../how-to/entra.md).
 
 The policy `sees` limits a viewer or support to the messages and dead letters of some
 clients, by name: `relay clients add helpdesk --role support --sees shop`. A limited role does not see messages of a deleted
-client. Totals (overview, arrivals, counts of dead letters) and routes are those of the whole relay for every role that sees
+client. A viewer's or support's key of a client whose own role is `client` sees that client's messages, unless `sees` names
+clients. Totals (overview, arrivals, counts of dead letters) and routes are those of the whole relay for every role that sees
 them.
 
 ## What counts as content
@@ -41,7 +43,8 @@ recipients, only their number.
 Not content: the message's id, client, lane, state, arrival, times, size, tags, the causes and status codes of attempts and
 events, and totals by the domain of recipients. So do not write personal data into tags.
 
-Links that need no key, such as those to a mail's HTML, work as long as the role of the client that got them would allow it.
+Links that need no key, such as those to a mail's HTML, work as long as the client that got them, or one of its keys, has a
+role that allows it.
 
 ## Operations
 

@@ -10,7 +10,8 @@ from relay.api.entra.principal import caller_in
 from relay.api.entra.roles import role_of
 from relay.api.http import Request
 from relay.api.login_throttle import LoginThrottle
-from relay.clients.registry import Client, Clients, Role, key_id_of
+from relay.clients.keys import Role, key_id_of
+from relay.clients.registry import Client, Clients
 from relay.core.errors import Refusal
 
 

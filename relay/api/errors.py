@@ -107,7 +107,7 @@ CODES = {
     "idempotency_key_in_use": "A request with this Idempotency-Key is still in progress.",
     # clients
     "client_exists": "A client with this name already exists.",
-    "too_many_keys": "The client already has two active keys; remove one before you add another.",
+    "too_many_keys": "The client already has two active keys with this role; remove one before you add another.",
     "own_client": "A client cannot delete itself.",
     # timers
     "step_running": "An operator runs a step of a timer already; the message says which.",

@@ -65,7 +65,7 @@ async def holder(call: Call, *names: str) -> Client:
     query = call.request.query
     client = (await call.services.clients.all()).get(query.get("reader", ""))
     until = whole_number(query.get("until", ""))
-    if client is None or client.is_disabled or client.role not in CONTENT_READERS or until is None:
+    if client is None or client.is_disabled or not client.roles & CONTENT_READERS or until is None:
         raise _invalid()
     values = {name: query.get(name, "") for name in names}
     expected = _signature(client, call.request.path, until, values)

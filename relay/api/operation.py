@@ -14,7 +14,8 @@ import msgspec
 
 from relay.api.http import Response
 from relay.api.router import Router, segments
-from relay.clients.registry import Client, Role
+from relay.clients.keys import Role
+from relay.clients.registry import Client
 from relay.clients.roles import OPERATORS, SENDERS
 from relay.core.errors import Refusal
 

@@ -35,7 +35,7 @@ class Relay(Operations):
         """Authenticates callers."""
         from relay.api.authentication import Authentication
         from relay.api.login_throttle import LoginThrottle
-        from relay.clients.registry import Role
+        from relay.clients.keys import Role
 
         is_on = self.settings.application.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
         return Authentication(

@@ -26,8 +26,8 @@ from relay.cli.commands import (
 )
 from relay.cli.mail import pickup, sendmail, smtp_bridge
 from relay.cli.output import Key, Url
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from relay.core.errors import RelayError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, rich_markup_mode="markdown")

@@ -1,23 +1,20 @@
 """Store clients, their keys and their policies.
 
 One row per client in table `clients`. Its `id` is drawn when the row is made, and everything that belongs to the client is
-stored under the id: a later client of the same name is another one, and finds nothing of it. Keys are stored only as SHA-256
-digests (a key has 256 random bits, so that a slow hash would add no protection); a client may have two active keys for
-rotation. Every process caches all rows for seconds.
+stored under the id: a later client of the same name is another one, and finds nothing of it. A client may have two active keys
+of each role, for rotation. Every process caches all rows for seconds.
 """
 
 import asyncio
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import msgspec
 
+from relay.clients.keys import Key, Role, key_id_of, new_key
 from relay.clients.policy import NO_LIMITS, Policy
 from relay.core.errors import AlreadyExists, NotFound, StorageError, UnreadableEntry
 from relay.platform import resources
@@ -29,45 +26,22 @@ TABLE = resources.CLIENTS_TABLE
 _PARTITION = "client"
 _USED = "used"
 _DELETED = "deleted"
-_PREFIX = "relay"
 _ENTRA_PREFIX = "entra-"
 CACHE_SECONDS = 30.0
 UNKNOWN_KEY_SECONDS = 5.0
 """An unknown key reloads the rows, but not more often than this."""
 MAX_ACTIVE_KEYS = 2
+"""Of one role."""
 USE_NOTED_EVERY = timedelta(hours=1)
 """Precision of a key's last use: each process records it at most once in this time."""
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-class Role(StrEnum):
-    """The rights of a client. `relay.clients.roles` says what each role may do."""
-
-    CLIENT = "client"
-    """Sends, and reads and manages what is its own."""
-    VIEWER = "viewer"
-    """Reads states, and no content."""
-    SUPPORT = "support"
-    """Reads states and content, and sends failed messages again."""
-    OPERATOR = "operator"
-    """Manages everything: dead letters, routes, clients."""
-    AUDITOR = "auditor"
-    """Reads the audit log, and nothing else."""
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A stored key: its public `id` (8 hex digits, part of the key's text) and the digest of the whole text."""
-
-    id: str
-    digest: str
-    created_at: datetime
-    expires_at: datetime | None = None
-
-
 class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A calling application. `mac_key` ties message ids to it; `principals` are Entra object or application ids.
 
-    `id` names this client and no other, also after it was deleted and its `name` given to another.
+    `id` names this client and no other, also after it was deleted and its `name` given to another. `role` is that of its keys
+    without one of their own.
     """
 
     id: str
@@ -78,6 +52,22 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     policy: Policy = Policy()
     principals: tuple[str, ...] = ()
     is_disabled: bool = False
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The roles of the client and of its keys."""
+        return frozenset({self.role, *(key.role for key in self.keys if key.role is not None)})
+
+    def acting_as(self, role: Role) -> "Client":
+        """Return this client as it calls with a key of another role.
+
+        With such a key, a client that sends sees its own messages and no others, unless its policy names clients.
+        """
+        if role is self.role:
+            return self
+        own = (self.name,) if self.role is Role.CLIENT else ()
+        policy = msgspec.structs.replace(self.policy, sees=self.policy.sees or own)
+        return msgspec.structs.replace(self, role=role, policy=policy)
 
     def __repr__(self) -> str:
         return f"Client(name={self.name!r}, role={self.role.value!r})"
@@ -131,7 +121,7 @@ class Clients:
         return self._read_at is None or now - self._read_at > age
 
     async def by_key(self, text: str) -> Client | None:
-        """Find the enabled client of a key, or None."""
+        """Find the enabled client of a key, with the key's role, or None."""
         key_id = key_id_of(text)
         if key_id is None:
             return None
@@ -196,15 +186,16 @@ class Clients:
         self._read_at = None
         return changed
 
-    async def add_key(self, name: str, *, expires_at: datetime | None = None) -> str:
-        """Add a second key. Returns its text. Raises `NotFound`, and `ValueError` if two are active."""
+    async def add_key(self, name: str, *, expires_at: datetime | None = None, role: Role | None = None) -> str:
+        """Add a key. Returns its text. Raises `NotFound`, and `ValueError` if two of this role are active."""
         now = self._clock()
-        text, key = new_key(now, expires_at=expires_at)
+        text, key = new_key(now, expires_at=expires_at, role=role)
 
         def add(client: Client) -> Client:
-            active = tuple(key for key in client.keys if not _is_over(key, now))
-            if len(active) >= MAX_ACTIVE_KEYS:
-                raise ValueError("two keys are active already: remove one first")
+            active = tuple(known for known in client.keys if not known.is_over(now))
+            alike = [known for known in active if (known.role or client.role) == (role or client.role)]
+            if len(alike) >= MAX_ACTIVE_KEYS:
+                raise ValueError("two keys are active already with this role: remove one first")
             return msgspec.structs.replace(client, keys=(*active, key))
 
         await self.change(name, add)
@@ -300,35 +291,13 @@ def _new(
     )
 
 
-def new_key(now: datetime, *, expires_at: datetime | None = None) -> tuple[str, Key]:
-    """Make a key: its text, `relay_<id>_<secret>`, and its stored form."""
-    key_id = secrets.token_hex(4)
-    text = f"{_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
-    return text, Key(id=key_id, digest=_digest(text), created_at=now, expires_at=expires_at)
-
-
-def key_id_of(text: str) -> str | None:
-    """Return the public id in a key's text, or None if the text is not one of Relay's keys."""
-    prefix, _, rest = text.partition("_")
-    key_id, _, secret = rest.partition("_")
-    return key_id if prefix == _PREFIX and len(key_id) == 8 and secret else None
-
-
 def _find(clients: Mapping[str, Client], key_id: str, text: str, now: datetime) -> Client | None:
-    digest = _digest(text)
     for client in clients.values():
         for key in client.keys:
-            if key.id == key_id and hmac.compare_digest(key.digest, digest):
-                return None if client.is_disabled or _is_over(key, now) else client
+            if key.id == key_id and key.fits(text):
+                is_useless = client.is_disabled or key.is_over(now)
+                return None if is_useless else client.acting_as(key.role or client.role)
     return None
-
-
-def _is_over(key: Key, now: datetime) -> bool:
-    return key.expires_at is not None and key.expires_at <= now
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _entity(client: Client) -> Entity:

@@ -5,7 +5,8 @@ Content is what a sender wrote, and what a provider's reply may quote of it (doc
 
 from collections.abc import Mapping, Sequence
 
-from relay.clients.registry import Client, Role
+from relay.clients.keys import Role
+from relay.clients.registry import Client
 
 OPERATORS = frozenset({Role.OPERATOR})
 SENDERS = frozenset({Role.CLIENT, Role.OPERATOR})

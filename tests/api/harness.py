@@ -14,8 +14,8 @@ from relay.api.errors import CODES
 from relay.api.http import Request
 from relay.bootstrap import Relay
 from relay.bootstrap.configuration import load
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
 from relay.platform.storage.ports import Blobs, Queues, Storage, Tables
 from tests.api.responses import check_response

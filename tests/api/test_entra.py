@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from tests.api.harness import Harness, message
 
 ADA = "7d2c1a1e-3f51-4c7a-9a51-0c8b8e1f2a33"

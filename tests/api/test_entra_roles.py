@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from relay.bootstrap.configuration import load
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from relay.core.errors import SettingsError
 from tests.api.entra import DESK, PERSON, ROLES, TENANT, person
 from tests.api.harness import Harness

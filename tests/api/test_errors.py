@@ -16,8 +16,8 @@ from relay.api.errors import CODES
 from relay.api.http import Request, Response
 from relay.api.operation import Operation, Operations, Tag
 from relay.api.services import Call
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.events import RecordedEvent

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from standins.graph.limits import OutboundLimit
 from tests.api.graph_tenant import MAILBOX, Tenant, tenant
 

@@ -7,8 +7,8 @@ import pytest
 
 from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from relay.clients.request_rate import MIN_REQUESTS, REQUESTS_PER_MESSAGE
 from relay.core.settings import Pace
 from relay.platform.gcra import burst_of

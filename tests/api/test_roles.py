@@ -7,8 +7,8 @@ import pytest
 
 from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from scripts.roles import PAGE, page
 from tests.api.harness import ApiResponse, Harness, file, message
 from tests.api.sample_calls import body_of, path_of, values_of
@@ -340,3 +340,68 @@ def test_every_role_is_in_the_request_shape() -> None:
 
 def test_page_of_roles_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make docs`"
+
+
+# ── keys with a role of their own ──
+
+
+async def key_of(relay: Harness, client: str, role: Role) -> str:
+    """Add a key with a role of its own to a client. Returns the name under which the harness calls with it."""
+    made = await relay.call("POST", f"/v1/clients/{client}/keys", json={"role": role}, client="boss")
+    assert made.status == 201, made.body
+    relay.keys[f"{client} as {role}"] = made.json["key"]
+    return f"{client} as {role}"
+
+
+@pytest.mark.parametrize("own", list(Role))
+async def test_key_may_call_what_its_role_may_whatever_its_clients(relay: Harness, own: Role) -> None:
+    await relay.add_client("shop", role=own)
+    for role in Role:
+        if role is own:
+            continue
+        me = (await relay.call("GET", "/v1/me", client=await key_of(relay, "shop", role))).json
+        able = [operation for operation, roles in MATRIX.items() if role in roles.split()]
+        assert (me["name"], me["role"], me["operations"]) == ("shop", role, able)
+    shown = (await relay.call("GET", "/v1/clients/shop", client="boss")).json
+    assert (shown["role"], [key["role"] for key in shown["keys"]]) == (own, [None, *(r for r in Role if r is not own)])
+
+
+async def test_viewers_key_of_a_sender_sees_its_messages_without_content_and_sends_nothing(relay: Harness) -> None:
+    viewer = await key_of(relay, "app", Role.VIEWER)
+    await relay.add_client("other", policy=Policy(senders=("*",)))
+    own, others = await relay.send(), await relay.send("other")
+    await relay.deliver()
+    relay.clock.move(1)
+    listed = await relay.call("GET", "/v1/messages", client=viewer)
+    assert [row["id"] for row in listed.json["value"]] == [own]
+    shown = await relay.call("GET", f"/v1/messages/{own}", client=viewer)
+    assert (shown.status, "subject" in shown.json) == (200, False)
+    assert (await relay.call("GET", f"/v1/messages/{others}", client=viewer)).status == 404
+    refused = await relay.call("POST", "/v1/messages", json=message(), client=viewer)
+    assert (refused.status, refused.error["code"]) == (403, "role_not_allowed")
+
+
+async def test_link_to_html_works_while_a_key_of_the_client_may_read_content(relay: Harness) -> None:
+    await relay.add_client("desk", role=Role.VIEWER)
+    support = await key_of(relay, "desk", Role.SUPPORT)
+    name = await relay.send(html="<p>Hello</p>")
+    await relay.deliver()
+    link = (await relay.call("GET", f"/v1/messages/{name}/content", client=support)).json["html_url"]
+    path = link.removeprefix("https://relay.example")
+    assert (await relay.call("GET", path, client=None)).status == 200
+    key_id = relay.keys[support].split("_")[1]
+    assert (await relay.call("DELETE", f"/v1/clients/desk/keys/{key_id}", client="boss")).status == 204
+    assert (await relay.call("GET", path, client=None)).status == 403
+
+
+async def test_audit_record_names_the_key_and_its_role(relay: Harness) -> None:
+    operator = await key_of(relay, "app", Role.OPERATOR)
+    await relay.call("POST", "/v1/routes/capture/hold", json={"reason": "test"}, client=operator)
+    await relay.call("POST", "/v1/routes/capture/release", client="app")
+    listed = (await relay.call("GET", "/v1/audit?target=capture", client="boss")).json["value"]
+    found = {(each["operation"], each["client"], each["credential"], each["role"]) for each in listed}
+    ids = [relay.keys[name].split("_")[1] for name in (operator, "app")]
+    assert found == {
+        ("HoldRoute", "app", f"key:{ids[0]}", "operator"),
+        ("ReleaseRoute", "app", f"key:{ids[1]}", "client"),
+    }

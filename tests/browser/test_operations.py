@@ -122,7 +122,7 @@ async def test_audit_page_shows_filters_and_exports_who_held_the_route_and_why(s
     async with screen.page.expect_download() as download:
         await screen.press("Export CSV")
     lines = (await (await download.value).path()).read_text().splitlines()
-    assert [line.split(",")[4] for line in lines[:2]] == ["operation", "HoldRoute"]
+    assert [line.split(",")[5] for line in lines[:2]] == ["operation", "HoldRoute"]
     assert "'=Maintenance until later" in lines[1]
 
 
@@ -190,11 +190,16 @@ async def test_third_key_is_refused_and_a_removed_key_disappears(screen: Screen)
     await screen.press("Add a key")
     await screen.press("Add", within=screen.dialog())
     await screen.dialog().get_by_text("Two keys are already active").wait_for()
-    await screen.press("Cancel", within=screen.dialog())
-    await screen.press(f"Remove key {key.split('_')[1]}")
-    await screen.press("Remove", within=screen.dialog())
-    await screen.toast("was removed.")
-    assert await screen.page.get_by_text(f"relay_{key.split('_')[1]}_…").count() == 0
+    await screen.dialog().get_by_label("Role").select_option("viewer")
+    await screen.press("Add", within=screen.dialog())
+    viewer = await screen.dialog().locator(".secret").inner_text()
+    await screen.press("Done", within=screen.dialog())
+    await screen.row(f"relay_{viewer.split('_')[1]}_…", "viewer").wait_for()
+    for each in (key, viewer):
+        await screen.press(f"Remove key {each.split('_')[1]}")
+        await screen.press("Remove", within=screen.dialog())
+        await screen.toast(f"Key {each.split('_')[1]} was removed.")
+        assert await screen.page.get_by_text(f"relay_{each.split('_')[1]}_…").count() == 0
     screen.log[:] = screen.unexpected_log("status of 409")
 
 

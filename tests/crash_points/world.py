@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.bootstrap import Relay
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from relay.core import ids
 from relay.core.send_request import SendRequest
 from relay.core.settings import Settings

@@ -14,8 +14,8 @@ import msgspec
 from devhost.azurite import Azurite
 from devhost.children import Child
 from relay.bootstrap import start
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 
 ROOT = Path(__file__).parent.parent.parent
 _READY = re.compile(r"Host is ready on (?P<url>http://\S+)")

@@ -194,6 +194,10 @@ async def test_client_is_created_limited_rotated_and_disabled(relay: RunningRela
     assert (await run(relay, "clients", "remove-key", "shop", key.split("_")[1])).code == 0
     [shop] = [row for row in (await run(relay, "clients", "list", "--json")).json if row["name"] == "shop"]
     assert [row["id"] for row in shop["keys"]] == [second["id"]]
+    viewer = (await run(relay, "clients", "rotate", "shop", "--role", "viewer")).output.strip()
+    assert f"{viewer.split('_')[1]}  viewer  last used never" in (await run(relay, "clients", "list")).output
+    assert (await run(relay, "messages", key=viewer)).code == 0
+    assert (await run(relay, *sending(), key=viewer)).code == 1
     assert (await run(relay, "clients", "disable", "shop")).code == 0
 
 

@@ -11,7 +11,7 @@ from relay.api.messages.send import accepted_view
 from relay.api.messages.waiting import WaitGoal
 from relay.api.operation import loaded
 from relay.api.operations import OPERATIONS
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.events import Answer, EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Address, State
 from relay.core.shape.check import fits

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from relay.api.http import Request, Response
 from relay.bootstrap import Relay, configuration
+from relay.clients.keys import Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Role
 from relay.core import entries, ids
 from relay.core.errors import UnreadableEntry
 from relay.core.model import Address, Message

@@ -64,6 +64,7 @@ def _intent(operation: Operation, audit: Audit, call: Call) -> AuditRecord:
         at=at,
         client=client.name,
         credential=plain(services.authentication.credential_of(request, client)),
+        role=client.role,
         operation=operation.name,
         target=named.pop(target, ""),
         details=named,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.api.services import Call
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.clients.suppressions import ALL
 from relay.routes.hold_rows import Hold
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from relay.api.entra.principal import EntraCaller
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.errors import Refusal
 
 GROUP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

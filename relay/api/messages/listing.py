@@ -17,7 +17,7 @@ from relay.api.reading.query import read_limit, time_text
 from relay.api.services import Call
 from relay.api.shapes.common import given
 from relay.api.shapes.messages import MailboxView, MessagePageView, MessageSummaryView, RecordState
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.arrival.arrivals import worst
 from relay.journal.search.matches import Found
 

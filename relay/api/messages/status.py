@@ -17,7 +17,8 @@ from relay.api.messages.view import history_view
 from relay.api.messages.waiting import WaitGoal, link, signature
 from relay.api.services import Call
 from relay.api.shapes.messages import MessageView, RecipientStatus, RecipientView, RecordState
-from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client, Role
+from relay.clients.keys import Role
+from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client
 from relay.clients.roles import SENDERS
 from relay.core import ids
 from relay.core.errors import Problem, Refusal
@@ -97,7 +98,7 @@ async def _owner(call: Call) -> Client | None:
     for age in ({}, {"older_than_seconds": UNKNOWN_KEY_SECONDS}):
         for client in (await call.services.clients.all(**age)).values():
             if ids.belongs_to(name, client.mac_key):
-                return None if client.is_disabled or client.role not in SENDERS else client
+                return None if client.is_disabled or not client.roles & SENDERS else client
     return None
 
 

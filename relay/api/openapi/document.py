@@ -11,7 +11,7 @@ from relay.api.http import Response
 from relay.api.operation import JSON, REASON, Audit, Body, Operation, Operations, Parameter, Tag, loaded
 from relay.api.services import Call
 from relay.api.shapes.json_schema import REFERENCE, name_of, schemas_of
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.clients.roles import OPERATORS, SENDERS
 
 COMMON = (500, 503)

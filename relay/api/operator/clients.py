@@ -25,8 +25,9 @@ from relay.api.shapes.operator import (
     PolicyView,
     SignedInView,
 )
+from relay.clients.keys import Role, key_id_of
 from relay.clients.policy import Policy
-from relay.clients.registry import NAME, Client, Role, key_id_of
+from relay.clients.registry import NAME, Client
 from relay.core.errors import AlreadyExists, Refusal
 from relay.core.model import DeliveryGuarantee
 from relay.core.settings import BrakePolicy
@@ -111,14 +112,14 @@ async def release(call: Call) -> Response:
 async def add_key(call: Call) -> Response:
     """Handle POST /v1/clients/{name}/keys."""
     value = read_request(call.request, KeyRequest, is_optional=True)
-    seconds = value.expires_in_seconds
+    seconds, role = value.expires_in_seconds, None if value.role is None else Role(value.role)
     expires_at = None if seconds is None else call.services.clock() + timedelta(seconds=seconds)
     try:
-        key = await call.services.clients.add_key(call.values["name"], expires_at=expires_at)
+        key = await call.services.clients.add_key(call.values["name"], expires_at=expires_at, role=role)
     except ValueError as error:
-        text = "Two keys are already active. Remove the one that is no longer used."
+        text = "Two keys are already active for this role. Remove the one that is no longer used."
         raise Refusal(409, "too_many_keys", text) from error
-    return json_response(NewKeyView(id=cast(str, key_id_of(key)), key=key, expires_at=expires_at), 201)
+    return json_response(NewKeyView(id=cast(str, key_id_of(key)), role=role, key=key, expires_at=expires_at), 201)
 
 
 async def remove_key(call: Call) -> Response:
@@ -168,7 +169,13 @@ def _view(client: Client, used: Mapping[str, datetime], brake: Brake | None) -> 
         principals=client.principals,
         policy=msgspec.convert(client.policy, PolicyView, from_attributes=True),
         keys=[
-            KeyView(id=key.id, created_at=key.created_at, expires_at=key.expires_at, last_used_at=used.get(key.id))
+            KeyView(
+                id=key.id,
+                role=key.role,
+                created_at=key.created_at,
+                expires_at=key.expires_at,
+                last_used_at=used.get(key.id),
+            )
             for key in client.keys
         ],
         hold=next(iter(held_views([brake] if brake is not None else [])), None),

@@ -8,7 +8,7 @@ from relay.api.reading.hold_terms import read_terms
 from relay.api.services import Call
 from relay.api.shapes.admin_requests import HoldRequest
 from relay.api.shapes.operator import BudgetView, HoldView, ProbeView, RouteListView, RouteReleasedView, RouteView
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.errors import Refusal
 from relay.core.outcomes import Sent
 from relay.routes.hold_rows import Hold, RouteState

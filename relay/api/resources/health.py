@@ -7,7 +7,7 @@ from msgspec import UNSET
 from relay.api.http import Response, json_response
 from relay.api.services import Call
 from relay.api.shapes.system import Availability, LivenessView, ReadinessView
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.errors import Refusal
 from relay.routes.hold_rows import RouteState
 

@@ -21,7 +21,8 @@ from relay.api.shapes.content import (
     WholeFileView,
 )
 from relay.api.text_checks import whole_number
-from relay.clients.registry import Client, Role
+from relay.clients.keys import Role
+from relay.clients.registry import Client
 from relay.core.errors import NotFound, Refusal
 from relay.mime import reader
 from relay.providers.capture.inbox import CapturedMail

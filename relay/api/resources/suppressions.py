@@ -35,7 +35,7 @@ from relay.api.shapes.resources import (
     SuppressionsSynchronizedView,
     SuppressionView,
 )
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.clients.suppressions import ALL, REASONS, Suppression
 from relay.core.errors import NotFound, Refusal
 from relay.core.model import Address

@@ -10,7 +10,7 @@ import msgspec
 from relay.api.http import Response, json_response
 from relay.api.services import Call
 from relay.api.shapes.system import EventsAcceptedView
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.errors import Refusal, SettingsError
 from relay.events import acs, dsn, sendgrid
 from relay.events.provider_events import REPORT

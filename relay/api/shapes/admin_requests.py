@@ -83,11 +83,14 @@ class PolicyFields(Shape, frozen=True, kw_only=True):
     ] = UNSET
 
 
+_RoleName = Literal["client", "viewer", "support", "operator", "auditor"]
+
+
 class ClientChange(Shape, frozen=True, kw_only=True):
     """Changes to a client."""
 
     role: Annotated[
-        Literal["client", "viewer", "support", "operator", "auditor"] | None,
+        _RoleName | None,
         says(
             "`client` sends. `viewer` sees states, `support` content too, and `auditor` the audit log. `operator` may read and "
             "change everything.",
@@ -112,8 +115,12 @@ class ClientRequest(ClientChange, frozen=True, kw_only=True):
 
 
 class KeyRequest(Shape, frozen=True, kw_only=True):
-    """A second key for a client."""
+    """Another key for a client."""
 
+    role: Annotated[
+        _RoleName | None,
+        says("A role of the key's own. By default it has that of its client, also when that changes.", "viewer"),
+    ] = None
     expires_in_seconds: Annotated[
         _Seconds | None, says("When the key expires. By default it never expires.", 7_776_000)
     ] = None

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from relay.api.shapes.base import says
 from relay.api.shapes.common import NextLink, Time
 from relay.api.shapes.system import ArrivalCountsView
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.model import DeliveryGuarantee
 from relay.core.settings import BrakePolicy
 from relay.journal.overview import Span
@@ -48,16 +48,17 @@ class KeyView(Struct, frozen=True, kw_only=True):
     """A client's key, without its text."""
 
     id: Annotated[str, says("The key's id, a part of its text.")]
+    role: Annotated[Role | None, says("The key's own role; null for that of its client.")]
     created_at: Annotated[Time, says("When the key was created.")]
     expires_at: Annotated[Time | None, says("When the key expires; null for never.")]
     last_used_at: Annotated[Time | None, says("When the key was last used, to the hour; null for never.")]
 
 
 class CallerView(Struct, frozen=True, kw_only=True):
-    """The client that calls."""
+    """A client, or the one that calls."""
 
     name: Annotated[str, says("The client's name.")]
-    role: Annotated[Role, says("The client's role.")]
+    role: Annotated[Role, says("The client's role; of the client that calls, that of the key or person.")]
 
 
 class SignedInView(CallerView, frozen=True, kw_only=True):
@@ -106,6 +107,7 @@ class NewKeyView(Struct, frozen=True, kw_only=True):
     """A new key."""
 
     id: Annotated[str, says("The key's id.")]
+    role: Annotated[Role | None, says("The key's own role; null for that of its client.")]
     key: Annotated[str, says("The key's text. Shown only once.")]
     expires_at: Annotated[Time | None, says("When the key expires; null for never.")]
 
@@ -291,6 +293,7 @@ class AuditRecordView(Struct, frozen=True, kw_only=True):
     credential: Annotated[
         str, says("What it signed in with: `key:` and the key's id, or `entra:` and the principal's id.")
     ]
+    role: Annotated[str, says("The role of the key or person at that time.")]
     operation: Annotated[str, says("The operation's name, as in this document.")]
     target: Annotated[str, says("What the call is about; of an address only a digest.")]
     details: Annotated[Mapping[str, str], says("Other values of the path and the body, without content.")]

@@ -56,9 +56,11 @@ def audit(
         print_json(found)
         return
     rows = [
-        (each["at"], each["client"], each["operation"], _target(each), each["reason"], _outcome(each)) for each in found
+        (each["at"], each["client"], each["role"], each["operation"], _target(each), each["reason"], _outcome(each))
+        for each in found
     ]
-    print_table("", ("time", "client", "operation", "target", "reason", "outcome"), rows, empty="No records.")
+    columns = ("time", "client", "role", "operation", "target", "reason", "outcome")
+    print_table("", columns, rows, empty="No records.")
 
 
 def _target(record: Mapping[str, Any]) -> str:

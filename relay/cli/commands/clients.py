@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.settings import BrakePolicy
 
 app = typer.Typer(no_args_is_help=True, help="Manage clients and their keys.")
@@ -33,12 +33,17 @@ def index(context: typer.Context, as_json: AsJson = False) -> None:
             client["name"],
             client["role"],
             "disabled" if client["is_disabled"] else f"held: {client['hold']['code']}" if client["hold"] else "",
-            "\n".join(f"{key['id']}  last used {key['last_used_at'] or 'never'}" for key in client["keys"]),
+            "\n".join(map(_key, client["keys"])),
             ", ".join(client["policy"]["senders"]),
         )
         for client in found
     ]
     print_table("", ("client", "role", "", "keys", "senders"), rows, empty="No clients.")
+
+
+def _key(key: dict[str, Any]) -> str:
+    role = f"  {key['role']}" if key["role"] else ""
+    return f"{key['id']}{role}  last used {key['last_used_at'] or 'never'}"
 
 
 @app.command()
@@ -91,13 +96,18 @@ def limit(
 def rotate(
     context: typer.Context,
     name: Name,
+    role: Annotated[Role | None, typer.Option(help="A role of the key's own (default: that of the client).")] = None,
     expires_in_seconds: Annotated[
         int | None, typer.Option(help="The lifetime of the new key, in seconds.", min=60)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create another key for a client and print it. Deploy it, then delete the old key with remove-key."""
-    body = {"expires_in_seconds": expires_in_seconds} if expires_in_seconds else {}
+    """Create another key for a client and print it. Deploy it, then delete the old key with remove-key.
+
+    Example: relay clients rotate shop
+    Example: relay clients rotate shop --role viewer
+    """
+    body = {"role": role, "expires_in_seconds": expires_in_seconds}
     created = remote_of(context).call("POST", f"/v1/clients/{name}/keys", json=body)
     print_json(created) if as_json else console.print(created["key"], markup=False, highlight=False, soft_wrap=True)
 

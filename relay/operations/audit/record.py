@@ -40,7 +40,7 @@ class AuditOutcome(StrEnum):
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One call. `credential` is the key or Entra principal of the client, `target` what the call is about.
+    """One call. `credential` is the key or Entra principal of the client, `role` what it was, `target` what the call is about.
 
     `code` is the error's code. `before` and `after` are SHA-256 digests of the stored resource, empty where there is none.
     """
@@ -49,6 +49,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     client: str = ""
     credential: str = ""
+    role: str = ""
     operation: str = ""
     target: str = ""
     details: Mapping[str, str] = {}

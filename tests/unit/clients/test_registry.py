@@ -7,18 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from relay.clients.keys import Role, key_id_of, new_key
 from relay.clients.policy import Policy
-from relay.clients.registry import (
-    CACHE_SECONDS,
-    TABLE,
-    UNKNOWN_KEY_SECONDS,
-    USE_NOTED_EVERY,
-    Client,
-    Clients,
-    Role,
-    key_id_of,
-    new_key,
-)
+from relay.clients.registry import CACHE_SECONDS, TABLE, UNKNOWN_KEY_SECONDS, USE_NOTED_EVERY, Client, Clients
 from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from tests.doubles import START, Clock, Watched, changed, watched_tables
 
@@ -88,6 +79,47 @@ async def test_two_keys_work_during_a_rotation(clients: Clients) -> None:
     await clients.remove_key("shop", str(key_id_of(first)))
     assert [await name_by(clients, key) for key in (first, second)] == [None, "shop"]
     assert await name_by(clients, await clients.add_key("shop")) == "shop"
+
+
+async def test_key_has_its_own_role_or_that_of_its_client(clients: Clients) -> None:
+    first = await clients.create("shop", role=Role.SUPPORT)
+    own = await clients.add_key("shop", role=Role.VIEWER)
+    await clients.change("shop", lambda client: changed(client, role=Role.OPERATOR))
+    found = [await clients.by_key(key) for key in (first, own)]
+    assert [client and client.role for client in found] == [Role.OPERATOR, Role.VIEWER]
+    stored = await clients.get("shop")
+    assert stored.roles == frozenset({Role.OPERATOR, Role.VIEWER})
+
+
+async def test_two_keys_of_each_role_may_be_active(clients: Clients) -> None:
+    await clients.create("shop")
+    await clients.add_key("shop", role=Role.CLIENT)
+    for role in (Role.CLIENT, None):
+        with pytest.raises(ValueError, match="two keys are active"):
+            await clients.add_key("shop", role=role)
+    for _ in range(2):
+        await clients.add_key("shop", role=Role.AUDITOR)
+    with pytest.raises(ValueError, match="two keys are active"):
+        await clients.add_key("shop", role=Role.AUDITOR)
+
+
+@pytest.mark.parametrize(
+    ("own", "role", "sees", "seen"),
+    [
+        (Role.CLIENT, Role.VIEWER, (), ("shop",)),
+        (Role.CLIENT, Role.SUPPORT, ("crm",), ("crm",)),
+        (Role.CLIENT, Role.CLIENT, (), ()),
+        (Role.OPERATOR, Role.VIEWER, (), ()),
+        (Role.VIEWER, Role.SUPPORT, ("crm",), ("crm",)),
+    ],
+)
+async def test_key_of_a_client_that_sends_sees_only_its_messages_unless_the_policy_names_clients(
+    clients: Clients, own: Role, role: Role, sees: tuple[str, ...], seen: tuple[str, ...]
+) -> None:
+    await clients.create("shop", role=own, policy=Policy(sees=sees))
+    found = await clients.by_key(await clients.add_key("shop", role=role))
+    assert found is not None
+    assert (found.role, found.policy.sees) == (role, seen)
 
 
 async def test_expired_key_is_useless(clients: Clients, clock: Clock) -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from relay.clients import idempotency, registry
 from relay.clients.idempotency import Plan
+from relay.clients.keys import Key, Role
 from relay.clients.policy import Policy
-from relay.clients.registry import Client, Key, Role
+from relay.clients.registry import Client
 from relay.core import ids
 from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attempt, DeliveryGuarantee, Erased, MessageStatus, Part, Reported, State

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from relay.clients.registry import Client, Role
+from relay.clients.keys import Role
+from relay.clients.registry import Client
 from relay.core import ids
 from relay.core.errors import Refusal
 from relay.core.events import RecordedEvent

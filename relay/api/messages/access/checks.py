@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from relay.clients.registry import Client, Role
+from relay.clients.keys import Role
+from relay.clients.registry import Client
 from relay.core.errors import Refusal
 
 _STATE_FILTERS = frozenset({"since", "before", "state", "arrival", "tag", "client", "limit", "cursor"})

@@ -72,7 +72,7 @@ function searchForm(query) {
 function table(rows) {
   return dataTable("Audit log", [
     { name: "Time", kind: "tight", cell: ({ at }) => moment(at) },
-    { name: "Client", cell: ({ client, credential, address }) => h("span", { title: [credential, address].filter(Boolean).join(", ") }, client) },
+    { name: "Client", cell: ({ client, credential, role, address }) => h("span", { title: [credential, role, address].filter(Boolean).join(", ") }, client) },
     { name: "Operation", cell: ({ operation }) => operation },
     { name: "Target", cell: (row) => h("span", { class: "wide" }, target(row)) },
     { name: "Reason", cell: ({ reason }) => reason || "–" },

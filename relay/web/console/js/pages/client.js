@@ -7,6 +7,7 @@ import { button, card, dataTable, definitions, emptyState, errorState, heading, 
 import { field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { ago, badge, holdFigures, humanize, moment } from "../format.js";
+import { ROLES } from "./clients.js";
 import { policyForm } from "./policy.js";
 import { stateOf } from "./webhooks.js";
 
@@ -76,9 +77,10 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
     )));
   }
 
-  function keys({ keys: rows }) {
+  function keys({ keys: rows, role: own }) {
     const columns = [
       { name: "Key", cell: ({ id }) => h("code", {}, `relay_${id}_…`) },
+      { name: "Role", cell: ({ role }) => role ?? h("span", { class: "muted" }, own) },
       { name: "Created", cell: ({ created_at: at }) => moment(at) },
       { name: "Last used", cell: ({ last_used_at: at }) => (at ? ago(at) : h("span", { class: "muted" }, "never")) },
       { name: "Expires", cell: ({ expires_at: at }) => (at ? moment(at) : h("span", { class: "muted" }, "never")) },
@@ -109,13 +111,14 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
   }
 
   async function addKey() {
+    const role = field({ name: "role", label: "Role", options: [["", "The client's role"], ...ROLES] });
     const lifetime = field({ name: "expires_in_seconds", label: "Expires", options: KEY_LIFETIMES });
     let created = null;
     const run = async () => {
-      const body = lifetime.read() ? { expires_in_seconds: Number(lifetime.read()) } : {};
+      const body = { ...(role.read() && { role: role.read() }), ...(lifetime.read() && { expires_in_seconds: Number(lifetime.read()) }) };
       created = await call("POST", `${path}/keys`, { body });
     };
-    await openDialog({ title: `Add a key for ${name}`, text: "Two keys can be active at once, so that the application can switch without downtime.", action: "Add", fields: [lifetime], run });
+    await openDialog({ title: `Add a key for ${name}`, text: "Two keys of a role can be active at once, so that the application can switch without downtime.", action: "Add", fields: [role, lifetime], run });
     if (created === null) return;
     await load();
     await showSecret({ title: "New key", text: "Copy it now. Relay stores only a digest and cannot show it again.", secret: created.key });

@@ -9,6 +9,9 @@ import { h, redraw } from "../dom.js";
 import { ago, badge, number } from "../format.js";
 import { poll } from "../poll.js";
 
+/** The roles, each with what it may do, as options of a field. */
+export const ROLES = [["client", "Client: sends, and reads its own messages"], ["viewer", "Viewer: sees states, no content"], ["support", "Support: sees content, sends failed mail again"], ["operator", "Operator: full access"], ["auditor", "Auditor: reads the audit log"]];
+
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
   const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => create(() => refresh()) } }, "New client");
@@ -50,7 +53,7 @@ function limits({ rate_per_minute: rate, daily_quota: quota, redirect_to: redire
 
 async function create(done) {
   const name = field({ name: "name", label: "Name", hint: "Lowercase letters, digits and dashes.", required: true });
-  const role = field({ name: "role", label: "Role", options: [["client", "Client: sends, and reads its own messages"], ["viewer", "Viewer: sees states, no content"], ["support", "Support: sees content, sends failed mail again"], ["operator", "Operator: full access"], ["auditor", "Auditor: reads the audit log"]], value: "client" });
+  const role = field({ name: "role", label: "Role", options: ROLES, value: "client" });
   const senders = field({ name: "policy.senders", label: "Senders", hint: "Allowed From addresses, one per line: *, an address, or *@example.com. Without any, the client cannot send.", lines: 3 });
   let created = null;
   await openDialog({
