@@ -42,13 +42,16 @@ class Authority:
     def server_context(self, *hosts: str) -> ssl.SSLContext:
         """Return a server context with a certificate for these names (localhost and loopback by default)."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        key, certificate = self._issue(hosts or ("localhost", "127.0.0.1", "::1"))
         # The ssl module loads keys only from files.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "server.pem"
-            path.write_bytes(key + certificate)
+            path.write_bytes(self.server_pem(*hosts))
             context.load_cert_chain(path)
         return context
+
+    def server_pem(self, *hosts: str) -> bytes:
+        """Return a new key and its certificate for these names (localhost and loopback by default) as PEM."""
+        return b"".join(self._issue(hosts or ("localhost", "127.0.0.1", "::1")))
 
     def client_context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=self.pem.decode())

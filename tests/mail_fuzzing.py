@@ -20,11 +20,11 @@ from relay.api.problems import Problems
 from relay.api.reading import addresses as api_addresses
 from relay.api.reading.raw.message import parse_raw
 from relay.cli.mail import sendmail
-from relay.cli.mail.header import complete
-from relay.cli.mail.smtp_bridge import read_path
 from relay.core.errors import Refusal
 from relay.events.dsn import read_report
 from relay.mime import addresses, pickup, raw, reader
+from relay.submission.header import complete
+from relay.submission.protocol import read_path
 from standins.mime import read_mime
 from tests.samples.mail.all import SAMPLES
 from tests.work import counted

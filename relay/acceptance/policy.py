@@ -110,6 +110,16 @@ def may_call_from(policy: Policy, address: str) -> bool:
     return any(caller in network for network in map(_network, policy.ip_ranges) if network is not None)
 
 
+def may_send_from(policy: Policy, email: str) -> bool:
+    """Return whether the policy's senders contain an address: as From, return path or another sender."""
+    return _admits(policy.senders, email)
+
+
+def may_send_to(policy: Policy, email: str) -> bool:
+    """Return whether the policy's recipients contain an address, or it is redirected."""
+    return policy.redirect_to is not None or _admits(policy.recipients, email)
+
+
 def _network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(block, strict=False)
@@ -145,12 +155,11 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
         found.append(Problem(code=code, target=target, message=text))
 
     found += _sender_problems(draft, policy)
-    if policy.redirect_to is None:
-        for field, addresses in (("to", message.to), ("cc", message.cc), ("bcc", message.bcc)):
-            for number, address in enumerate(addresses):
-                if not _admits(policy.recipients, address):
-                    text = "This client may not send to this recipient (policy: recipients)."
-                    forbid("recipient_not_allowed", f"{field}[{number}]", text)
+    for field, addresses in (("to", message.to), ("cc", message.cc), ("bcc", message.bcc)):
+        for number, address in enumerate(addresses):
+            if not may_send_to(policy, address.email):
+                text = "This client may not send to this recipient (policy: recipients)."
+                forbid("recipient_not_allowed", f"{field}[{number}]", text)
     if policy.lanes and lane not in policy.lanes:
         forbid("lane_not_allowed", "lane", f"This client may use only these lanes: {', '.join(policy.lanes)}.")
     if policy.routes and draft.route is not None and draft.route not in policy.routes:
@@ -173,7 +182,7 @@ def _sender_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
         yield Problem(code="sender_not_allowed", target="from", message=text)
         return
     for target, text, sender in _senders(draft):
-        if not _admits(policy.senders, sender):
+        if not may_send_from(policy, sender.email):
             yield Problem(
                 code="sender_not_allowed", target=target, message=f"This client may not {text} (policy: senders)."
             )
@@ -230,13 +239,13 @@ def _senders(draft: Draft) -> Iterator[tuple[str, str, Address]]:
         yield from ((target, "send for this address", each) for each in senders)
 
 
-def _admits(patterns: Sequence[str], address: Address) -> bool:
-    return any(routing.matches(pattern, address.email) for pattern in patterns)
+def _admits(patterns: Sequence[str], email: str) -> bool:
+    return any(routing.matches(pattern, email) for pattern in patterns)
 
 
 def _redirected(message: Message, policy: Policy) -> Message:
     """Replace each recipient outside the allow-list if the policy redirects (non-production)."""
-    if policy.redirect_to is None or all(_admits(policy.recipients, address) for address in message.recipients):
+    if policy.redirect_to is None or all(_admits(policy.recipients, address.email) for address in message.recipients):
         return message
     target = Address(email=policy.redirect_to)
     seen: set[str] = set()
@@ -244,7 +253,7 @@ def _redirected(message: Message, policy: Policy) -> Message:
     def redirected(addresses: Sequence[Address]) -> tuple[Address, ...]:
         kept: list[Address] = []
         for address in addresses:
-            chosen = address if _admits(policy.recipients, address) else target
+            chosen = address if _admits(policy.recipients, address.email) else target
             if chosen.email not in seen:
                 seen.add(chosen.email)
                 kept.append(chosen)

@@ -24,7 +24,7 @@ from relay.cli.commands import (
     tail,
     timers,
 )
-from relay.cli.mail import pickup, sendmail, smtp_bridge
+from relay.cli.mail import pickup, sendmail, smtp
 from relay.cli.output import Key, Url
 from relay.clients.keys import Role
 from relay.clients.policy import Policy
@@ -51,7 +51,7 @@ app.command()(bench.bench)
 app.command()(doctor.doctor)
 app.command(context_settings={"ignore_unknown_options": True})(sendmail.sendmail)
 app.command()(pickup.pickup)
-app.command("smtp-bridge")(smtp_bridge.smtp_bridge)
+app.command()(smtp.smtp)
 
 
 def _print_version(is_asked: bool) -> None:

@@ -134,14 +134,22 @@ class Remote:
 
 def find_remote(url: str | None, key: str | None) -> Remote:
     """Choose the relay: by option, environment (`RELAY_URL`, `RELAY_KEY`) or local run. Raises `RemoteError`."""
-    url = url or os.environ.get("RELAY_URL") or LOCAL_URL
-    key = key or os.environ.get("RELAY_KEY")
-    if not key and LOCAL_KEY.exists():
-        key = LOCAL_KEY.read_text().strip()
+    key = find_key(key)
     if not key:
         text = "No client key. Give --key, set RELAY_KEY, or run this in the folder where `make run` was started."
         raise RemoteError(text, exit_code=2)
-    return Remote(url, key)
+    return Remote(find_url(url), key)
+
+
+def find_url(url: str | None) -> str:
+    """Return the relay's URL: by option, environment or local run."""
+    return url or os.environ.get("RELAY_URL") or LOCAL_URL
+
+
+def find_key(key: str | None) -> str:
+    """Return the client key: by option, environment or local run; empty if there is none."""
+    key = key or os.environ.get("RELAY_KEY") or ""
+    return LOCAL_KEY.read_text().strip() if not key and LOCAL_KEY.exists() else key
 
 
 def _refusal(response: httpx2.Response) -> RemoteError:

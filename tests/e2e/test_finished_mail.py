@@ -1,4 +1,4 @@
-"""Finished mail by providers that take none, over real HTTP: sendmail, the SMTP bridge, and failover from Graph."""
+"""Finished mail by providers that take none, over real HTTP: sendmail, SMTP, and failover from Graph."""
 
 import asyncio
 import smtplib
@@ -10,8 +10,8 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from relay.cli.app import app
-from relay.cli.mail.smtp_bridge import MAX_MESSAGE_BYTES, Bridge, listen
-from relay.cli.remote import Remote
+from relay.submission.server import SubmissionServer
+from relay.submission.settings import LOOPBACK, Endpoint, Settings
 from standins.everything import Everything
 from standins.inbox import Mail
 from tests.e2e.running import RunningRelay, running_relay
@@ -29,7 +29,6 @@ class Place:
     def __init__(self, relay: RunningRelay, standins: Everything) -> None:
         self.relay = relay
         self.standins = standins
-        self.remote = Remote(relay.url, relay.key)
 
     async def sent(self, name: str) -> dict[str, object]:
         """Return the message's status once it is final."""
@@ -50,9 +49,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         Everything(tmp_path_factory.mktemp("standins")) as standins,
         running_relay(standins.settings() | routing) as relay,
     ):
-        place = Place(relay, standins)
-        yield place
-        place.remote.close()
+        yield Place(relay, standins)
 
 
 def mail_from(domain: str, mail: bytes = FINISHED) -> bytes:
@@ -95,12 +92,13 @@ async def test_sendmail_leaves_by_acs(place: Place) -> None:
     assert mail.envelope == ("ada@example.org",)
 
 
-async def test_bridge_leaves_by_sendgrid_and_names_losses(place: Place) -> None:
-    bridge = Bridge(place.remote, passes_sender=True, report=lambda _: None)
-    server = await listen(bridge, "127.0.0.1", 0, MAX_MESSAGE_BYTES)
+async def test_mail_by_smtp_leaves_by_sendgrid_and_names_losses(place: Place) -> None:
+    listen = (Endpoint(host="127.0.0.1", port=0),)
+    settings = Settings(url=place.relay.url, key=place.relay.key, listen=listen, networks=LOOPBACK)
+    server = SubmissionServer(settings, report=lambda _: None)
 
     def send() -> str:
-        with smtplib.SMTP("127.0.0.1", server.sockets[0].getsockname()[1], timeout=30) as client:
+        with smtplib.SMTP(*server.addresses[0], timeout=30) as client:
             client.sendmail("app@sendgrid.example", ["ada@example.org"], mail_from("sendgrid"), ["BODY=8BITMIME"])
             with pytest.raises(smtplib.SMTPDataError) as refused:
                 client.sendmail("app@sendgrid.example", ["ada@example.org"], mail_from("sendgrid", SIGNED))

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from relay.cli.app import app
 from relay.cli.mail.pickup import Pickup, Result
 from relay.cli.mail.pickup_folder import PickupFolder
-from relay.cli.mail.smtp_bridge import MAX_MESSAGE_BYTES, Bridge, listen
 from relay.cli.remote import Remote
+from relay.submission.server import SubmissionServer
+from relay.submission.settings import LOOPBACK, Endpoint, Settings
 from standins.everything import Everything
 from standins.inbox import Inbox, Mail
 from tests.e2e.running import RunningRelay, running_relay
@@ -227,19 +228,20 @@ async def test_sendmail_keeps_the_charset(place: Place) -> None:
 
 
 async def test_bridge_keeps_every_charset(place: Place) -> None:
-    bridge = Bridge(place.remote, passes_sender=True, report=lambda _: None)
-    server = await listen(bridge, "127.0.0.1", 0, MAX_MESSAGE_BYTES)
+    listen = (Endpoint(host="127.0.0.1", port=0),)
+    settings = Settings(url=place.relay.url, key=place.relay.key, listen=listen, networks=LOOPBACK)
+    server = SubmissionServer(settings, report=lambda _: None)
 
     def send() -> None:
-        with smtplib.SMTP("127.0.0.1", server.sockets[0].getsockname()[1], timeout=30) as client:
+        with smtplib.SMTP(*server.addresses[0], timeout=30) as client:
             for charset in TEXTS:
-                mail = legacy_mail(charset, "capture", f"Bridge {charset}")
+                mail = legacy_mail(charset, "capture", f"SMTP {charset}")
                 client.sendmail("info@capture.example", [CARRIERS[0]], mail, mail_options=["BODY=8BITMIME"])
 
     async with server:
         await asyncio.to_thread(send)
     for charset in TEXTS:
-        await check_entrance(place, f"Bridge {charset}", charset)
+        await check_entrance(place, f"SMTP {charset}", charset)
 
 
 async def test_pickup_keeps_every_charset(place: Place, tmp_path: Path) -> None:

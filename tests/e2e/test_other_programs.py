@@ -24,7 +24,7 @@ import sendgrid
 from sendgrid.helpers import mail as helpers
 
 from tests.e2e.running import RunningRelay, running_relay
-from tests.e2e.test_sendmail_and_bridge import start_bridge
+from tests.e2e.test_mail_programs import start_smtp
 
 FOLDER = Path(os.environ.get("RELAY_OTHER_PROGRAMS", "/nonexistent"))
 PHPMAILER = Path("/usr/share/php/libphp-phpmailer/autoload.php")
@@ -74,10 +74,10 @@ class Place:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place() -> AsyncIterator[Place]:
     async with running_relay({}) as relay:
-        bridge = await start_bridge(relay.url, relay.key)
-        [line] = await bridge.until_ready(timeout_seconds=60)
+        server = await start_smtp(relay.url, relay.key)
+        [line] = await server.until_ready(timeout_seconds=60)
         yield Place(relay, int(line["port"]))
-        await bridge.stop(grace_seconds=10)
+        await server.stop(grace_seconds=10)
 
 
 DJANGO = """

@@ -40,6 +40,7 @@ ROOMS = (
     "relay.api.openapi",
     "relay.api.operations",
     "relay.bootstrap",
+    "relay.submission",
     "relay.cli",
     "function_app",
 )
@@ -165,14 +166,14 @@ def test_only_the_composition_root_and_the_command_line_import_an_adapter_of_sto
 # ── one home for each SDK ──
 
 HOMES = {
-    "aiosmtpd": ["relay.cli.mail.smtp_bridge"],
+    "aiosmtpd": ["relay.submission.protocol"],
     "aiosmtplib": ["relay.providers.smtp"],
     "azure.data": ["relay.platform.storage.azure.tables"],
     "azure.functions": ["function_app"],
     "azure.identity": ["relay.platform.entra_tokens"],
     "azure.keyvault": ["relay.platform.key_vault"],
     "azure.monitor": ["relay.platform.exporters"],
-    "cryptography": ["relay.events.sendgrid", "relay.platform.entra_tokens"],
+    "cryptography": ["relay.events.sendgrid", "relay.platform.entra_tokens", "relay.submission.certificates"],
     "dns": ["relay.operations.doctor.domains"],
     "email_validator": ["relay.api.reading.addresses"],
     "html_to_markdown": ["relay.mime.writing.plain_text"],
@@ -197,13 +198,16 @@ HOMES = {
         "relay.platform.storage.azure.session",
         "relay.platform.storage.azure.tables",
     ],
-    # Three sessions with different needs: the process's pool (made by bootstrap, used by providers), the storage SDKs' with
-    # their own limit and no decompression, and webhooks', whose resolver refuses private addresses.
+    # Sessions with different needs: the process's pool (made by bootstrap, used by providers), the storage SDKs' with
+    # their own limit and no decompression, webhooks', whose resolver refuses private addresses, and those of the submission
+    # server, which is a process of its own: to the relay, and to Key Vault.
     "aiohttp": [
         "relay.bootstrap.connections",
         "relay.events.webhooks.http_post",
         "relay.platform.storage.azure.session",
         "relay.providers.http_exchange",
+        "relay.submission.relay_api",
+        "relay.submission.server",
     ],
     # `exporters` sets up export, `otel` records: two modules, so that the tests record without exporting.
     "opentelemetry": ["relay.platform.exporters", "relay.platform.otel"],

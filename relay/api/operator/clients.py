@@ -41,7 +41,14 @@ async def me(call: Call) -> Response:
     """Handle GET /v1/me."""
     role = call.client.role
     able = [operation.name for operation in call.operations if operation.roles is not None and operation.may_call(role)]
-    return json_response(SignedInView(name=call.client.name, role=role, operations=able, version=__version__))
+    view = SignedInView(
+        name=call.client.name,
+        role=role,
+        operations=able,
+        policy=_policy_view(call.client.policy),
+        version=__version__,
+    )
+    return json_response(view)
 
 
 async def index(call: Call) -> Response:
@@ -167,7 +174,7 @@ def _view(client: Client, used: Mapping[str, datetime], brake: Brake | None) -> 
         role=client.role,
         is_disabled=client.is_disabled,
         principals=client.principals,
-        policy=msgspec.convert(client.policy, PolicyView, from_attributes=True),
+        policy=_policy_view(client.policy),
         keys=[
             KeyView(
                 id=key.id,
@@ -180,6 +187,10 @@ def _view(client: Client, used: Mapping[str, datetime], brake: Brake | None) -> 
         ],
         hold=next(iter(held_views([brake] if brake is not None else [])), None),
     )
+
+
+def _policy_view(policy: Policy) -> PolicyView:
+    return msgspec.convert(policy, PolicyView, from_attributes=True)
 
 
 def _policy(given: PolicyFields | None, before: Policy, call: Call, problems: Problems) -> Policy:

@@ -65,6 +65,7 @@ class SignedInView(CallerView, frozen=True, kw_only=True):
     """The client that calls, what it may call, and the relay it calls."""
 
     operations: Annotated[Sequence[str], says("The operations that the role may call, by their ids in this document.")]
+    policy: Annotated[PolicyView, says("What the client may send.")]
     version: Annotated[str, says("The version of Relay that answers.")]
 
 

@@ -12,13 +12,14 @@ import msgspec
 import typer
 
 from relay.cli.mail.pickup_folder import PickupFolder, idempotency_key
-from relay.cli.mail.raw_mail import RefusalKind, calls, post, refusal_kind
+from relay.cli.mail.raw_mail import calls, post, refusal_kind
 from relay.cli.mail.stopping import stopped_by_signals
 from relay.cli.output import remote_of, reports_errors
 from relay.cli.remote import UNAVAILABLE, Remote, RemoteError
 from relay.mime.fields import clean
 from relay.mime.pickup import read_pickup
 from relay.platform.concurrency import gather_limited
+from relay.submission.refusals import RefusalKind
 
 MAX_MESSAGE_BYTES = 31_457_280
 CONCURRENCY = 4

@@ -13,12 +13,13 @@ from typing import Annotated
 import msgspec
 import typer
 
-from relay.cli.mail.header import complete, mailboxes_of, qualify
-from relay.cli.mail.raw_mail import RefusalKind, post, refusal_kind
+from relay.cli.mail.raw_mail import post, refusal_kind
 from relay.cli.output import remote_of
 from relay.cli.remote import RemoteError
 from relay.mime import raw
 from relay.mime.fields import is_field_name
+from relay.submission.header import complete, mailboxes_of, qualify
+from relay.submission.refusals import RefusalKind
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 0, 64, 65, 67, 75, 77, 78
 """From sysexits.h; Python's `os` has them on Unix only."""

@@ -4,10 +4,10 @@ import base64
 
 import pytest
 
-from relay.cli.mail.header import mailboxes_of, qualify
 from relay.cli.mail.sendmail import Arguments, UsageError, prepare, read_arguments
 from relay.mime import raw
 from relay.mime.addresses import Mailbox
+from relay.submission.header import mailboxes_of, qualify
 
 
 @pytest.mark.parametrize(

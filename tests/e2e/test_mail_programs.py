@@ -1,4 +1,4 @@
-"""The sendmail command, the SMTP bridge and the pickup folder against a running relay."""
+"""The sendmail command, the SMTP server and the pickup folder against a running relay."""
 
 import asyncio
 import os
@@ -33,17 +33,18 @@ async def relay() -> AsyncIterator[RunningRelay]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def port(relay: RunningRelay) -> AsyncIterator[int]:
-    """Start a bridge to the relay. Yields its port."""
-    bridge = await start_bridge(relay.url, relay.key)
-    [line] = await bridge.until_ready(timeout_seconds=60)
+    """Start an SMTP server for this machine. Yields its port."""
+    server = await start_smtp(relay.url, relay.key)
+    [line] = await server.until_ready(timeout_seconds=60)
     yield int(line["port"])
-    await bridge.stop(grace_seconds=10)
+    await server.stop(grace_seconds=10)
 
 
-async def start_bridge(url: str, key: str) -> Child:
+async def start_smtp(url: str, key: str, *options: str) -> Child:
+    """Start `relay smtp` on a free port of loopback; wait for it with `until_ready`."""
     return await Child.start(
-        name="the bridge",
-        argv=(sys.executable, "-m", "relay.cli", "smtp-bridge", "--port", "0"),
+        name="the SMTP server",
+        argv=(sys.executable, "-m", "relay.cli", "smtp", "--listen", "127.0.0.1:0", *options),
         ready=_LISTENING,
         env={**os.environ, "RELAY_URL": url, "RELAY_KEY": key, "PYTHONUNBUFFERED": "1"},
         cwd=ROOT,
@@ -120,7 +121,7 @@ async def test_documented_examples_work(relay: RunningRelay, language: str) -> N
     assert hidden in await recipients_of(relay, caught)
 
 
-async def test_bridge_accepts_mail_of_smtplib(relay: RunningRelay, port: int) -> None:
+async def test_smtp_server_accepts_mail_of_smtplib(relay: RunningRelay, port: int) -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.com", "delivered+smtp@relay.test", "By SMTP: grüße"
     message["Bcc"] = "delivered+hidden@relay.test"
@@ -141,7 +142,7 @@ async def test_bridge_accepts_mail_of_smtplib(relay: RunningRelay, port: int) ->
     assert "delivered+hidden@relay.test" in await recipients_of(relay, caught)
 
 
-async def test_bridge_accepts_an_automatic_reply(relay: RunningRelay, port: int) -> None:
+async def test_smtp_server_accepts_an_automatic_reply(relay: RunningRelay, port: int) -> None:
     mail = "From: a@example.com\r\nTo: delivered+auto@relay.test\r\nAuto-Submitted: auto-replied\r\n\r\nAway.\r\n"
 
     def send() -> object:
@@ -152,12 +153,12 @@ async def test_bridge_accepts_an_automatic_reply(relay: RunningRelay, port: int)
     assert (await arrived(relay, "auto"))["from"] == "<>"
 
 
-async def test_bridge_replies_with_the_refusal(relay: RunningRelay, port: int) -> None:
+async def test_smtp_server_replies_with_the_refusal(relay: RunningRelay, port: int) -> None:
     def send() -> tuple[int, bytes | str]:
         with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
             try:
                 client.sendmail("a@example.net", ["delivered@relay.test"], "From: a@example.net\r\n\r\nHi\r\n")
-            except smtplib.SMTPDataError as error:
+            except smtplib.SMTPSenderRefused as error:
                 return error.smtp_code, error.smtp_error
         raise AssertionError("the relay's policy does not allow this sender")
 
@@ -166,9 +167,9 @@ async def test_bridge_replies_with_the_refusal(relay: RunningRelay, port: int) -
     assert "policy: senders" in str(reason)
 
 
-async def test_bridge_replies_451_while_the_relay_is_unreachable() -> None:
-    bridge = await start_bridge("http://127.0.0.1:9", "relay_00000000_x")
-    [line] = await bridge.until_ready(timeout_seconds=60)
+async def test_smtp_server_replies_451_while_the_relay_is_unreachable() -> None:
+    server = await start_smtp("http://127.0.0.1:9", "relay_00000000_x")
+    [line] = await server.until_ready(timeout_seconds=60)
 
     def send() -> int:
         with smtplib.SMTP("127.0.0.1", int(line["port"]), timeout=30) as client:
@@ -181,7 +182,7 @@ async def test_bridge_replies_451_while_the_relay_is_unreachable() -> None:
     try:
         assert await asyncio.to_thread(send) == 451
     finally:
-        await bridge.stop(grace_seconds=10)
+        await server.stop(grace_seconds=10)
 
 
 async def start_pickup(relay: RunningRelay, folder: Path, *options: str) -> asyncio.subprocess.Process:

@@ -1,0 +1,111 @@
+"""Read the content of a message from a connection, within limits (RFC 5321 section 4.5.2, RFC 3030)."""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+END = b"\r\n.\r\n"
+_LAST_LINE = b".\r\n"
+CHUNK = 65_536
+TOO_MUCH_AT_ONCE = "452 4.3.1 Too much mail at once; retry later"
+_SMUGGLED = re.compile(rb"[\r\n]\.[\r\n]")
+"""A lone dot between line ends of which one at least is bare, because `END` is never in content. Some servers end mail there."""
+
+
+class Memory:
+    """The bytes of all messages that are being received or posted."""
+
+    def __init__(self, limit: int) -> None:
+        self.left = limit
+
+    def take(self, size: int) -> bool:
+        """Reserve bytes; False if too few are left."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+    def give(self, size: int) -> None:
+        """Give bytes back."""
+        self.left += size
+
+
+class Content:
+    """Collects the content of one message. When a limit is exceeded, it drops what it has, and `problem` is the reply.
+
+    `on_read` is called for each chunk. `close` gives the memory back.
+    """
+
+    def __init__(self, *, limit: int, memory: Memory, on_read: Callable[[], None]) -> None:
+        self._limit = limit
+        self._memory = memory
+        self._on_read = on_read
+        self._content = bytearray()
+        self._size = 0
+        self.problem = ""
+
+    def add(self, chunk: bytes) -> None:
+        """Keep a chunk, unless there was a problem."""
+        self._on_read()
+        self._size += len(chunk)
+        if self.problem:
+            return
+        if self._size > self._limit:
+            self._drop(f"552 5.3.4 Message too large (limit {self._limit} bytes)")
+        elif self._memory.take(len(chunk)):
+            self._content += chunk
+        else:
+            self._drop(TOO_MUCH_AT_ONCE)
+
+    def take(self) -> bytes:
+        """Return the content. Its memory stays reserved until `close`."""
+        return bytes(self._content)
+
+    def close(self) -> None:
+        """Drop the content, and give the memory back."""
+        self._memory.give(len(self._content))
+        self._content = bytearray()
+
+    def _drop(self, problem: str) -> None:
+        self.close()
+        self.problem = problem
+
+
+async def read_until_end(reader: asyncio.StreamReader, content: Content) -> None:
+    """Read up to CRLF.CRLF, which alone ends the content. The CRLF before the dot belongs to it.
+
+    The content keeps its doubled dots (`without_dots`).
+    """
+    before = b"\r\n"  # the end of the command: content may end before it has begun
+    while True:
+        try:
+            piece = await reader.readuntil(_LAST_LINE)
+        except asyncio.LimitOverrunError as error:
+            piece = await reader.read(error.consumed)
+        if (before + piece[-len(END) :]).endswith(END):
+            content.add(piece.removesuffix(_LAST_LINE))
+            return
+        content.add(piece)
+        before = (before + piece[-2:])[-2:]
+
+
+async def read_chunk(reader: asyncio.StreamReader, size: int, content: Content) -> None:
+    """Read a chunk of known size (BDAT)."""
+    while size > 0:
+        piece = await reader.readexactly(min(size, CHUNK))
+        size -= len(piece)
+        content.add(piece)
+
+
+def without_dots(content: bytes) -> bytes:
+    """Undo the doubling of dots at the beginning of lines (RFC 5321 section 4.5.2)."""
+    content = content.replace(b"\r\n.", b"\r\n")
+    return content[1:] if content.startswith(b".") else content
+
+
+def is_smuggled(content: bytes) -> bool:
+    """Return whether content as it was received has a line that other servers could take as its end.
+
+    Behind such a line an attacker hides a second message, with another sender (SMTP smuggling, CVE-2023-51764).
+    """
+    return content.startswith((b".\n", b".\r")) or _SMUGGLED.search(content) is not None

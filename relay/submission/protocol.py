@@ -1,0 +1,429 @@
+"""The SMTP dialogue with one client: aiosmtpd, with what it lacks.
+
+It lacks AUTH that asks somebody else, TLS from the first byte with AUTH, PROXY before TLS, CHUNKING, PIPELINING and enhanced
+status codes in its replies, and limits. Commands that are not overridden here are aiosmtpd's.
+"""
+
+import asyncio
+import re
+import ssl
+from asyncio import sslproto
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+from aiosmtpd.proxy_protocol import AF, V2_CMD, get_proxy
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+from relay.submission.connections import Connections
+from relay.submission.content import (
+    CHUNK,
+    Content,
+    Memory,
+    is_smuggled,
+    read_chunk,
+    read_until_end,
+    without_dots,
+)
+from relay.submission.logins import Login, Logins
+from relay.submission.settings import Address, Settings, address_in, contains
+from relay.submission.transactions import Transaction, Transactions
+
+MAX_COMMAND = 4_096
+"""The longest command. RFC 5321 allows 512 bytes; UTF-8 addresses and keys are longer."""
+HANDSHAKE_SECONDS = 30
+"""Timeout of the PROXY header, and of TLS."""
+POST_SECONDS = 300.0
+"""How long a client waits for the reply to its message. RFC 5321 section 4.5.3.2.6: it waits ten minutes."""
+NEEDS_LOGIN = "530 5.7.0 Authentication required: the user is a client's name, the password its key"
+SMUGGLED = "550 5.6.0 A line with only a dot must end in CR LF, before and behind it"
+
+_STOPPING = b"421 4.3.2 The server stops; connect again\r\n"
+
+_ENHANCED = {
+    b"220": b"2.0.0", b"221": b"2.0.0", b"250": b"2.0.0", b"252": b"2.5.2", b"450": b"4.3.0", b"451": b"4.3.0", b"454": b"4.7.0",
+    b"500": b"5.5.2", b"501": b"5.5.4", b"502": b"5.5.1", b"503": b"5.5.1", b"530": b"5.7.0", b"552": b"5.3.4", b"554": b"5.7.0",
+    b"555": b"5.5.4",
+}  # fmt: skip
+"""The status codes of replies that have none, by reply code (RFC 2034, RFC 3463)."""
+_HAS_CODE = re.compile(rb"\d{3}[ -][245]\.\d{1,3}\.\d{1,3} ")
+_PATH = re.compile(
+    r"""\s*(?:<(?:@[^<>:"]*:)?((?:"(?:[^"\\]|\\.)*"|[^<>"\s])*)>|((?:"(?:[^"\\]|\\.)*"|[^<>"\s])+))(?:\s+(.*))?\s*""",
+    re.DOTALL,
+)
+"""A path with or without its brackets, a source route (which is ignored), and parameters."""
+_LOST = (OSError, asyncio.IncompleteReadError)
+"""Errors of a connection that ends; `ssl.SSLError` and `TimeoutError` are among them."""
+_AUTH_PARAMETER = re.compile(r"(?i)(?:^|\s)AUTH=\S*")
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """What all connections share. `tls` returns the context with the newest certificate, None without one."""
+
+    settings: Settings
+    transactions: Transactions
+    logins: Logins
+    connections: Connections
+    memory: Memory
+    tls: Callable[[], ssl.SSLContext | None]
+
+
+class Dialogue(SMTP):
+    """One connection. aiosmtpd finds the hooks (`handle_…`) and commands (`smtp_…`) by their names."""
+
+    line_length_limit = CHUNK  # the reader's limit
+    # The library leaves these open until there is a connection.
+    session: Any
+    envelope: Any
+    transport: Any
+    _handler_coroutine: Any
+    _set_rset_state: Any
+    _timeout_handle: Any
+
+    def __init__(self, server: Server, *, has_tls: bool, open_dialogues: "set[Dialogue]") -> None:
+        self._server = server
+        self._open_dialogues = open_dialogues
+        self._has_tls = has_tls
+        self._login: Login | None = None
+        self._address: Address | None = None
+        self._content: Content | None = None
+        self._is_chunked = False
+        self._is_posting = self._is_stopping = False
+        self._errors = 0
+        super().__init__(
+            self,  # aiosmtpd calls its hooks
+            data_size_limit=server.settings.limits.message_bytes,
+            enable_SMTPUTF8=True,
+            hostname=server.settings.hostname,
+            ident="Relay",
+            timeout=server.settings.limits.idle_seconds,
+            tls_context=server.tls(),
+            auth_require_tls=not server.settings.allows_plain_auth,
+            loop=asyncio.get_running_loop(),
+        )
+        # The library changes a table that all connections share, with each greeting.
+        self.command_size_limits = defaultdict(lambda: MAX_COMMAND)
+        self.command_size_limit = MAX_COMMAND
+
+    # ── the connection ──
+
+    async def _handle_client(self) -> None:
+        self._open_dialogues.add(self)
+        try:
+            await self._arrive()
+        except _LOST:
+            self._end()
+        finally:
+            self._open_dialogues.discard(self)
+            self._drop_content()
+            # Without TLS there is no `connection_lost` that does this, if the handshake failed.
+            self._timeout_handle.cancel()
+
+    async def _arrive(self) -> None:
+        peer = address_in(str((self.session.peer or ("",))[0]))
+        if contains(self._server.settings.proxies, peer):
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                proxy = await get_proxy(self._reader)
+            if not proxy.valid:
+                self._end()
+                return
+            has_source = proxy.command != V2_CMD.LOCAL and proxy.family in (AF.INET, AF.INET6)
+            # A health check of the load balancer has no client: its address gives it no rights.
+            peer = address_in(str(proxy.src_addr)) if has_source else None
+        self._address = peer
+        with self._server.connections.opened(peer) as refusal:
+            if refusal:
+                if not self._has_tls:
+                    await self.push(f"421 4.7.0 {refusal}")
+                self._end()
+                return
+            if self._has_tls:
+                await self._start_tls(self._take_buffer())
+            await super()._handle_client()
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin the dialogue; again when TLS has begun, which ends the login (RFC 3207 section 4.2)."""
+        self._login = None
+        super().connection_made(transport)
+
+    def _end(self) -> None:
+        """Close the connection; commands that have arrived already are not read."""
+        if self.transport is not None:
+            self.transport.close()
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """End the dialogue; after the reply to a message that is being posted. Returns the task that then ends."""
+        self._is_stopping = True
+        if self._is_posting:
+            task: asyncio.Task[None] = self._handler_coroutine
+            return task
+        self._writer.write(_STOPPING)
+        self._end()
+        return None
+
+    def _take_buffer(self) -> bytes:
+        buffer = cast(Any, self._reader)._buffer
+        taken = bytes(buffer)
+        buffer.clear()
+        return taken
+
+    async def _start_tls(self, received: bytes = b"") -> None:
+        """Begin TLS on this connection; `received` are its first bytes. Raises `ConnectionError` or `ssl.SSLError`."""
+        waiter = self.loop.create_future()
+        self._tls_protocol = sslproto.SSLProtocol(
+            self.loop,
+            self,
+            cast(ssl.SSLContext, self.tls_context),
+            waiter,
+            server_side=True,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+        )
+        plain = self._original_transport = self.transport
+        plain.set_protocol(self._tls_protocol)
+        self.transport = self._tls_protocol._app_transport
+        self._tls_protocol.connection_made(plain)
+        if received:
+            cast(Any, asyncio.protocols)._feed_data_to_buffered_proto(self._tls_protocol, received)
+        await waiter
+        if self.session.ssl is None:  # the client left during the handshake
+            raise ConnectionResetError
+
+    # ── replies ──
+
+    async def push(self, status: str | bytes) -> None:
+        """Send a reply with its enhanced status code, and end a session that has only errors."""
+        line = status if isinstance(status, bytes) else status.encode("ascii", "replace")
+        self._writer.write(self._with_code(line) + b"\r\n")
+        await self._writer.drain()
+        if line.startswith(b"5"):
+            self._errors += 1
+            if self._errors >= self._server.settings.limits.errors:
+                self._writer.write(b"421 4.7.0 Too many errors\r\n")
+                self._end()
+
+    def _with_code(self, line: bytes) -> bytes:
+        code = _ENHANCED.get(line[:3])
+        is_greeting = line.startswith(b"220 " + self.hostname.encode())
+        if code is None or is_greeting or _HAS_CODE.match(line):
+            return line
+        return line[:4] + code + b" " + line[4:]
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Reply 451 to an error of the server itself."""
+        if isinstance(error, _LOST):
+            self._end()
+        return self._server.transactions.failed(error)
+
+    # ── greeting, TLS and AUTH ──
+
+    async def smtp_HELO(self, hostname: str | None) -> None:  # noqa: N802 (see the class)
+        """Accept a greeting, also one without a name, as many servers do."""
+        self._greet(hostname, is_extended=False)
+        self._writer.write(f"250 {self.hostname}\r\n".encode())
+        await self._writer.drain()
+
+    async def smtp_EHLO(self, hostname: str | None) -> None:  # noqa: N802 (see the class)
+        """Accept a greeting, also one without a name, and list the extensions."""
+        self._greet(hostname, is_extended=True)
+        lines = [
+            self.hostname,
+            f"SIZE {self.data_size_limit}",
+            *("8BITMIME", "SMTPUTF8", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"),
+            *(["STARTTLS"] if self.tls_context and not self._tls_protocol else []),
+            *(["AUTH LOGIN PLAIN"] if self._tls_protocol or not self._auth_require_tls else []),
+        ]
+        text = "".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}\r\n"
+        self._writer.write(text.encode())
+        await self._writer.drain()
+
+    def _greet(self, hostname: str | None, *, is_extended: bool) -> None:
+        self._set_rset_state()
+        self.session.extended_smtp = is_extended
+        self.session.host_name = hostname or "unknown"
+
+    async def smtp_STARTTLS(self, arg: str | None) -> None:  # noqa: N802 (see the class)
+        """Begin TLS. What the client sent before its handshake is dropped (RFC 3207 section 6)."""
+        if arg or not self.tls_context or self._tls_protocol:
+            await self.push("501 Syntax: STARTTLS" if arg else "503 TLS is not available here, or has begun")
+            return
+        self._take_buffer()
+        await self.push("220 Ready to start TLS")
+        try:
+            await self._start_tls()
+        except _LOST:
+            self._end()
+
+    async def smtp_AUTH(self, arg: str | None) -> None:  # noqa: N802 (see the class)
+        """Take the name of a mechanism in any case."""
+        name, blank, rest = (arg or "").partition(" ")
+        await super().smtp_AUTH(f"{name.upper()}{blank}{rest}")
+
+    AuthLoginUsernameChallenge = "Username:"  # what most servers ask for, and some clients expect
+    AuthLoginPasswordChallenge = "Password:"
+
+    async def auth_PLAIN(self, _: Any, args: list[str]) -> AuthResult:  # noqa: N802 (see the class)
+        """Check name and key (RFC 4616)."""
+        return await self._checked(await super().auth_PLAIN(_, args))
+
+    async def auth_LOGIN(self, _: Any, args: list[str]) -> AuthResult:  # noqa: N802 (see the class)
+        """Check name and key."""
+        return await self._checked(await super().auth_LOGIN(_, args))
+
+    def _authenticate(self, mechanism: str, auth_data: Any) -> AuthResult:  # noqa: ARG002 (the library's signature)
+        """Return what the client sent; the library does not wait for a check here."""
+        return AuthResult(success=True, auth_data=auth_data)
+
+    async def _checked(self, given: AuthResult) -> AuthResult:
+        if not given.success:
+            return given
+        sent = cast(LoginPassword, given.auth_data)
+        name, key = (each.decode("utf-8", "replace") for each in sent)
+        found = await self._server.logins.check(name, key, str(self._address or ""))
+        if isinstance(found, str):
+            return AuthResult(success=False, handled=False, message=found)
+        self._login = found
+        return AuthResult(success=True)
+
+    async def check_auth_needed(self, caller_method: str) -> bool:  # noqa: ARG002 (the library's signature)
+        """Refuse a command of a client that has not signed in, unless its network needs no AUTH."""
+        if self._login is None and contains(self._server.settings.networks, self._address):
+            self._login = await self._server.logins.of_key(self._server.settings.key)
+        if self._login is None:
+            await self.push(NEEDS_LOGIN)
+        return self._login is None
+
+    # ── the envelope ──
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """Keep the quotes of a local part, and the dots of carriers' addresses, which the library refuses."""
+        address, parameters = read_path(arg)
+        # RFC 4954 section 5: a server takes the parameter, and may ignore it.
+        return address, parameters and _AUTH_PARAMETER.sub("", parameters)
+
+    async def handle_MAIL(  # noqa: N802 (see the class)
+        self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        """Accept a sender, also an empty one."""
+        sizes = [int(option[5:]) for option in options if option.startswith("SIZE=")]
+        sender, reply = self._server.transactions.sender(cast(Login, self._login), address, *sizes[:1] or [0])
+        if reply.startswith("250"):
+            envelope.mail_from = sender
+        return reply
+
+    async def handle_RCPT(  # noqa: N802 (see the class)
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        """Accept a recipient."""
+        if self._is_chunked:
+            return "503 5.5.1 The message has begun"
+        address, reply = self._server.transactions.recipient(
+            cast(Login, self._login), envelope.mail_from, envelope.rcpt_tos, address
+        )
+        if reply.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return reply
+
+    # ── the message ──
+
+    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 (see the class)
+        """Read a message that ends with CRLF.CRLF, and post it."""
+        if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
+            return
+        if problem := "501 Syntax: DATA" if arg else self._sequence_problem():
+            await self.push(problem)
+            return
+        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        content = self._content = self._new_content()
+        await read_until_end(self._reader, content)
+        wire = content.take()
+        if not content.problem and is_smuggled(wire):
+            content.problem = SMUGGLED
+        await self._finish(without_dots(wire), content.problem)
+
+    async def smtp_BDAT(self, arg: str | None) -> None:  # noqa: N802 (see the class)
+        """Read a chunk of a message, and post the message after the last one (RFC 3030)."""
+        size, last = _chunk(arg or "")
+        if size is None:
+            await self.push("501 Syntax: BDAT size [LAST]")
+            self._end()  # what follows may be a chunk, and must not be read as commands
+            return
+        is_ready = bool(self.session.host_name) and bool(self.envelope.rcpt_tos)
+        if self._login is None:
+            await self.push(NEEDS_LOGIN)
+            self._end()
+            return
+        content = self._content if is_ready and self._content is not None else self._new_content()
+        if not is_ready:
+            content.problem = self._sequence_problem() or "503 Send EHLO first"
+        self._content, self._is_chunked = content, is_ready
+        await read_chunk(self._reader, size, content)
+        if content.problem:
+            await self.push(content.problem)
+            if last or not is_ready:
+                self._set_rset_state()
+        elif last:
+            await self._finish(content.take(), "")
+        else:
+            await self.push(f"250 2.0.0 {size} bytes received")
+
+    def _sequence_problem(self) -> str:
+        if self._is_chunked:
+            return "503 The message was begun with BDAT"
+        return "" if self.envelope.rcpt_tos else "503 Error: need RCPT command"
+
+    async def _finish(self, content: bytes, problem: str) -> None:
+        reply = problem
+        if not problem:
+            self._reset_timeout(POST_SECONDS)
+            self._is_posting = True
+            envelope = self.envelope
+            transaction = Transaction(
+                login=cast(Login, self._login),
+                sender=envelope.mail_from,
+                recipients=tuple(envelope.rcpt_tos),
+                content=content,
+            )
+            try:
+                reply = await self._server.transactions.finish(transaction)
+            finally:
+                self._is_posting = False
+            self._reset_timeout()
+        self._set_rset_state()
+        if reply.startswith("250"):
+            self._errors = 0
+        await self.push(reply)
+        if self._is_stopping:
+            self.stop()
+
+    def _new_content(self) -> Content:
+        limits = self._server.settings.limits
+        return Content(limit=limits.message_bytes, memory=self._server.memory, on_read=self._reset_timeout)
+
+    def _set_post_data_state(self) -> None:
+        cast(Any, super())._set_post_data_state()
+        self._drop_content()
+
+    def _drop_content(self) -> None:
+        if self._content is not None:
+            self._content.close()
+        self._content, self._is_chunked = None, False
+
+
+def read_path(text: str) -> tuple[str | None, str | None]:
+    """Split the argument of MAIL or RCPT into the address and its parameters (RFC 5321 section 4.1.2); None if it is no path.
+
+    The empty path keeps its brackets, as aiosmtpd expects.
+    """
+    path = _PATH.fullmatch(text)
+    if path is None:
+        return (None, None) if text else ("", "")
+    return path[1] or path[2] or "<>", path[3] or ""
+
+
+def _chunk(arg: str) -> tuple[int | None, bool]:
+    """Read the argument of BDAT; None if it is not valid."""
+    found = re.fullmatch(r"([0-9]{1,18})(?:\s+(LAST))?", arg.strip(), re.IGNORECASE)
+    return (int(found[1]), found[2] is not None) if found else (None, False)
