@@ -91,7 +91,7 @@ def _addresses(mail: bytes) -> None:
     read_path(text)
 
 
-def _bridge(mail: bytes) -> None:
+def _smtp(mail: bytes) -> None:
     fields = raw.fields_of(raw.split(mail)[0])
     complete(fields, author="root", name="Ö", domain="example.com")
 
@@ -105,7 +105,7 @@ ENTRANCES: Mapping[str, Callable[[bytes], object]] = {
     "sendmail": lambda mail: sendmail.prepare(
         mail, sendmail.Arguments(reads_header=True), domain="example.com", user="ö"
     ),
-    "bridge": _bridge,
+    "smtp": _smtp,
     "stand-in": lambda mail: read_mime(mail, mail_id="m", accepted_at=NOW),
 }
 """Every place that reads mail from outside, by name. Each must return, whatever the mail."""

@@ -42,7 +42,7 @@ def needs(path: Path | str) -> pytest.MarkDecorator:
 
 
 class Place:
-    """A relay that captures mail, and a bridge to it."""
+    """A relay that captures mail, and an SMTP server in front of it."""
 
     def __init__(self, relay: RunningRelay, port: int) -> None:
         self.relay = relay
@@ -235,7 +235,7 @@ async def test_phpmailer_sends_mail(place: Place) -> None:
 
 @pytest.fixture
 def postfix(place: Place, tmp_path: Path) -> Path:
-    """The configuration of a Postfix that hands all mail to the bridge and listens on a free port."""
+    """The configuration of a Postfix that hands all mail to the SMTP server and listens on a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

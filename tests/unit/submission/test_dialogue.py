@@ -204,7 +204,7 @@ async def test_data_and_recipients_are_refused_within_a_chunked_message() -> Non
 
 
 async def test_invalid_chunk_ends_the_connection() -> None:
-    """What follows it cannot be told from commands."""
+    """What follows it could be a chunk or commands."""
     replies = await send_chunks(StubRelay(), b"BDAT -1\r\nMAIL FROM:<evil@example.com>\r\n")
     assert [reply[:3] for reply in replies] == ["501"]
 
