@@ -15,7 +15,7 @@ from tests.e2e.documented import Called, Result
 from tests.e2e.documented_azure import AzdEnvironment, az
 from tests.e2e.running import ROOT, RunningRelay
 
-KEPT_RUNNING = {"smtp-bridge", "tail"}
+KEPT_RUNNING = {"smtp", "tail"}
 """Commands of Relay that run until they are stopped: their options are checked. Tests of their own run them."""
 
 OWN_PROCESS = {"sendmail", "pickup"}

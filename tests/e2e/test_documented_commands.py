@@ -36,7 +36,7 @@ NOT_COMMANDS = {
     "{": "JSON: a format or a notice",
     "core, platform": "the list of rooms",
     "30 kills": "a report of `make soak`",
-    "#!/bin/sh": "a wrapper that replaces the shell; tests/e2e/test_sendmail_and_bridge.py runs `sendmail`",
+    "#!/bin/sh": "a wrapper that replaces the shell; tests/e2e/test_mail_programs.py runs `sendmail`",
 }
 """How an indented block begins that is no shell command."""
 
@@ -51,10 +51,12 @@ LANGUAGES = {
     "js": "tests/e2e/test_sendgrid_clients.py; the call of batch.md is that of its Python",
     "powershell": "no PowerShell here: test_powershell_calls_what_exists",
     "csharp": "no .NET here",
+    "php": "tests/e2e/test_other_programs.py",
+    "properties": "no Java here",
 }
 PYTHON = {
     "docs/api/attachments.md": "tests/api/test_reference_docs.py",
-    "docs/api/raw-mime.md": "tests/e2e/test_sendmail_and_bridge.py",
+    "docs/api/raw-mime.md": "tests/e2e/test_mail_programs.py",
     "docs/api/templates.md": "tests/api/test_reference_docs.py",
     "docs/api/waiting.md": "tests/api/test_waiting.py",
     "docs/sendgrid-compatible.md": "tests/e2e/test_sendgrid_clients.py",
