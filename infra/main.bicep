@@ -152,6 +152,9 @@ param relayMessageTrace array = []
 @description('RELAY_SUPPRESSIONS: scope and duration of each reason.')
 param relaySuppressions object = {}
 
+@description('RELAY_BRAKE: from which rates of bounces and complaints a client is held.')
+param relayBrake object = {}
+
 @description('RELAY_WEBHOOKS_ALLOW_LOOPBACK: leave it empty in Azure.')
 param relayWebhooksAllowLoopback string = ''
 
@@ -367,6 +370,7 @@ module app 'app.bicep' = {
       RELAY_BOUNCE_MAILBOXES: empty(relayBounceMailboxes) ? '' : string(relayBounceMailboxes)
       RELAY_MESSAGE_TRACE: empty(relayMessageTrace) ? '' : string(relayMessageTrace)
       RELAY_SUPPRESSIONS: empty(relaySuppressions) ? '' : string(relaySuppressions)
+      RELAY_BRAKE: empty(relayBrake) ? '' : string(relayBrake)
       RELAY_WEBHOOKS_ALLOW_LOOPBACK: relayWebhooksAllowLoopback
       RELAY_ENTRA_TENANTS: empty(relayEntraTenants) ? tenant().tenantId : relayEntraTenants
       RELAY_ENTRA_ROLES: empty(relayEntraRoles) ? '' : string(relayEntraRoles)

@@ -125,7 +125,13 @@ class Operations(UseCases):
         """Holds clients whose mail bounces or is reported as spam too often."""
         from relay.operations.timers.client_brake import ClientBrake
 
-        return ClientBrake(brakes=self.brakes, clients=self.clients, webhooks=self.webhooks, clock=self.clock)
+        return ClientBrake(
+            brakes=self.brakes,
+            clients=self.clients,
+            webhooks=self.webhooks,
+            clock=self.clock,
+            limits=self.settings.brake,
+        )
 
     @cached_property
     def search_indexing(self) -> "SearchIndexing":

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -60,6 +60,9 @@ SETTINGS = (
             "the mail of these Graph routes."),
     Setting(name="RELAY_SUPPRESSIONS", default="",
         meaning="JSON object: reason to {for_all, days}: scope and duration. Empty: the defaults in docs/reference/events.md."),
+    Setting(name="RELAY_BRAKE", default="",
+        meaning="JSON object of {is_on, bounce_rate, min_bounced, bounces_of, complaint_rate, min_complained, complaints_of}: "
+            "when a client's mail is held for its bounces or complaints. Empty: the defaults in docs/reference/brake.md."),
     Setting(name="RELAY_WEBHOOKS_ALLOW_LOOPBACK", default="",
         meaning="`true`: allow webhooks to loopback addresses and plain HTTP. Development only: in production this permits "
             "SSRF."),
@@ -196,6 +199,29 @@ class SuppressionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     days: int
 
 
+type _Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+type _Least = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class BrakeLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rates from which a client's mail is held, as shares of what was sent, and the least numbers that a rate needs.
+
+    Without `is_on` no client is held any more.
+    """
+
+    is_on: bool = True
+    bounce_rate: _Share = 0.1
+    """Amazon SES may stop an account whose hard bounces exceed 10 %
+    (docs.aws.amazon.com/ses/latest/dg/reputation-dashboard-dg.html, and faqs-enforcement.html)."""
+    min_bounced: _Least = 20
+    bounces_of: _Least = 200
+    complaint_rate: _Share = 0.003
+    """Google and Yahoo ask every sender to stay below 0.3 % (support.google.com/a/answer/81126 and
+    senders.yahooinc.com/best-practices); Amazon SES may stop an account above 0.5 %."""
+    min_complained: _Least = 10
+    complaints_of: _Least = 1_000
+
+
 SUPPRESSION_RULES: Mapping[str, SuppressionRule] = {
     # A missing mailbox is missing for every client, but addresses can be assigned again.
     "bounced": SuppressionRule(for_all=True, days=180),
@@ -230,6 +256,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bounce_mailboxes: tuple[BounceMailbox, ...] = ()
     message_traces: tuple[MessageTrace, ...] = ()
     suppression_rules: Mapping[str, SuppressionRule] = msgspec.field(default_factory=lambda: SUPPRESSION_RULES)
+    brake: BrakeLimits = BrakeLimits()
     webhooks_allow_loopback: bool = False
     entra_tenants: tuple[str, ...] = ()
     entra_roles: Mapping[str, EntraRole] = {}

@@ -252,3 +252,14 @@ def test_client_without_a_hold_has_none() -> None:
 
     assert not Brake(client_id="one").covers("bulk")
     assert msgspec.json.encode(Brake(client_id="one")) == b'{"client_id":"one"}'
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_held"),
+    [({}, True), ({"is_on": False}, False), ({"bounce_rate": 0.11}, False), ({"bounces_of": 201}, False)],
+)
+async def test_deployment_sets_the_limits_or_turns_the_brake_off(setting: dict[str, Any], is_held: bool) -> None:
+    relay = await Harness({"RELAY_BRAKE": json.dumps(setting)}).start()
+    await bounce(relay, await mailing(relay))
+    await count(relay)
+    assert (await hold_of(relay) is not None) is is_held

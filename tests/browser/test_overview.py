@@ -45,6 +45,34 @@ async def test_unreadable_messages_need_attention_and_are_linked(screen: Screen)
     assert screen.page.url.endswith("#/messages?age=3600")
 
 
+async def test_high_rates_are_red_and_need_attention(screen: Screen) -> None:
+    rates = {
+        "sent": 1_000,
+        "hard_bounced": 70,
+        "soft_bounced": 10,
+        "complained": 2,
+        "bounce_rate": 0.08,
+        "complaint_rate": 0.002,
+    }
+
+    async def bounced(route: Route) -> None:
+        response = await route.fetch()
+        overview = await response.json()
+        await route.fulfill(response=response, json={**overview, "arrivals": {**overview["arrivals"], **rates}})
+
+    await screen.page.route("**/v1/overview*", bounced)
+    await screen.go("/console", "Overview")
+    attention = screen.page.get_by_role("list", name="Needs attention")
+    await attention.get_by_text("8 % of the mail of the last 24 hours bounced.").wait_for()
+    high, low = (screen.page.locator(".tile").filter(has_text=name) for name in ("Bounced, 24 h", "Spam reports, 24 h"))
+    assert (await high.locator("dd").inner_text(), await low.locator("dd").inner_text()) == ("8 %", "0.2 %")
+    # Red as failed messages are; a rate within the limits has no color.
+    failed = screen.page.locator(".tile").filter(has_text=re.compile("^Failed"))
+    color = "swatch => getComputedStyle(swatch).backgroundColor"
+    assert await high.locator(".swatch").evaluate(color) == await failed.locator(".swatch").evaluate(color)
+    assert await low.locator(".swatch").count() == 0
+
+
 async def test_chart_can_be_read_with_arrow_keys_and_as_a_table(screen: Screen) -> None:
     await screen.go("/console", "Overview")
     chart = screen.page.get_by_role("img", name=re.compile("accepted, at most"))

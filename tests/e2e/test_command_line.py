@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -238,6 +239,21 @@ async def test_messages_are_listed_and_tailed(relay: RunningRelay) -> None:
     assert name in (await run(relay, "messages", "--state", "sent")).output
     lines = (await run(relay, "tail", "--once", "--json")).output.splitlines()
     assert name in {json.loads(line)["id"] for line in lines}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_rates_of_bounces_and_complaints_are_shown(relay: RunningRelay) -> None:
+    assert (await run(relay, *sending("--follow", "--tag", "counted"))).code == 0
+    assert (await run(relay, "timers", "run", "arrival_rates")).code == 0
+    listed = (await run(relay, "arrivals", "--by", "tag", "--json")).json["value"]
+    assert [(row["sent"], row["hard_bounced"]) for row in listed if row["name"] == "counted"] == [(1, 0)]
+    row = next(line for line in (await run(relay, "arrivals", "--by", "tag")).output.splitlines() if "counted" in line)
+    assert re.findall(r"[\d.]+", row) == ["1", "0", "0", "0", "0.00", "0.00"]
+    none = await run(relay, "arrivals", "--before", "2026-01-01T00:00:00Z", "--since", "2025-12-31T00:00:00Z")
+    assert (none.code, none.output) == (0, "No mail was counted.\n")
+    wrong = await run(relay, "arrivals", "--by", "color")
+    assert wrong.code == 1
+    assert "color" in wrong.errors or "by" in wrong.errors
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -207,6 +207,7 @@ def _attempt(part: Part, attempt: Attempt, optional: Sequence[str]) -> AttemptVi
         reply=given(attempt.reply or None),
         provider_id=given(attempt.provider_id),
         seconds=attempt.seconds,
+        verified=given(attempt.verified or None),
         ignored=given(ignored or None),
         recipients=given(part.recipients),
     )

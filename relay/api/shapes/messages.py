@@ -110,6 +110,13 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     reply: Annotated[str, says("The provider's reply, shortened to 1,000 characters.")] | UnsetType = UNSET
     provider_id: Annotated[str, says("The provider's id of the message.")] | UnsetType = UNSET
     seconds: Annotated[float, says("How long the attempt took, in seconds.")]
+    verified: (
+        Annotated[
+            int,
+            says("Nothing was sent: the provider was found to have the mail of this attempt, whose response was lost."),
+        ]
+        | UnsetType
+    ) = UNSET
     ignored: (
         Annotated[Sequence[str], says("Options of another provider that this one ignored, such as tracking.")]
         | UnsetType

@@ -8,12 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 
-import msgspec
-
 from relay.core.arrival.arrivals import Arrival, arrival_of_word, is_current
 from relay.core.arrival.counts import Counts
 from relay.core.model import MessageStatus, Part, State
-from relay.core.settings import BrakePolicy
+from relay.core.settings import BrakeLimits, BrakePolicy
 
 
 class BrakeCause(StrEnum):
@@ -23,25 +21,7 @@ class BrakeCause(StrEnum):
     COMPLAINT_RATE = "complaint_rate"
 
 
-class BrakeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The rates from which mail is held, as shares of what was sent, and the least numbers that a rate says anything of."""
-
-    bounce_rate: float = 0.1
-    """Amazon SES may stop an account whose hard bounces exceed 10 %
-    (docs.aws.amazon.com/ses/latest/dg/reputation-dashboard-dg.html, and faqs-enforcement.html)."""
-    min_bounced: int = 20
-    bounces_of: int = 200
-    complaint_rate: float = 0.003
-    """Google and Yahoo ask every sender to stay below 0.3 % (support.google.com/a/answer/81126 and
-    senders.yahooinc.com/best-practices); Amazon SES may stop an account above 0.5 %."""
-    min_complained: int = 10
-    complaints_of: int = 1_000
-
-
-LIMITS = BrakeLimits()
-
-
-def cause_of(counts: Counts, limits: BrakeLimits = LIMITS) -> BrakeCause | None:
+def cause_of(counts: Counts, limits: BrakeLimits) -> BrakeCause | None:
     """Return why mail with these counts is to be held; None if it is not. Complaints harm most, so they are named first."""
     is_enough = counts.complained >= limits.min_complained and counts.sent >= limits.complaints_of
     if is_enough and counts.complaint_rate >= limits.complaint_rate:

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.clients.registry import Client, Clients
-from relay.core.arrival.brake import LIMITS, BrakeLimits, by_client, cause_of
+from relay.core.arrival.brake import by_client, cause_of
 from relay.core.arrival.counts import Counts
 from relay.core.events import ClientNotice, NoticeKind
-from relay.core.settings import BrakePolicy
+from relay.core.settings import BrakeLimits, BrakePolicy
 from relay.events.webhooks.delivery import Webhooks
 from relay.journal.counts.hours import Hour
 from relay.routes.brakes import Brake, Brakes, Figures, Notice
@@ -34,7 +34,7 @@ class ClientBrake:
         clients: Clients,
         webhooks: Webhooks,
         clock: Callable[[], datetime],
-        limits: BrakeLimits = LIMITS,
+        limits: BrakeLimits,
     ) -> None:
         self._brakes = brakes
         self._clients = clients
@@ -48,7 +48,9 @@ class ClientBrake:
         return {brake.client_id: brake.released_at for brake in brakes if brake.released_at is not None}
 
     async def apply(self, hours: Sequence[Hour]) -> None:
-        """Hold each client whose rates in these hours are too high."""
+        """Hold each client whose rates in these hours are too high, unless the deployment has no brake."""
+        if not self._limits.is_on:
+            return
         brakes = await self._brakes.all()
         for client in (await self._clients.all()).values():
             known = brakes.get(client.id, Brake(client_id=client.id))

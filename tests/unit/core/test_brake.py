@@ -7,7 +7,7 @@ import pytest
 from relay.core.arrival.brake import BrakeCause, by_client, cause_of, lane_key, vouched_counts
 from relay.core.arrival.counts import Counts
 from relay.core.model import Attempt, MessageStatus, Part, Reported, State
-from relay.core.settings import BrakePolicy
+from relay.core.settings import BrakeLimits, BrakePolicy
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -32,11 +32,19 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
     ],
 )
 def test_client_is_held_from_the_limits_on(sent: int, bounced: int, complained: int, cause: BrakeCause | None) -> None:
-    assert cause_of(Counts(sent=sent, hard_bounced=bounced, complained=complained)) is cause
+    assert cause_of(Counts(sent=sent, hard_bounced=bounced, complained=complained), BrakeLimits()) is cause
 
 
 def test_soft_bounces_hold_nobody() -> None:
-    assert cause_of(Counts(sent=1_000, soft_bounced=1_000)) is None
+    assert cause_of(Counts(sent=1_000, soft_bounced=1_000), BrakeLimits()) is None
+
+
+def test_own_limits_replace_the_defaults() -> None:
+    limits = BrakeLimits(bounce_rate=0.05, min_bounced=5, bounces_of=100, complaint_rate=0.001, complaints_of=500)
+    assert cause_of(Counts(sent=100, hard_bounced=4), limits) is None
+    assert cause_of(Counts(sent=100, hard_bounced=5), limits) is BrakeCause.BOUNCE_RATE
+    assert cause_of(Counts(sent=9_999, complained=9), limits) is None
+    assert cause_of(Counts(sent=9_999, complained=10), limits) is BrakeCause.COMPLAINT_RATE
 
 
 @pytest.mark.parametrize(

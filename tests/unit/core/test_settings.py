@@ -7,7 +7,7 @@ import pytest
 
 from relay.bootstrap.configuration import load
 from relay.core.errors import SettingsError
-from relay.core.settings import SETTINGS, Lane, Pace, When
+from relay.core.settings import SETTINGS, BrakeLimits, Lane, Pace, When
 from relay.platform.environment import load_lanes
 
 ROUTES = {
@@ -172,3 +172,24 @@ def test_every_problem_of_message_traces_is_reported() -> None:
         "RELAY_MESSAGE_TRACE[2].managed_identity",
         "RELAY_MESSAGE_TRACE[2].routes",
     ]
+
+
+def test_brake_is_on_unless_the_setting_says_otherwise() -> None:
+    assert load({}).brake == BrakeLimits()
+    own = load(environment(BRAKE={"bounce_rate": 0.05, "min_complained": 3})).brake
+    assert own == BrakeLimits(bounce_rate=0.05, min_complained=3)
+    assert load(environment(BRAKE={"is_on": False})).brake.is_on is False
+
+
+@pytest.mark.parametrize(
+    ("brake", "problem"),
+    [
+        ("off", "RELAY_BRAKE: not JSON (line 1, column 1)"),
+        ({"bounce_rate": 10}, "RELAY_BRAKE: Expected `float` <= 1.0 - at `$.bounce_rate`"),
+        ({"complaint_rate": 0}, "RELAY_BRAKE: Expected `float` > 0.0 - at `$.complaint_rate`"),
+        ({"min_bounced": 0}, "RELAY_BRAKE: Expected `int` >= 1 - at `$.min_bounced`"),
+        ({"rate": 1}, "RELAY_BRAKE: Object contains unknown field `rate`"),
+    ],
+)
+def test_impossible_limit_of_the_brake_is_refused(brake: Any, problem: str) -> None:
+    assert problems(environment(BRAKE=brake)) == [problem]

@@ -17,8 +17,8 @@ from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.records import TABLE as JOURNAL
 from relay.operations.message_changes import Redrive
 from relay.operations.purge import ORPHAN_BLOBS
-from relay.platform.concurrency import Deadline, Progress
-from relay.platform.resources import CONTENT_CONTAINER
+from relay.platform.concurrency import NEVER, Deadline, Progress
+from relay.platform.resources import ARRIVALS_TABLE, CONTENT_CONTAINER
 from relay.platform.storage.ports import Entity, Query, Tables, delete_where
 from tests.doubles import (
     CLIENT,
@@ -55,6 +55,17 @@ async def claimed(place: Place) -> str:
     await place.work()
     (row,) = place.memory.tables.rows(JOURNAL)
     return row.partition.partition("-")[2]
+
+
+async def test_counts_of_hours_are_deleted_after_the_retention(place: Place) -> None:
+    """The counts of an hour say nothing of mail whose records are gone."""
+    first = START.replace(microsecond=0)
+    for hours in (0, 1, 30):
+        await place.arrival_hours.count(first + timedelta(hours=hours), NEVER)
+    await run_after(place, 14 + 1 / 24)
+    assert [row.row for row in place.memory.tables.rows(ARRIVALS_TABLE)] == ["202603011300", "202603021800"]
+    await run_after(place, 15)
+    assert [row.row for row in place.memory.tables.rows(ARRIVALS_TABLE)] == ["202603021800"]
 
 
 async def test_record_is_deleted_with_events_and_content_after_the_retention(place: Place) -> None:

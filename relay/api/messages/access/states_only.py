@@ -25,7 +25,7 @@ _MESSAGE = (
     "tags",
 )
 _WHOLE_MESSAGE = (*_MESSAGE, "delivery", "expires_at")
-_ATTEMPT = ("number", "route", "provider", "at", "outcome", "code", "seconds", "recipients")
+_ATTEMPT = ("number", "route", "provider", "at", "outcome", "code", "seconds", "verified", "recipients")
 _EVENT = ("kind", "at", "code", "bounce_class", "provider", "attempt", "likely")
 
 

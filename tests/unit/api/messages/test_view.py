@@ -1,13 +1,15 @@
-"""The view of a message: when it expires, by what its parts have waited for."""
+"""The view of a message: when it expires, by what its parts have waited for, and how its attempts ended."""
 
 from datetime import timedelta
 
 import pytest
+from msgspec import UNSET, UnsetType
 
+from relay.api.messages.access.states_only import message_states
 from relay.api.messages.view import message_view
 from relay.core import part_states
 from relay.core.arrival.arrivals import Reports
-from relay.core.model import MessageStatus, Part, State
+from relay.core.model import Attempt, MessageStatus, Part, State
 from tests.doubles import START, changed, submission_of
 
 HOUR = timedelta(hours=1)
@@ -44,3 +46,24 @@ def test_expiry_shown_is_the_expiry_that_delivery_uses(part: Part, expires_at: o
         reports=lambda _: Reports.ALL,
     )
     assert view.expires_at == expires_at
+
+
+def test_attempt_that_found_an_earlier_one_accepted_names_it() -> None:
+    """As after a message trace: nothing says so better than the record."""
+    lost = Attempt(number=1, route="main", provider="graph", at=START, outcome="unknown", code="response_lost")
+    found = Attempt(number=2, route="main", provider="graph", at=START + HOUR, outcome="sent", verified=1)
+    part = Part(route="main", state=State.SENT, attempt=2, attempts=(lost, found))
+    view = message_view(
+        "m",
+        SUBMISSION,
+        None,
+        MessageStatus(parts=(part,)),
+        (),
+        lane="bulk",
+        created_at=START,
+        now=START + HOUR,
+        reports=lambda _: Reports.ALL,
+    )
+    for shown in (view, message_states(view)):
+        assert not isinstance(shown.attempts, UnsetType)
+        assert [(each.number, each.verified) for each in shown.attempts] == [(1, UNSET), (2, 1)]

@@ -129,11 +129,12 @@ function answered({ recipient, answer }) {
   return { by: answer.from === recipient ? recipient : `From ${answer.from ?? "an unknown address"}`, reply: [answer.text, answer.is_truncated && "…", files].filter(Boolean).join("\n\n") };
 }
 
-function step({ at, state, what, by, code, reply, provider_id: name }, meanings, index) {
+function step({ at, state, what, by, code, reply, provider_id: name, verified }, meanings, index) {
   return h("li", { class: state },
     h("div", { class: "when" }, h("strong", {}, what), h("span", { class: "muted small" }, moment(at))),
     by && h("p", { class: "muted small wide" }, by),
     code && h("p", { class: "small" }, meanings[code] ?? humanize(code), " ", codeLink(code, meanings, `step-${index}`)),
+    verified && h("p", { class: "small" }, `Nothing was sent: the provider has the mail of attempt ${verified}.`),
     reply && h("pre", {}, reply),
     name && h("p", { class: "muted small wide" }, "Provider's ID: ", h("code", {}, name)));
 }
