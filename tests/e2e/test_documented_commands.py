@@ -29,8 +29,11 @@ from tests.e2e.documented import (
 from tests.e2e.documented_programs import SHIMS, Programs, check_options, check_target
 from tests.e2e.running import ROOT, RunningRelay, running_relay
 
-EXAMPLES = "docs/api/examples.md"
-"""Generated; tests/e2e/test_examples.py runs it."""
+OTHERS = {
+    "docs/api/examples.md": "tests/e2e/test_examples.py",
+    "docs/api/generated-clients.md": "tests/e2e/test_generated_clients.py",
+}
+"""Pages that a test of their own runs from the first to the last block."""
 
 NOT_COMMANDS = {
     "{": "JSON: a format or a notice",
@@ -70,7 +73,7 @@ CMDLETS = {
 }  # fmt: skip
 """Commands of Exchange and of the Graph module: there is no Exchange here."""
 
-PAGES = [page for page in pages() if page != EXAMPLES and any(True for _ in blocks(page))]
+PAGES = [page for page in pages() if page not in OTHERS and any(True for _ in blocks(page))]
 
 
 def commands(page: str) -> Sequence[Block]:
@@ -168,7 +171,7 @@ async def test_every_command_of_a_page_works(
     assert programs.seen
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page != EXAMPLES])
+@pytest.mark.parametrize("page", [page for page in pages() if page not in OTHERS])
 def test_every_block_has_a_known_language(page: str) -> None:
     assert languages(page) <= LANGUAGES.keys()
 
@@ -184,7 +187,7 @@ def test_commands_in_sentences_exist(page: str) -> None:
                 check_target(target)
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if "powershell" in languages(page) and page != EXAMPLES])
+@pytest.mark.parametrize("page", [page for page in pages() if "powershell" in languages(page) and page not in OTHERS])
 def test_powershell_calls_what_exists(page: str) -> None:
     text = "\n".join(
         re.findall(r"^ *```powershell\n(.*?)^ *```$", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
@@ -194,7 +197,7 @@ def test_powershell_calls_what_exists(page: str) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("page", [page for page in pages() if "python" in languages(page) and page != EXAMPLES])
+@pytest.mark.parametrize("page", [page for page in pages() if "python" in languages(page) and page not in OTHERS])
 async def test_python_examples_run(page: str, relay: RunningRelay, monkeypatch: pytest.MonkeyPatch) -> None:
     if page in PYTHON:
         assert Path(page).name in (ROOT / PYTHON[page]).read_text()
