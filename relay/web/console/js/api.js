@@ -2,6 +2,7 @@
  * Client for Relay's API, on this origin only.
  */
 
+import { t } from "./i18n.js";
 import { key } from "./session.js";
 
 /** A failed call: the response's status and error, or status 0 if there was no response. */
@@ -61,7 +62,7 @@ async function request(method, path, { body, signal }) {
     response = await fetch(path, { method, headers, signal, body: isBlob || body === undefined ? body : JSON.stringify(body), cache: "no-store", redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new CallFailed({ status: 0, code: "no_response", message: "Relay does not respond." });
+    throw new CallFailed({ status: 0, code: "no_response", message: t("error.noResponse") });
   }
   if (response.ok) return response;
   const failure = await failureOf(response);
@@ -75,6 +76,6 @@ async function failureOf(response) {
     const { error } = await response.json();
     return new CallFailed({ status: response.status, retryAfter, code: error.code, message: error.message, details: error.details });
   } catch {
-    return new CallFailed({ status: response.status, retryAfter, code: "failed", message: `Relay returned status ${response.status}.` });
+    return new CallFailed({ status: response.status, retryAfter, code: "failed", message: t("error.status", { status: String(response.status) }) });
   }
 }

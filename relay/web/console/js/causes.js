@@ -4,6 +4,7 @@
 
 import { get } from "./api.js";
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
 
 let causes = null;
 
@@ -21,5 +22,5 @@ export async function loadMeanings(signal) {
 /** Link a code to the page that explains it; one that Relay does not list, such as a provider's own, is plain text. */
 export function codeLink(code, meanings, key = code) {
   const text = h("code", {}, code);
-  return Object.hasOwn(meanings, code) ? h("a", { href: `#/codes/${code}`, title: "What it means, and what to do", data: { key: `code-${key}` } }, text) : text;
+  return Object.hasOwn(meanings, code) ? h("a", { href: `#/codes/${code}`, title: t("code.explain"), data: { key: `code-${key}` } }, text) : text;
 }

@@ -4,7 +4,8 @@
 
 import { dataTable } from "./components.js";
 import { h, svg } from "./dom.js";
-import { axisTime, count, humanize, number } from "./format.js";
+import { axisTime, humanize, number, percent } from "./format.js";
+import { t } from "./i18n.js";
 
 export const GROUPS = ["sent", "in_progress", "deferred", "held", "failed", "cancelled"];
 const HEIGHT = 100;
@@ -15,7 +16,7 @@ export function chart(overview, chosen, choose) {
   const { points, span, step_seconds: step } = overview;
   const max = Math.max(1, ...points.map(({ accepted }) => accepted));
   const bars = points.map((point, at) => bar(point, at, max, at === chosen, choose));
-  const label = `${count(overview.totals.accepted, "message")} accepted, at most ${number(max)} per interval. Use the arrow keys to read each interval.`;
+  const label = t("chart.label", { count: overview.totals.accepted, max });
   const picture = svg("svg", { class: "chart", viewBox: `0 0 ${points.length} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label, tabindex: "0", "data-key": "chart" },
     svg("rect", { class: "floor", x: 0, y: HEIGHT - 0.6, width: points.length, height: 0.6 }), bars);
   picture.addEventListener("pointerleave", () => choose(null));
@@ -47,17 +48,17 @@ function bar(point, at, max, isChosen, choose) {
 
 function readout({ points, span, share, counted_until: until, until: end }, chosen, step) {
   if (chosen === null || !points[chosen]) {
-    if (until !== end) return `Too many messages to count all: this shows the time until ${axisTime(until, span)}. Choose a shorter span to see the latest.`;
-    return share < 1 ? `Estimated from a sample of ${Math.round(share * 100)} % of the messages.` : "Messages by the time they were accepted, colored by their current state.";
+    if (until !== end) return t("chart.cut", { time: axisTime(until, span) });
+    return share < 1 ? t("chart.sample", { share: percent(share) }) : t("chart.explanation");
   }
   const point = points[chosen];
   const ending = new Date(new Date(point.at).getTime() + step * 1000);
-  const parts = GROUPS.filter((group) => point[group]).map((group) => `${number(point[group])} ${humanize(group)}`);
-  return `${axisTime(point.at, span)} – ${axisTime(ending, span)}: ${number(point.accepted)} accepted${parts.length ? ` · ${parts.join(" · ")}` : ""}`;
+  const parts = GROUPS.filter((group) => point[group]).map((group) => t("chart.group", { count: point[group], group: humanize(group) }));
+  return [t("chart.readout", { from: axisTime(point.at, span), to: axisTime(ending, span), accepted: point.accepted }), ...parts].join(" · ");
 }
 
 function table({ points, span }) {
   const rows = points.filter(({ accepted }) => accepted).reverse();
-  const columns = [{ name: "From", cell: ({ at }) => axisTime(at, span) }, ...["accepted", ...GROUPS].map((group) => ({ name: humanize(group), kind: "number", cell: (point) => number(point[group]) }))];
-  return h("details", { "data-key": "chart-table" }, h("summary", {}, "Show as table"), rows.length ? dataTable("Messages by time", columns, rows) : h("p", { class: "muted" }, "No messages were accepted in this time."));
+  const columns = [{ name: t("chart.from"), cell: ({ at }) => axisTime(at, span) }, ...["accepted", ...GROUPS].map((group) => ({ name: humanize(group), kind: "number", cell: (point) => number(point[group]) }))];
+  return h("details", { "data-key": "chart-table" }, h("summary", {}, t("chart.asTable")), rows.length ? dataTable(t("overview.chart"), columns, rows) : h("p", { class: "muted" }, t("chart.empty")));
 }

@@ -4,10 +4,11 @@
 
 import { copyText } from "./clipboard.js";
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
 import { runAction } from "./toasts.js";
 
 /** Placeholder while something loads. */
-export function loading(text = "Loading") {
+export function loading(text = t("common.loading")) {
   return h("div", { class: "loading", role: "status" }, h("span", { class: "visually-hidden" }, text), h("i"), h("i"), h("i"), h("i"));
 }
 
@@ -18,15 +19,15 @@ export function emptyState(title, text, ...more) {
 
 /** Placeholder after a failed call, with a button that calls `retry`. */
 export function errorState(error, retry) {
-  const button = retry && h("button", { type: "button", data: { key: "retry" }, on: { click: retry } }, "Try again");
+  const button = retry && h("button", { type: "button", data: { key: "retry" }, on: { click: retry } }, t("common.tryAgain"));
   return h("div", { class: "empty-state failed", role: "alert" }, h("strong", {}, title(error)), h("p", {}, error.message), button);
 }
 
 function title(error) {
-  if (error.status === 0) return "No connection";
-  if (error.status === 403) return "Not allowed";
-  if (error.status === 404) return "Not found";
-  return "Request failed";
+  if (error.status === 0) return t("error.noConnection");
+  if (error.status === 403) return t("error.notAllowed");
+  if (error.status === 404) return t("error.notFound");
+  return t("error.failed");
 }
 
 export function card(title, ...children) {
@@ -46,7 +47,7 @@ export function heading(title, { actions = [], text = null, crumb = null } = {})
  * On a narrow screen each cell shows its column's name.
  */
 export function dataTable(caption, columns, rows) {
-  const head = columns.map(({ name, kind = "" }) => h("th", { scope: "col", class: kind }, name || h("span", { class: "visually-hidden" }, "Actions")));
+  const head = columns.map(({ name, kind = "" }) => h("th", { scope: "col", class: kind }, name || h("span", { class: "visually-hidden" }, t("common.actions"))));
   const body = rows.map((row) => h("tr", {}, columns.map(({ name, cell, kind = "" }) => h("td", { class: kind, data: { name } }, h("div", {}, cell(row))))));
   return h("table", { class: "list" }, h("caption", { class: "visually-hidden" }, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body));
 }
@@ -77,5 +78,5 @@ export function withCode(text) {
 
 /** Show a text with a button that copies it. */
 export function copyable(text) {
-  return h("span", {}, h("code", {}, text), " ", button("Copy", () => copyText(text), { kind: "quiet", label: `Copy ${text}`, key: `copy-${text}` }));
+  return h("span", {}, h("code", {}, text), " ", button(t("common.copy"), () => copyText(text), { kind: "quiet", label: t("common.copyText", { text }), key: `copy-${text}` }));
 }

@@ -6,6 +6,7 @@ import { signedOut } from "./api.js";
 import { errorState } from "./components.js";
 import { h } from "./dom.js";
 import { updateAges } from "./format.js";
+import { t } from "./i18n.js";
 import { clearKey } from "./session.js";
 import { openable, shell } from "./shell.js";
 import { signIn } from "./sign-in.js";
@@ -28,24 +29,24 @@ import { show as webhooks } from "./pages/webhooks.js";
 
 /** Pages by the first segment of the URL's hash; `one` is the page of a single item, named by the second segment. */
 const PAGES = {
-  "": { title: "Overview", list: overview },
-  messages: { title: "Messages", list: messages, one: message },
-  deadletters: { title: "Dead letters", list: deadletters, one: deadletterCause },
-  routes: { title: "Routes", list: routes },
-  suppressions: { title: "Suppressions", list: suppressions },
-  templates: { title: "Templates", list: templates, one: template },
-  webhooks: { title: "Webhooks", list: webhooks, one: webhook },
-  clients: { title: "Clients", list: clients, one: client },
-  audit: { title: "Audit", list: audit },
-  doctor: { title: "Doctor", list: doctor },
-  codes: { title: "Codes", list: codes, one: code },
+  "": { title: t("page.overview"), list: overview },
+  messages: { title: t("page.messages"), list: messages, one: message },
+  deadletters: { title: t("page.deadletters"), list: deadletters, one: deadletterCause },
+  routes: { title: t("page.routes"), list: routes },
+  suppressions: { title: t("page.suppressions"), list: suppressions },
+  templates: { title: t("page.templates"), list: templates, one: template },
+  webhooks: { title: t("page.webhooks"), list: webhooks, one: webhook },
+  clients: { title: t("page.clients"), list: clients, one: client },
+  audit: { title: t("page.audit"), list: audit },
+  doctor: { title: t("page.doctor"), list: doctor },
+  codes: { title: t("page.codes"), list: codes, one: code },
 };
 
 const root = document.getElementById("root");
 let leaving = new AbortController();
 
 async function start() {
-  const me = await signIn(root, { title: "Console", hint: "A key. What you see depends on its role. It is kept in this tab only, until you close it." });
+  const me = await signIn(root, { title: t("page.console"), hint: t("signIn.consoleHint") });
   const { main, markCurrent } = shell(root, { me, signOut });
   addEventListener("hashchange", () => open(main, markCurrent, me));
   await open(main, markCurrent, me);

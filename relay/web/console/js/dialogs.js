@@ -6,6 +6,7 @@ import { CallFailed } from "./api.js";
 import { copyText } from "./clipboard.js";
 import { withCode } from "./components.js";
 import { h, newId } from "./dom.js";
+import { t } from "./i18n.js";
 import { toast } from "./toasts.js";
 
 /** Open a dialog that calls `run` on submit; `moreActions` are further buttons. Resolves to true if `run` succeeded; shows its error in the dialog otherwise. */
@@ -14,7 +15,7 @@ export function openDialog({ title, text = null, action, isDanger = false, run, 
     const name = newId();
     const others = h("p", { class: "error hidden", role: "alert" });
     const submit = h("button", { type: "submit", class: isDanger ? "danger" : "primary" }, action);
-    const cancel = h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");
+    const cancel = h("button", { type: "button", on: { click: () => dialog.close() } }, t("common.cancel"));
     const body = fields.map((field) => field.element);
     const form = h("form", { novalidate: true }, h("h2", { id: name }, title), text && h("p", { class: "muted" }, text), body, h("div", { class: "field" }, others), h("div", { class: "actions" }, moreActions, cancel, submit));
     const dialog = h("dialog", { "aria-labelledby": name }, form);
@@ -62,8 +63,8 @@ export function checkboxGroup({ name, label, hint = null, options, chosen = [] }
 /** Show a secret that Relay shows only once, such as a new key. */
 export function showSecret({ title, text, secret }) {
   const name = newId();
-  const done = h("button", { type: "button", class: "primary", on: { click: () => dialog.close() } }, "Done");
-  const copy = h("button", { type: "button", on: { click: async () => { note.textContent = await copyText(secret); } } }, "Copy");
+  const done = h("button", { type: "button", class: "primary", on: { click: () => dialog.close() } }, t("common.done"));
+  const copy = h("button", { type: "button", on: { click: async () => { note.textContent = await copyText(secret); } } }, t("common.copy"));
   const note = h("p", { class: "muted", role: "status" });
   const dialog = h("dialog", { "aria-labelledby": name }, h("form", {}, h("h2", { id: name }, title), h("p", { class: "muted" }, text), h("code", { class: "secret", tabindex: "0" }, secret), h("div", { class: "actions" }, note, copy, done)));
   return new Promise((resolve) => {

@@ -3,32 +3,44 @@
  */
 
 import { h } from "./dom.js";
+import { locale, messageOr, t } from "./i18n.js";
 
-const numbers = new Intl.NumberFormat();
-const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const times = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const minutes = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
-const shortDays = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" });
+const numbers = new Intl.NumberFormat(locale);
+const days = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
+const times = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
+const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
+const minutes = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
+const shortDays = new Intl.DateTimeFormat(locale, { weekday: "short", hour: "numeric", minute: "2-digit" });
 
 export function number(value) {
   return numbers.format(value);
 }
 
-/** Format a count: `1 message`, `2 messages`. */
-export function count(value, one, many = `${one}s`) {
-  return `${number(value)} ${value === 1 ? one : many}`;
+/** Format a part of 1, such as 0.05, as a percentage. */
+export function percent(part, { digits = 0 } = {}) {
+  return t("unit.percent", { value: (100 * part).toLocaleString(locale, { maximumFractionDigits: digits }) });
+}
+
+/** Format several values as one text. */
+export function listed(texts) {
+  return texts.join(t("list.separator"));
 }
 
 export function byteSize(value) {
-  if (value < 1000) return count(value, "byte");
-  const [scale, unit] = value < 999_500 ? [1000, "kB"] : [1_000_000, "MB"];
-  return `${(value / scale).toLocaleString(undefined, { maximumFractionDigits: value / scale < 10 ? 1 : 0 })} ${unit}`;
+  if (value < 1000) return t("unit.byte", { count: value });
+  const [scale, key] = value < 999_500 ? [1000, "unit.kB"] : [1_000_000, "unit.MB"];
+  return t(key, { value: (value / scale).toLocaleString(locale, { maximumFractionDigits: value / scale < 10 ? 1 : 0 }) });
 }
 
 /** Format a duration in its two largest units. */
 export function duration(seconds) {
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toLocaleString(undefined, { maximumFractionDigits: 1 })} s`;
+  if (seconds < 1) return t("unit.ms", { count: Math.round(seconds * 1000) });
+  if (seconds < 10) return t("unit.s", { count: seconds.toLocaleString(locale, { maximumFractionDigits: 1 }) });
+  return inUnits(seconds).join(" ");
+}
+
+/** Divide a duration into its two largest units. */
+function inUnits(seconds) {
   const units = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
   const first = units.findIndex(([, size]) => seconds >= size);
   const parts = [];
@@ -36,26 +48,24 @@ export function duration(seconds) {
   for (const [unit, size] of units.slice(first, first + 2)) {
     const whole = Math.floor(left / size);
     left -= whole * size;
-    if (whole) parts.push(`${whole} ${unit}`);
+    if (whole) parts.push(t(`unit.${unit}`, { count: whole }));
   }
-  return parts.join(" ");
+  return parts;
 }
 
 /** Format a time in local time, with UTC on hover; the date is left out for today. */
-export function moment(text, { isShort = false } = {}) {
+export function moment(text) {
   if (text == null) return h("span", { class: "muted" }, "–");
   const at = new Date(text);
-  const isToday = dates.format(at) === dates.format(new Date());
-  const clock = isShort ? minutes.format(at) : times.format(at);
-  const shown = isToday ? clock : `${dates.format(at)}, ${clock}`;
-  return h("time", { datetime: at.toISOString(), title: utc(at) }, shown);
+  const isToday = days.format(at) === days.format(new Date());
+  return h("time", { datetime: at.toISOString(), title: utc(at) }, (isToday ? times : moments).format(at));
 }
 
 /** Format a time relative to now; `updateAges` keeps it current. With `isDue`, a time in the past is shown as `now`. */
 export function ago(text, { isDue = false } = {}) {
   if (text == null) return h("span", { class: "muted" }, "–");
   const at = new Date(text);
-  return h("time", { datetime: at.toISOString(), title: `${dates.format(at)}, ${times.format(at)} (${utc(at)})`, data: { ago: isDue ? "due" : "" } }, relative(at, isDue));
+  return h("time", { datetime: at.toISOString(), title: `${moments.format(at)} (${utc(at)})`, data: { ago: isDue ? "due" : "" } }, relative(at, isDue));
 }
 
 function utc(at) {
@@ -64,9 +74,9 @@ function utc(at) {
 
 function relative(at, isDue) {
   const seconds = (at - Date.now()) / 1000;
-  if (Math.abs(seconds) < 5 || (isDue && seconds < 0)) return "now";
-  const [first] = duration(Math.abs(seconds)).match(/^\S+ \S+/);
-  return seconds < 0 ? `${first.replace(/^(\d+)[.,]\d+ s/, "$1 s")} ago` : `in ${first}`;
+  if (Math.abs(seconds) < 5 || (isDue && seconds < 0)) return t("time.now");
+  const [largest] = inUnits(Math.abs(seconds));
+  return seconds < 0 ? t("time.ago", { time: largest }) : t("time.in", { time: largest });
 }
 
 /** Update every relative time on the page. */
@@ -82,15 +92,6 @@ export function axisTime(text, span) {
   const at = new Date(text);
   return span === "week" ? shortDays.format(at) : minutes.format(at);
 }
-
-const ARRIVAL_MEANINGS = {
-  complained: "The recipient reported the mail as spam.",
-  bounced: "The mail will not arrive.",
-  suppressed: "The mail was not sent: the address is on a suppression list.",
-  not_reported: "This provider reports no deliveries, so nothing more is known.",
-  awaited: "The provider has not reported anything yet.",
-  delivered: "The recipient's server accepted the mail.",
-};
 
 const TONES = {
   awaited: "in_progress", not_reported: "",
@@ -108,7 +109,7 @@ export function toneOf(state) {
 
 /** Format a value of the API: `not_sent` becomes `not sent`. */
 export function humanize(word) {
-  return String(word).replaceAll("_", " ");
+  return messageOr(`word.${word}`, String(word).replaceAll("_", " "));
 }
 
 /** Make the badge of a state. */
@@ -120,8 +121,8 @@ export function badge(state, text = humanize(state)) {
 export function arrivalBadge({ state, arrival, bounce_type: type }) {
   const isSent = arrival && ["sent", "delivered", "bounced", "complained", "suppressed"].includes(state);
   if (!isSent) return badge(state);
-  const text = type ? `${type} bounce` : arrival === "not_reported" ? "sent, not reported" : arrival === "awaited" ? "sent" : humanize(arrival);
-  return h("span", { class: `badge ${type === "soft" ? "warn" : toneOf(arrival)}`, title: ARRIVAL_MEANINGS[arrival] }, text);
+  const text = type ? t(`bounce.${type}`) : t(`arrival.${arrival}`);
+  return h("span", { class: `badge ${type === "soft" ? "warn" : toneOf(arrival)}`, title: t(`arrival.${arrival}.meaning`) }, text);
 }
 
 /** Format a mailbox: `Name <local@domain>`. */
@@ -131,6 +132,5 @@ export function mailbox({ email, name }) {
 
 /** Say by which figures a client is held. */
 export function holdFigures({ code, sent, bounced, complained }) {
-  const [part, what] = code === "complaint_rate" ? [complained, "reported as spam"] : [bounced, "bounced"];
-  return `${number(part)} of ${count(sent, "copy", "copies")} ${what}`;
+  return code === "complaint_rate" ? t("hold.complained", { part: complained, count: sent }) : t("hold.bounced", { part: bounced, count: sent });
 }

@@ -6,6 +6,7 @@ import { call, download, get } from "./api.js";
 import { button, definitions, errorState, loading } from "./components.js";
 import { h, redraw } from "./dom.js";
 import { byteSize, moment } from "./format.js";
+import { t } from "./i18n.js";
 import { mailView } from "./mail-view.js";
 import { saveFile } from "./save-file.js";
 import { runAction } from "./toasts.js";
@@ -17,7 +18,7 @@ export async function showMail(place, name, { signal, operator, removed }) {
   try {
     const mail = await get(path, signal);
     if (location.hash.slice(1) !== name) return;
-    document.title = `${mail.subject || "(no subject)"} · Inbox`;
+    document.title = `${mail.subject || t("messages.noSubject")} · ${t("page.inbox")}`;
     redraw(place, body(mail, path, { operator, removed, signal }));
     place.scrollTop = 0;
   } catch (error) {
@@ -26,14 +27,14 @@ export async function showMail(place, name, { signal, operator, removed }) {
 }
 
 function backLink() {
-  return h("a", { class: "button back", href: "#" }, "← All messages");
+  return h("a", { class: "button back", href: "#" }, `← ${t("inbox.all")}`);
 }
 
 function body(mail, path, { operator, removed, signal }) {
   const remove = async () => {
     await call("DELETE", path);
     removed(mail.name);
-    return "Message deleted.";
+    return t("inbox.deleted");
   };
   const save = async () => {
     saveFile(await download(`${path}/source`, signal), "mail.eml");
@@ -42,14 +43,14 @@ function body(mail, path, { operator, removed, signal }) {
   const from = mail.headers.find(({ name }) => name.toLowerCase() === "from")?.value ?? mail.from;
   return [
     backLink(),
-    h("div", { class: "heading" }, h("h1", { tabindex: "-1" }, mail.subject || "(no subject)"),
-      h("div", { class: "actions" }, h("button", { type: "button", on: { click: ({ currentTarget }) => runAction(currentTarget, save) } }, "Save as .eml"), button("Delete", remove, { kind: "danger" }))),
+    h("div", { class: "heading" }, h("h1", { tabindex: "-1" }, mail.subject || t("messages.noSubject")),
+      h("div", { class: "actions" }, h("button", { type: "button", on: { click: ({ currentTarget }) => runAction(currentTarget, save) } }, t("inbox.saveSource")), button(t("common.delete"), remove, { kind: "danger" }))),
     definitions(
-      ["From", from],
-      ["To", mail.to.join(", ")],
-      ["Received", moment(mail.caught_at)],
-      ["Size", byteSize(mail.size)],
-      ["Message", operator ? h("a", { class: "mono", href: `/console#/messages/${mail.message}` }, mail.message) : h("code", {}, mail.message)]),
+      [t("field.from"), from],
+      [t("field.to"), mail.to.join(", ")],
+      [t("field.received"), moment(mail.caught_at)],
+      [t("field.size"), byteSize(mail.size)],
+      [t("field.message"), operator ? h("a", { class: "mono", href: `/console#/messages/${mail.message}` }, mail.message) : h("code", {}, mail.message)]),
     mailView({ ...mail, attachments: files }, {
       source: async () => (await download(`${path}/source`, signal)).text(),
       file: async (number) => new Blob([decoded(files[number].content)], { type: "application/octet-stream" }),

@@ -6,8 +6,10 @@ import { call, get, localPath, signedOut } from "./api.js";
 import { button, emptyState, errorState, loading } from "./components.js";
 import { openDialog } from "./dialogs.js";
 import { h, redraw } from "./dom.js";
-import { ago, count, updateAges } from "./format.js";
+import { ago, updateAges } from "./format.js";
+import { t } from "./i18n.js";
 import { showMail } from "./inbox-message.js";
+import { languageSwitch } from "./language-switch.js";
 import { loadRows } from "./paging.js";
 import { poll } from "./poll.js";
 import { assets, clearKey } from "./session.js";
@@ -20,24 +22,24 @@ const SEEN = "relay-seen";
 const root = document.getElementById("root");
 
 async function start() {
-  const me = await signIn(root, { title: "Inbox", hint: "A client's key shows its own mail; an operator's key shows all mail. It is kept in this tab only, until you close it." });
+  const me = await signIn(root, { title: t("page.inbox"), hint: t("signIn.inboxHint") });
   inbox(me);
 }
 
 function inbox(me) {
   const signal = new AbortController().signal;
   const seen = new Set(JSON.parse(sessionStorage.getItem(SEEN) ?? "[]"));
-  const search = h("input", { type: "search", "aria-label": "Search", placeholder: "Subject, to:ada, from:shop", autocomplete: "off", spellcheck: "false" });
-  const rows = h("nav", { class: "inbox-list", "aria-label": "Messages" }, loading());
+  const search = h("input", { type: "search", "aria-label": t("common.search"), placeholder: t("inbox.search"), autocomplete: "off", spellcheck: "false" });
+  const rows = h("nav", { class: "inbox-list", "aria-label": t("page.messages") }, loading());
   const total = h("span", { class: "muted", role: "status" });
-  const deleteAll = h("button", { type: "button", class: "quiet", on: { click: removeAll } }, "Delete all");
+  const deleteAll = h("button", { type: "button", class: "quiet", on: { click: removeAll } }, t("inbox.deleteAll"));
   const main = h("main", { class: "inbox-main", tabindex: "-1" });
-  const out = h("button", { type: "button", class: "quiet", on: { click: signOut } }, "Sign out");
-  const side = h("section", { class: "inbox-side", "aria-label": "Inbox" },
-    h("div", { class: "inbox-top" }, h("div", {}, h("span", { class: "brand" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Inbox"), connectionStatus()), search),
+  const out = h("button", { type: "button", class: "quiet", on: { click: signOut } }, t("shell.signOut"));
+  const side = h("section", { class: "inbox-side", "aria-label": t("page.inbox") },
+    h("div", { class: "inbox-top" }, h("div", {}, h("span", { class: "brand" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), t("page.inbox")), connectionStatus()), search),
     rows,
     h("div", { class: "inbox-foot" }, total, deleteAll),
-    h("div", { class: "inbox-foot" }, me.role === "operator" ? h("a", { href: "/console" }, "Console") : h("span", { class: "muted" }, me.name), out));
+    h("div", { class: "inbox-foot" }, me.role === "operator" ? h("a", { href: "/console" }, t("page.console")) : h("span", { class: "muted" }, me.name), languageSwitch(), out));
   const frame = h("div", { class: "inbox" }, side, main);
   root.replaceChildren(frame);
 
@@ -73,8 +75,8 @@ function inbox(me) {
 
   function drawAll() {
     const selected = selectedName();
-    redraw(rows, mails.length ? mails.map((mail) => row(mail, selected)) : noMail(), next && h("p", { class: "more" }, button("Show older", more, { key: "more" })));
-    total.textContent = `${count(mails.length, "message")}${next ? " or more" : ""}`;
+    redraw(rows, mails.length ? mails.map((mail) => row(mail, selected)) : noMail(), next && h("p", { class: "more" }, button(t("common.showOlder"), more, { key: "more" })));
+    total.textContent = t(next ? "inbox.countOrMore" : "inbox.count", { count: mails.length });
     deleteAll.classList.toggle("hidden", !mails.length);
     if (main.childElementCount === 0) open();
   }
@@ -83,12 +85,12 @@ function inbox(me) {
     const style = seen.has(mail.name) ? "" : "unread";
     return h("a", { href: `#${mail.name}`, class: style, "aria-current": mail.name === selected ? "true" : null, data: { key: mail.name } },
       h("span", { class: "to" }, mail.to.join(", ")), ago(mail.caught_at),
-      h("span", { class: "subject" }, style && h("span", { class: "visually-hidden" }, "New: "), mail.subject || "(no subject)"),
+      h("span", { class: "subject" }, style && h("span", { class: "visually-hidden" }, t("inbox.new")), mail.subject || t("messages.noSubject")),
       h("span", { class: "from" }, mail.from));
   }
 
   function noMail() {
-    return search.value.trim() ? emptyState("No matches", "No message matches the search.") : emptyState("No mail yet", "Messages sent by the capture route appear here within seconds.");
+    return search.value.trim() ? emptyState(t("messages.noMatches"), t("inbox.noMatchesText")) : emptyState(t("inbox.none"), t("inbox.noneText"));
   }
 
   async function more() {
@@ -106,8 +108,8 @@ function inbox(me) {
       else each.removeAttribute("aria-current");
     }
     if (selected === null) {
-      redraw(main, emptyState("Select a message", "Use j and k to move."));
-      document.title = "Inbox · Relay";
+      redraw(main, emptyState(t("inbox.select"), t("inbox.selectText")));
+      document.title = `${t("page.inbox")} · Relay`;
       return;
     }
     seen.add(selected);
@@ -131,9 +133,9 @@ function inbox(me) {
       const { deleted } = await call("DELETE", `/v1/inbox?${query}`);
       location.hash = "";
       refresh();
-      return `${count(deleted, "message")} deleted.`;
+      return t("inbox.deletedCount", { count: deleted });
     };
-    await openDialog({ title: String(query) ? "Delete all messages that match the search?" : "Delete all messages?", text: "This cannot be undone.", action: "Delete", isDanger: true, run });
+    await openDialog({ title: String(query) ? t("inbox.deleteMatches") : t("inbox.deleteAllTitle"), text: t("inbox.deleteText"), action: t("common.delete"), isDanger: true, run });
   }
 
   let typing = null;

@@ -6,10 +6,11 @@
 import { localPath } from "./api.js";
 import { button, dataTable, emptyState } from "./components.js";
 import { h, newId, redraw } from "./dom.js";
-import { byteSize, count } from "./format.js";
+import { byteSize } from "./format.js";
+import { t } from "./i18n.js";
 import { saveFile } from "./save-file.js";
 
-const WIDTHS = [["", "Desktop"], ["narrow", "Phone"]];
+const WIDTHS = [["", t("mail.desktop")], ["narrow", t("mail.phone")]];
 
 /**
  * Make the views of a mail `{html, html_url, text, headers, links, attachments}`. `source` loads its source, `file` the bytes of
@@ -18,19 +19,19 @@ const WIDTHS = [["", "Desktop"], ["narrow", "Phone"]];
 export function mailView(mail, { source, file, note = null }) {
   const place = h("div", { class: "mail-body", role: "tabpanel", tabindex: "0", id: newId() });
   const tabs = [
-    mail.html !== null && ["Rendered", () => htmlFrame(mail)],
-    mail.text !== null && ["Text", () => h("pre", {}, mail.text)],
-    ["Source", () => loadedSource(source, note)],
-    ["Headers", () => headers(mail)],
-    ["Attachments", () => attachments(mail, file), mail.attachments.length],
-    mail.html !== null && ["Links", () => links(mail)],
+    mail.html !== null && [t("mail.rendered"), () => htmlFrame(mail)],
+    mail.text !== null && [t("mail.text"), () => h("pre", {}, mail.text)],
+    [t("mail.source"), () => loadedSource(source, note)],
+    [t("mail.headers"), () => headers(mail)],
+    [t("mail.attachments"), () => attachments(mail, file), mail.attachments.length],
+    mail.html !== null && [t("mail.links"), () => links(mail)],
   ].filter(Boolean);
   const buttons = tabs.map(([name, draw, number]) => {
-    const tab = h("button", { type: "button", role: "tab", "aria-controls": place.id, id: newId(), "aria-selected": "false", tabindex: "-1", data: { key: `tab-${name}` } }, number ? `${name} (${number})` : name);
+    const tab = h("button", { type: "button", role: "tab", "aria-controls": place.id, id: newId(), "aria-selected": "false", tabindex: "-1", data: { key: `tab-${name}` } }, number ? t("mail.tabCount", { name, count: number }) : name);
     tab.addEventListener("click", () => open(tab, draw));
     return tab;
   });
-  const bar = h("div", { class: "segmented", role: "tablist", "aria-label": "Views of the message" }, buttons);
+  const bar = h("div", { class: "segmented", role: "tablist", "aria-label": t("mail.views") }, buttons);
   bar.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const at = buttons.indexOf(document.activeElement);
@@ -48,12 +49,12 @@ export function mailView(mail, { source, file, note = null }) {
     redraw(place, draw());
   }
   open(buttons[0], tabs[0][1]);
-  return h("section", { class: "card", "aria-label": "Content" }, h("div", { class: "mail-head" }, bar), place);
+  return h("section", { class: "card", "aria-label": t("message.content") }, h("div", { class: "mail-head" }, bar), place);
 }
 
 /** Show the HTML page of a signed link in a sandboxed frame, at the width of a desktop or a phone. */
 export function htmlFrame({ html_url: url }) {
-  const frame = h("iframe", { src: localPath(url), sandbox: true, referrerpolicy: "no-referrer", title: "Rendered message", loading: "eager" });
+  const frame = h("iframe", { src: localPath(url), sandbox: true, referrerpolicy: "no-referrer", title: t("mail.frame"), loading: "eager" });
   const box = h("div", { class: "frame-box" }, frame);
   const widths = WIDTHS.map(([width, text]) => {
     const control = h("button", { type: "button", "aria-pressed": String(width === "") }, text);
@@ -64,42 +65,42 @@ export function htmlFrame({ html_url: url }) {
     return control;
   });
   return [
-    h("div", { class: "mail-note mail-widths" }, h("span", {}, "Scripts and remote content are blocked."), h("div", { class: "segmented", role: "group", "aria-label": "Width" }, widths)),
+    h("div", { class: "mail-note mail-widths" }, h("span", {}, t("mail.blocked")), h("div", { class: "segmented", role: "group", "aria-label": t("mail.width") }, widths)),
     box,
   ];
 }
 
 function loadedSource(source, note) {
-  const text = h("pre", { tabindex: "0" }, "Loading…");
+  const text = h("pre", { tabindex: "0" }, t("mail.loading"));
   source().then((content) => { text.textContent = content; }, (error) => { text.textContent = error.message; });
   return [note && h("p", { class: "mail-note" }, note), text];
 }
 
 function headers({ headers: rows }) {
-  return dataTable("Headers", [{ name: "Name", kind: "tight", cell: ({ name }) => name }, { name: "Value", cell: ({ value }) => h("span", { class: "wide" }, value) }], rows);
+  return dataTable(t("mail.headers"), [{ name: t("field.name"), kind: "tight", cell: ({ name }) => name }, { name: t("field.value"), cell: ({ value }) => h("span", { class: "wide" }, value) }], rows);
 }
 
 function attachments({ attachments: files }, file) {
-  if (!files.length) return emptyState("No attachments", null);
+  if (!files.length) return emptyState(t("mail.noAttachments"), null);
   const rows = files.map((each, number) => ({ ...each, number }));
   const save = async ({ name, number }) => {
     saveFile(await file(number), name ?? `attachment-${number}`);
-    return `${name ?? "Attachment"} saved.`;
+    return t("mail.saved", { name: name ?? t("mail.attachment") });
   };
-  return dataTable("Attachments", [
-    { name: "Name", cell: ({ name, disposition }) => h("span", { class: "wide" }, name ?? "(no name)", disposition === "inline" && h("span", { class: "muted small" }, " inline")) },
-    { name: "Type", cell: ({ type }) => type },
-    { name: "Size", kind: "number tight", cell: ({ size }) => byteSize(size) },
-    { name: "", kind: "tight", cell: (row) => h("div", { class: "actions" }, button("Save", () => save(row), { label: `Save ${row.name ?? row.number}` })) },
+  return dataTable(t("mail.attachments"), [
+    { name: t("field.name"), cell: ({ name, disposition }) => h("span", { class: "wide" }, name ?? t("mail.noName"), disposition === "inline" && h("span", { class: "muted small" }, ` ${t("mail.inline")}`)) },
+    { name: t("field.type"), cell: ({ type }) => type },
+    { name: t("field.size"), kind: "number tight", cell: ({ size }) => byteSize(size) },
+    { name: "", kind: "tight", cell: (row) => h("div", { class: "actions" }, button(t("common.save"), () => save(row), { label: t("mail.save", { name: row.name ?? row.number }) })) },
   ], rows);
 }
 
 /** List the mail's links with text and target side by side, so that a mismatch shows. They open in a new tab. */
 function links({ links: rows }) {
-  if (!rows.length) return emptyState("No links", null);
+  if (!rows.length) return emptyState(t("mail.noLinks"), null);
   return [
-    h("p", { class: "mail-note" }, `${count(rows.length, "link")}. Opening a link can reveal to its owner that the message was read.`),
-    dataTable("Links", [{ name: "Text", cell: ({ text }) => text || "–" }, { name: "Target", cell: ({ href }) => target(href) }], rows),
+    h("p", { class: "mail-note" }, t("mail.linksNote", { count: rows.length })),
+    dataTable(t("mail.links"), [{ name: t("field.text"), cell: ({ text }) => text || "–" }, { name: t("mail.linkTarget"), cell: ({ href }) => target(href) }], rows),
   ];
 }
 

@@ -3,15 +3,17 @@
  */
 
 import { h } from "./dom.js";
+import { pieces, t } from "./i18n.js";
+import { languageSwitch } from "./language-switch.js";
 import { connection } from "./poll.js";
 import { may } from "./permissions.js";
 import { assets } from "./session.js";
 
 /** Groups of pages: the page, its title, and the operation that a role needs for it. */
 const LINKS = [
-  [["", "Overview", "ShowOverview"], ["messages", "Messages", "ListMessages"], ["deadletters", "Dead letters", "ListDeadLetters"], ["routes", "Routes", "ListRoutes"]],
-  [["suppressions", "Suppressions", "ListSuppressions"], ["templates", "Templates", "ListTemplates"], ["webhooks", "Webhooks", "ListWebhooks"]],
-  [["clients", "Clients", "ListClients"], ["audit", "Audit", "ListAuditRecords"], ["doctor", "Doctor", "RunDoctor"]],
+  [["", t("page.overview"), "ShowOverview"], ["messages", t("page.messages"), "ListMessages"], ["deadletters", t("page.deadletters"), "ListDeadLetters"], ["routes", t("page.routes"), "ListRoutes"]],
+  [["suppressions", t("page.suppressions"), "ListSuppressions"], ["templates", t("page.templates"), "ListTemplates"], ["webhooks", t("page.webhooks"), "ListWebhooks"]],
+  [["clients", t("page.clients"), "ListClients"], ["audit", t("page.audit"), "ListAuditRecords"], ["doctor", t("page.doctor"), "RunDoctor"]],
 ];
 
 /** Pages that others link to, with the operation that a role needs. */
@@ -43,9 +45,9 @@ export function shell(root, { me, signOut }) {
     links.set(page, { link, number });
     return link;
   }), line()]);
-  const pages = h("nav", { class: "pages", id: "pages", "aria-label": "Pages" }, items, may("ListInbox") && h("a", { href: "/inbox" }, "Inbox ↗"), h("a", { href: "/docs" }, "API ↗"));
-  const menu = h("button", { class: "menu", type: "button", "aria-expanded": "false", "aria-controls": "pages" }, "Menu");
-  const account = h("div", { class: "account" }, connectionStatus(), h("span", {}, h("span", { class: "muted" }, "Signed in as "), me.name), h("span", { class: "muted" }, `Relay ${me.version}`), h("button", { class: "quiet", type: "button", on: { click: signOut } }, "Sign out"));
+  const pages = h("nav", { class: "pages", id: "pages", "aria-label": t("shell.pages") }, items, may("ListInbox") && h("a", { href: "/inbox" }, `${t("page.inbox")} ↗`), h("a", { href: "/docs" }, "API ↗"));
+  const menu = h("button", { class: "menu", type: "button", "aria-expanded": "false", "aria-controls": "pages" }, t("shell.menu"));
+  const account = h("div", { class: "account" }, connectionStatus(), h("span", { class: "muted" }, pieces("shell.signedInAs", { name: h("span", { class: "name" }, me.name) })), h("span", { class: "muted" }, t("shell.version", { version: me.version })), h("button", { class: "quiet", type: "button", on: { click: signOut } }, t("shell.signOut")), languageSwitch());
   const bar = h("header", { class: "bar" }, h("a", { class: "brand", href: "#/" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Relay"), menu, pages, account);
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
   const expand = (isOpen) => {
@@ -65,7 +67,7 @@ export function shell(root, { me, signOut }) {
     number.textContent = text;
     number.classList.toggle("hidden", !text);
   });
-  const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => { event.preventDefault(); main.focus(); } } }, "Skip to content");
+  const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => { event.preventDefault(); main.focus(); } } }, t("shell.skip"));
   root.replaceChildren(skip, h("div", { class: "shell" }, bar, main));
   const markCurrent = (name) => {
     expand(false);
@@ -77,11 +79,11 @@ export function shell(root, { me, signOut }) {
   return { main, markCurrent };
 }
 
-const STATUSES = { live: ["connection", "Live"], lost: ["connection lost", "No connection, retrying"], paused: ["connection waiting", "Paused"] };
+const STATUSES = { live: ["connection", t("connection.live")], lost: ["connection lost", t("connection.lost")], paused: ["connection waiting", t("connection.paused")] };
 
 /** Make the indicator that shows whether the API responds. */
 export function connectionStatus() {
-  const place = h("span", { class: "connection", role: "status" }, "Live");
+  const place = h("span", { class: "connection", role: "status" }, t("connection.live"));
   connection.addEventListener("status", ({ detail: { state } }) => {
     const [style, text] = STATUSES[state];
     place.className = style;

@@ -5,6 +5,8 @@
 import { call } from "./api.js";
 import { field } from "./dialogs.js";
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
+import { languageSwitch } from "./language-switch.js";
 import { setPermitted } from "./permissions.js";
 import { assets, clearKey, hasEntra, key, saveKey, takeKeyFromAddress } from "./session.js";
 
@@ -32,18 +34,18 @@ async function signedIn(place, { title, hint }) {
 
 function showForm(place, { title, hint, problem }) {
   return new Promise((resolve) => {
-    const secret = field({ name: "key", label: "Key", hint, type: "password", required: true });
+    const secret = field({ name: "key", label: t("signIn.key"), hint, type: "password", required: true });
     if (problem) secret.showError(problem);
-    const submit = h("button", { type: "submit", class: "primary" }, "Sign in");
+    const submit = h("button", { type: "submit", class: "primary" }, t("signIn.submit"));
     const form = h("form", { novalidate: true },
       h("span", { class: "brand" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Relay"),
       h("h1", { tabindex: "-1" }, title),
-      secret.element, submit, hasEntra() && entraLink());
+      secret.element, submit, hasEntra() && entraLink(), languageSwitch());
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       secret.clear();
       if (!secret.read()) {
-        secret.showError("Enter a key. Keys begin with relay_.");
+        secret.showError(t("signIn.missing"));
         secret.input.focus();
         return;
       }
@@ -66,5 +68,5 @@ function showForm(place, { title, hint, problem }) {
 
 function entraLink() {
   const back = encodeURIComponent(location.pathname + location.hash);
-  return h("a", { class: "button", href: `/.auth/login/aad?post_login_redirect_uri=${back}` }, "Sign in with Microsoft");
+  return h("a", { class: "button", href: `/.auth/login/aad?post_login_redirect_uri=${back}` }, t("signIn.entra"));
 }

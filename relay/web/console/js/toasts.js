@@ -3,13 +3,14 @@
  */
 
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
 
 const SHOWN_SECONDS = 7;
 
 /** Show a message. Errors stay until dismissed. */
 export function toast(text, { isBad = false } = {}) {
   const place = document.getElementById("toasts");
-  const close = h("button", { class: "quiet", type: "button", "aria-label": "Dismiss", on: { click: () => note.remove() } }, "×");
+  const close = h("button", { class: "quiet", type: "button", "aria-label": t("common.dismiss"), on: { click: () => note.remove() } }, "×");
   const note = h("p", { class: isBad ? "bad" : "" }, h("span", {}, text), close);
   place.append(note);
   // Not removed while the pointer or the focus is on it.

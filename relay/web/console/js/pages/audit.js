@@ -6,19 +6,20 @@ import { downloadPages, get, localPath } from "../api.js";
 import { button, dataTable, emptyState, errorState, heading, loading } from "../components.js";
 import { field } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { badge, moment } from "../format.js";
+import { badge, humanize, moment } from "../format.js";
+import { t } from "../i18n.js";
 import { loadRows } from "../paging.js";
 import { saveFile } from "../save-file.js";
 
 const OUTCOMES = ["succeeded", "refused", "failed", "unknown"];
-const AGES = [["", "Any time"], ["86400", "Last day"], ["604800", "Last week"], ["2592000", "Last 30 days"]];
-const TEXTS = [["client", "Client"], ["operation", "Operation"], ["target", "Target"]];
+const AGES = [["", t("audit.anyTime")], ["86400", t("messages.lastDay")], ["604800", t("messages.lastWeek")], ["2592000", t("messages.last30Days")]];
+const TEXTS = [["client", t("field.client")], ["operation", t("field.operation")], ["target", t("field.target")]];
 
 export async function show({ main, query, signal, focusTitle }) {
   const place = h("div", {}, loading());
   const filters = apiQuery(query);
-  const actions = [["CSV", "csv"], ["JSON lines", "jsonl"]].map(([name, ending]) => button(`Export ${name}`, () => save(ending, filters, signal), { key: ending }));
-  main.append(...heading("Audit", { actions, text: "Every call that changed something, or tried to. Reading and sending are not recorded here." }).filter(Boolean), h("div", { class: "card" }, searchForm(query), place));
+  const actions = [["CSV", "csv"], [t("audit.jsonLines"), "jsonl"]].map(([format, ending]) => button(t("audit.export", { format }), () => save(ending, filters, signal), { key: ending }));
+  main.append(...heading(t("page.audit"), { actions, text: t("audit.text") }).filter(Boolean), h("div", { class: "card" }, searchForm(query), place));
   focusTitle();
   let rows = [];
   let next = null;
@@ -35,8 +36,8 @@ export async function show({ main, query, signal, focusTitle }) {
   }
 
   function draw() {
-    const nothing = () => emptyState(next ? "No matches so far" : "No records", next ? "Older records have not been searched yet." : "No recorded call matches.");
-    redraw(place, rows.length ? table(rows) : nothing(), next && h("p", { class: "more" }, button(rows.length ? "Show older" : "Search further back", more, { key: "more" })));
+    const nothing = () => emptyState(next ? t("common.noMatchesYet") : t("audit.none"), next ? t("audit.notSearched") : t("audit.noneText"));
+    redraw(place, rows.length ? table(rows) : nothing(), next && h("p", { class: "more" }, button(rows.length ? t("common.showOlder") : t("common.searchFurther"), more, { key: "more" })));
   }
 
   async function more() {
@@ -58,10 +59,10 @@ function apiQuery(query) {
 function searchForm(query) {
   const filled = (name) => query.get(name) ?? "";
   const texts = TEXTS.map(([name, label]) => field({ name, label, value: filled(name) }));
-  const outcome = field({ name: "outcome", label: "Outcome", options: [["", "Any"], ...OUTCOMES.map((each) => [each, each])], value: filled("outcome") });
-  const age = field({ name: "age", label: "Period", options: AGES, value: filled("age") });
+  const outcome = field({ name: "outcome", label: t("field.outcome"), options: [["", t("common.any")], ...OUTCOMES.map((each) => [each, humanize(each)])], value: filled("outcome") });
+  const age = field({ name: "age", label: t("field.period"), options: AGES, value: filled("age") });
   const fields = [...texts, outcome, age];
-  const form = h("form", { class: "search", role: "search" }, fields.map(({ element }) => element), h("button", { type: "submit", class: "primary" }, "Search"));
+  const form = h("form", { class: "search", role: "search" }, fields.map(({ element }) => element), h("button", { type: "submit", class: "primary" }, t("common.search")));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     location.hash = `#/audit?${new URLSearchParams(fields.map((each) => [each.name, each.read()]).filter(([, value]) => value))}`;
@@ -70,13 +71,13 @@ function searchForm(query) {
 }
 
 function table(rows) {
-  return dataTable("Audit log", [
-    { name: "Time", kind: "tight", cell: ({ at }) => moment(at) },
-    { name: "Client", cell: ({ client, credential, role, address }) => h("span", { title: [credential, role, address].filter(Boolean).join(", ") }, client) },
-    { name: "Operation", cell: ({ operation }) => operation },
-    { name: "Target", cell: (row) => h("span", { class: "wide" }, target(row)) },
-    { name: "Reason", cell: ({ reason }) => reason || "–" },
-    { name: "Outcome", cell: (row) => h("span", { title: effect(row) }, badge(row.outcome), row.code && ` ${row.code}`) },
+  return dataTable(t("audit.log"), [
+    { name: t("field.time"), kind: "tight", cell: ({ at }) => moment(at) },
+    { name: t("field.client"), cell: ({ client, credential, role, address }) => h("span", { title: [credential, role && humanize(role), address].filter(Boolean).join(", ") }, client) },
+    { name: t("field.operation"), cell: ({ operation }) => operation },
+    { name: t("field.target"), cell: (row) => h("span", { class: "wide" }, target(row)) },
+    { name: t("field.reason"), cell: ({ reason }) => reason || "–" },
+    { name: t("field.outcome"), cell: (row) => h("span", { title: effect(row) }, badge(row.outcome), row.code && ` ${row.code}`) },
   ], rows);
 }
 
@@ -85,11 +86,11 @@ function target({ target: text, details }) {
 }
 
 function effect({ request_id: request, before, after }) {
-  const change = before && after ? (before === after ? "Nothing changed. " : "Changed. ") : "";
-  return `${change}Request ${request}`;
+  if (!before || !after) return t("audit.request", { request });
+  return t(before === after ? "audit.unchanged" : "audit.changed", { request });
 }
 
 async function save(ending, filters, signal) {
   saveFile(await downloadPages(`/v1/audit/export.${ending}?${filters}`, signal), `audit.${ending}`);
-  return "Audit log exported.";
+  return t("audit.exported");
 }

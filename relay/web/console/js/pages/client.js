@@ -7,17 +7,18 @@ import { button, card, dataTable, definitions, emptyState, errorState, heading, 
 import { field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { ago, badge, holdFigures, humanize, moment } from "../format.js";
+import { t } from "../i18n.js";
 import { ROLES } from "./clients.js";
 import { policyForm } from "./policy.js";
 import { stateOf } from "./webhooks.js";
 
-const KEY_LIFETIMES = [["", "Never"], ["3600", "In an hour"], ["2592000", "In 30 days"], ["31536000", "In a year"]];
+const KEY_LIFETIMES = [["", t("client.keyNever")], ["3600", t("client.keyHour")], ["2592000", t("client.key30Days")], ["31536000", t("client.keyYear")]];
 
 export async function show({ main, one: name, me, signal, focusTitle }) {
   const path = `/v1/clients/${encodeURIComponent(name)}`;
   const place = h("div", { class: "stack" }, loading());
   const tools = h("div", { class: "actions" });
-  main.append(...heading(name, { actions: [tools], crumb: ["Clients", "#/clients"] }).filter(Boolean), place);
+  main.append(...heading(name, { actions: [tools], crumb: [t("page.clients"), "#/clients"] }).filter(Boolean), place);
   focusTitle();
   let webhooks = [];
   await load();
@@ -34,102 +35,101 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
   }
 
   function draw(client) {
-    redraw(tools, toggle(client), name !== me.name && h("button", { type: "button", class: "danger", data: { key: "delete" }, on: { click: remove } }, "Delete"));
+    redraw(tools, toggle(client), name !== me.name && h("button", { type: "button", class: "danger", data: { key: "delete" }, on: { click: remove } }, t("common.delete")));
     redraw(place, client.hold && held(client.hold), about(client), keys(client), hooks(), policyForm(client, async (policy) => {
       draw(await call("PATCH", path, { body: { policy } }));
-      return "Policy saved. All instances apply it within 30 seconds.";
+      return t("client.policySaved");
     }));
   }
 
   function toggle({ is_disabled: isOff }) {
     const change = async () => {
       draw(await call("PATCH", path, { body: { is_disabled: !isOff } }));
-      return isOff ? `${name} is enabled.` : `${name} is disabled.`;
+      return isOff ? t("client.enabled", { name }) : t("client.disabled", { name });
     };
-    return name === me.name ? null : button(isOff ? "Enable" : "Disable", change, { key: "toggle" });
+    return name === me.name ? null : button(isOff ? t("client.enable") : t("client.disable"), change, { key: "toggle" });
   }
 
   async function remove() {
     const run = async () => {
       await call("DELETE", path);
       location.hash = "#/clients";
-      return `${name} was deleted.`;
+      return t("common.wasDeleted", { name });
     };
-    await openDialog({ title: `Delete ${name}?`, text: "Its keys stop working within 30 seconds, and its webhooks, unused uploads and suppressions are deleted. Its messages stay, and only operators can see them.", action: "Delete", isDanger: true, run });
+    await openDialog({ title: t("common.deleteTitle", { name }), text: t("client.deleteText"), action: t("common.delete"), isDanger: true, run });
   }
 
   function held(hold) {
-    const what = hold.lanes === "all" ? "All mail of this client waits" : "Mail of this client on every lane but transactional waits";
     const release = async () => {
       draw(await call("POST", `${path}/release`));
-      return `${name} is released. What waited is sent.`;
+      return t("client.released", { name });
     };
-    return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Held"), button("Release", release, { key: "release" })), h("div", { class: "inside" },
-      h("p", {}, `${what}: ${holdFigures(hold)}. None is lost. Find the cause first: what is released and bounces too harms every sender of this relay.`),
-      definitions(["Reason", badge("held", humanize(hold.code))], ["Held", moment(hold.held_at)], ["Counted since", moment(hold.since)])));
+    return h("section", { class: "card" }, h("header", {}, h("h2", {}, t("client.held")), button(t("routes.release"), release, { key: "release" })), h("div", { class: "inside" },
+      h("p", {}, t(hold.lanes === "all" ? "client.heldAll" : "client.heldBulk", { figures: holdFigures(hold) })),
+      definitions([t("field.reason"), badge("held", humanize(hold.code))], [t("field.held"), moment(hold.held_at)], [t("client.countedSince"), moment(hold.since)])));
   }
 
   function about({ role, is_disabled: isOff, principals }) {
-    return card("About", h("div", { class: "inside" }, definitions(
-      ["Role", role],
-      ["State", isOff ? badge("cancelled", "disabled") : badge("active")],
-      ["Signs in with Entra", principals.length ? principals.map((each) => h("div", {}, h("code", {}, each))) : "No, keys only"],
+    return card(t("common.about"), h("div", { class: "inside" }, definitions(
+      [t("field.role"), humanize(role)],
+      [t("field.state"), isOff ? badge("cancelled", humanize("disabled")) : badge("active")],
+      [t("client.principals"), principals.length ? principals.map((each) => h("div", {}, h("code", {}, each))) : t("client.keysOnly")],
     )));
   }
 
   function keys({ keys: rows, role: own }) {
     const columns = [
-      { name: "Key", cell: ({ id }) => h("code", {}, `relay_${id}_…`) },
-      { name: "Role", cell: ({ role }) => role ?? h("span", { class: "muted" }, own) },
-      { name: "Created", cell: ({ created_at: at }) => moment(at) },
-      { name: "Last used", cell: ({ last_used_at: at }) => (at ? ago(at) : h("span", { class: "muted" }, "never")) },
-      { name: "Expires", cell: ({ expires_at: at }) => (at ? moment(at) : h("span", { class: "muted" }, "never")) },
-      { name: "", kind: "tight", cell: ({ id }) => h("div", { class: "actions" }, h("button", { type: "button", class: "danger", "aria-label": `Remove key ${id}`, data: { key: `remove-${id}` }, on: { click: () => removeKey(id) } }, "Remove")) },
+      { name: t("field.key"), cell: ({ id }) => h("code", {}, `relay_${id}_…`) },
+      { name: t("field.role"), cell: ({ role }) => (role ? humanize(role) : h("span", { class: "muted" }, humanize(own))) },
+      { name: t("field.created"), cell: ({ created_at: at }) => moment(at) },
+      { name: t("field.lastUsed"), cell: ({ last_used_at: at }) => (at ? ago(at) : h("span", { class: "muted" }, t("common.never"))) },
+      { name: t("field.expires"), cell: ({ expires_at: at }) => (at ? moment(at) : h("span", { class: "muted" }, t("common.never"))) },
+      { name: "", kind: "tight", cell: ({ id }) => h("div", { class: "actions" }, h("button", { type: "button", class: "danger", "aria-label": t("client.removeKey", { id }), data: { key: `remove-${id}` }, on: { click: () => removeKey(id) } }, t("common.remove"))) },
     ];
-    const add = h("button", { type: "button", data: { key: "add-key" }, on: { click: addKey } }, "Add a key");
-    return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Keys"), add), rows.length ? dataTable("Keys", columns, rows) : emptyState("No keys", "This client can sign in with Entra only."));
+    const add = h("button", { type: "button", data: { key: "add-key" }, on: { click: addKey } }, t("client.addKey"));
+    return h("section", { class: "card" }, h("header", {}, h("h2", {}, t("field.keys")), add), rows.length ? dataTable(t("field.keys"), columns, rows) : emptyState(t("client.noKeys"), t("client.noKeysText")));
   }
 
   function hooks() {
     const columns = [
-      { name: "URL", cell: ({ url }) => h("span", { class: "wide" }, url) },
-      { name: "State", cell: stateOf },
-      { name: "Note", cell: ({ note }) => note ?? "–" },
-      { name: "Created", kind: "tight", cell: ({ created_at: at }) => moment(at) },
-      { name: "", kind: "tight", cell: (hook) => h("div", { class: "actions" }, h("button", { type: "button", class: "danger", "aria-label": `Delete webhook ${hook.url}`, data: { key: `delete-${hook.id}` }, on: { click: () => removeWebhook(hook) } }, "Delete")) },
+      { name: t("field.url"), cell: ({ url }) => h("span", { class: "wide" }, url) },
+      { name: t("field.state"), cell: stateOf },
+      { name: t("field.note"), cell: ({ note }) => note ?? "–" },
+      { name: t("field.created"), kind: "tight", cell: ({ created_at: at }) => moment(at) },
+      { name: "", kind: "tight", cell: (hook) => h("div", { class: "actions" }, h("button", { type: "button", class: "danger", "aria-label": t("client.deleteWebhook", { url: hook.url }), data: { key: `delete-${hook.id}` }, on: { click: () => removeWebhook(hook) } }, t("common.delete"))) },
     ];
-    return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Webhooks")), webhooks.length ? dataTable("Webhooks", columns, webhooks) : emptyState("No webhooks", "This client has its events posted nowhere."));
+    return h("section", { class: "card" }, h("header", {}, h("h2", {}, t("page.webhooks"))), webhooks.length ? dataTable(t("page.webhooks"), columns, webhooks) : emptyState(t("webhooks.none"), t("client.noWebhooksText")));
   }
 
   async function removeWebhook({ id, url }) {
     const run = async () => {
       await call("DELETE", `${path}/webhooks/${id}`);
       await load();
-      return "The webhook was deleted. It gets no more posts after 30 seconds.";
+      return t("client.webhookDeleted");
     };
-    await openDialog({ title: "Delete this webhook?", text: `Events are no longer posted to ${url}.`, action: "Delete", isDanger: true, run });
+    await openDialog({ title: t("webhook.deleteTitle"), text: t("client.webhookDeleteText", { url }), action: t("common.delete"), isDanger: true, run });
   }
 
   async function addKey() {
-    const role = field({ name: "role", label: "Role", options: [["", "The client's role"], ...ROLES] });
-    const lifetime = field({ name: "expires_in_seconds", label: "Expires", options: KEY_LIFETIMES });
+    const role = field({ name: "role", label: t("field.role"), options: [["", t("client.ownRole")], ...ROLES] });
+    const lifetime = field({ name: "expires_in_seconds", label: t("field.expires"), options: KEY_LIFETIMES });
     let created = null;
     const run = async () => {
       const body = { ...(role.read() && { role: role.read() }), ...(lifetime.read() && { expires_in_seconds: Number(lifetime.read()) }) };
       created = await call("POST", `${path}/keys`, { body });
     };
-    await openDialog({ title: `Add a key for ${name}`, text: "Two keys of a role can be active at once, so that the application can switch without downtime.", action: "Add", fields: [role, lifetime], run });
+    await openDialog({ title: t("client.addKeyTitle", { name }), text: t("client.addKeyText"), action: t("common.add"), fields: [role, lifetime], run });
     if (created === null) return;
     await load();
-    await showSecret({ title: "New key", text: "Copy it now. Relay stores only a digest and cannot show it again.", secret: created.key });
+    await showSecret({ title: t("client.newKey"), text: t("common.secretOnce"), secret: created.key });
   }
 
   async function removeKey(id) {
     const run = async () => {
       await call("DELETE", `${path}/keys/${id}`);
       await load();
-      return `Key ${id} was removed. It stops working within 30 seconds.`;
+      return t("client.keyRemoved", { id });
     };
-    await openDialog({ title: "Remove this key?", text: `Calls with relay_${id}_… will be refused.`, action: "Remove", isDanger: true, run });
+    await openDialog({ title: t("client.removeKeyTitle"), text: t("client.removeKeyText", { key: `relay_${id}_…` }), action: t("common.remove"), isDanger: true, run });
   }
 }

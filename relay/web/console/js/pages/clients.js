@@ -6,16 +6,17 @@ import { call, get } from "../api.js";
 import { dataTable, emptyState, errorState, heading, loading } from "../components.js";
 import { field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { ago, badge, number } from "../format.js";
+import { ago, badge, humanize, listed, number } from "../format.js";
+import { t } from "../i18n.js";
 import { poll } from "../poll.js";
 
 /** The roles, each with what it may do, as options of a field. */
-export const ROLES = [["client", "Client: sends, and reads its own messages"], ["viewer", "Viewer: sees states, no content"], ["support", "Support: sees content, sends failed mail again"], ["operator", "Operator: full access"], ["auditor", "Auditor: reads the audit log"]];
+export const ROLES = [["client", t("clients.roleClient")], ["viewer", t("clients.roleViewer")], ["support", t("clients.roleSupport")], ["operator", t("clients.roleOperator")], ["auditor", t("clients.roleAuditor")]];
 
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => create(() => refresh()) } }, "New client");
-  main.append(...heading("Clients", { actions: [add], text: "Applications that can send, and people with a role." }).filter(Boolean), h("div", { class: "card" }, place));
+  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => create(() => refresh()) } }, t("clients.new"));
+  main.append(...heading(t("page.clients"), { actions: [add], text: t("clients.text") }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
   let loaded = null;
   const refresh = poll({
@@ -24,20 +25,20 @@ export async function show({ main, signal, focusTitle }) {
     load: () => get("/v1/clients", signal),
     draw({ value }) {
       loaded = value;
-      redraw(place, value.length ? table(value) : emptyState("No clients", "Create one to send mail."));
+      redraw(place, value.length ? table(value) : emptyState(t("clients.none"), t("clients.noneText")));
     },
     fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
 }
 
 function table(rows) {
-  return dataTable("Clients", [
-    { name: "Name", cell: ({ name }) => h("a", { href: `#/clients/${name}`, data: { key: `open-${name}` } }, name) },
-    { name: "Role", cell: ({ role }) => role },
-    { name: "State", cell: ({ is_disabled: isOff, hold }) => (isOff ? badge("cancelled", "disabled") : hold ? badge("held") : badge("active")) },
-    { name: "Keys", kind: "number", cell: ({ keys }) => number(keys.length) },
-    { name: "Last used", cell: ({ keys }) => ago(latest(keys)) },
-    { name: "Limits", cell: ({ policy }) => limits(policy) },
+  return dataTable(t("page.clients"), [
+    { name: t("field.name"), cell: ({ name }) => h("a", { href: `#/clients/${name}`, data: { key: `open-${name}` } }, name) },
+    { name: t("field.role"), cell: ({ role }) => humanize(role) },
+    { name: t("field.state"), cell: ({ is_disabled: isOff, hold }) => (isOff ? badge("cancelled", humanize("disabled")) : hold ? badge("held") : badge("active")) },
+    { name: t("field.keys"), kind: "number", cell: ({ keys }) => number(keys.length) },
+    { name: t("field.lastUsed"), cell: ({ keys }) => ago(latest(keys)) },
+    { name: t("field.limits"), cell: ({ policy }) => limits(policy) },
   ], rows);
 }
 
@@ -47,25 +48,25 @@ function latest(keys) {
 }
 
 function limits({ rate_per_minute: rate, daily_quota: quota, redirect_to: redirect }) {
-  const parts = [rate && `${number(rate)} per minute`, quota && `${number(quota)} recipients per day`, redirect && "redirected"].filter(Boolean);
-  return parts.join(", ") || h("span", { class: "muted" }, "none");
+  const parts = [rate && t("clients.perMinute", { count: rate }), quota && t("clients.perDay", { count: quota }), redirect && t("clients.redirected")].filter(Boolean);
+  return listed(parts) || h("span", { class: "muted" }, t("clients.noLimits"));
 }
 
 async function create(done) {
-  const name = field({ name: "name", label: "Name", hint: "Lowercase letters, digits and dashes.", required: true });
-  const role = field({ name: "role", label: "Role", options: ROLES, value: "client" });
-  const senders = field({ name: "policy.senders", label: "Senders", hint: "Allowed From addresses, one per line: *, an address, or *@example.com. Without any, the client cannot send.", lines: 3 });
+  const name = field({ name: "name", label: t("field.name"), hint: t("clients.nameHint"), required: true });
+  const role = field({ name: "role", label: t("field.role"), options: ROLES, value: "client" });
+  const senders = field({ name: "policy.senders", label: t("field.senders"), hint: t("clients.sendersHint"), lines: 3 });
   let created = null;
   await openDialog({
-    title: "New client",
-    action: "Create",
+    title: t("clients.new"),
+    action: t("common.create"),
     fields: [name, role, senders],
     run: async () => {
       created = await call("POST", "/v1/clients", { body: { name: name.read(), role: role.read(), policy: { senders: senders.items() } } });
-      return `${created.name} was created.`;
+      return t("clients.created", { name: created.name });
     },
   });
   if (created === null) return;
   done();
-  await showSecret({ title: `Key of ${created.name}`, text: "Copy it now. Relay stores only a digest and cannot show it again.", secret: created.key });
+  await showSecret({ title: t("clients.keyOf", { name: created.name }), text: t("common.secretOnce"), secret: created.key });
 }

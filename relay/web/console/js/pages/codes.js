@@ -5,14 +5,15 @@
 import { loadCauses } from "../causes.js";
 import { card, dataTable, definitions, emptyState, heading, withCode } from "../components.js";
 import { h } from "../dom.js";
+import { t } from "../i18n.js";
 
 /** Show all codes. */
 export async function list({ main, signal, focusTitle }) {
   const causes = Object.entries(await loadCauses(signal)).map(([code, cause]) => ({ code, ...cause }));
-  main.append(...heading("Codes", { text: "The code of an attempt, a held route or a dead letter." }).filter(Boolean), h("div", { class: "card" }, dataTable("Codes", [
-    { name: "Code", cell: ({ code }) => h("a", { href: `#/codes/${code}` }, h("code", {}, code)) },
-    { name: "Meaning", cell: ({ meaning }) => meaning },
-    { name: "What to do", cell: ({ fix }) => h("span", { class: "wide" }, withCode(fix)) },
+  main.append(...heading(t("page.codes"), { text: t("codes.text") }).filter(Boolean), h("div", { class: "card" }, dataTable(t("page.codes"), [
+    { name: t("field.code"), cell: ({ code }) => h("a", { href: `#/codes/${code}` }, h("code", {}, code)) },
+    { name: t("field.meaning"), cell: ({ meaning }) => meaning },
+    { name: t("field.whatToDo"), cell: ({ fix }) => h("span", { class: "wide" }, withCode(fix)) },
   ], causes)));
   focusTitle();
 }
@@ -21,8 +22,8 @@ export async function list({ main, signal, focusTitle }) {
 export async function show({ main, one: code, signal, focusTitle }) {
   const cause = (await loadCauses(signal))[code];
   const text = cause
-    ? h("div", { class: "inside" }, definitions(["Meaning", cause.meaning], ["What to do", withCode(cause.fix)], ["More", h("a", { href: `#/deadletters/${code}` }, "Dead letters with this code")]))
-    : emptyState("Unknown code", "This version of Relay has no such code.");
-  main.append(...heading(code, { crumb: ["Codes", "#/codes"] }).filter(Boolean), card("Explanation", text));
+    ? h("div", { class: "inside" }, definitions([t("field.meaning"), cause.meaning], [t("field.whatToDo"), withCode(cause.fix)], [t("codes.more"), h("a", { href: `#/deadletters/${code}` }, t("codes.deadLetters"))]))
+    : emptyState(t("codes.unknown"), t("codes.unknownText"));
+  main.append(...heading(code, { crumb: [t("page.codes"), "#/codes"] }).filter(Boolean), card(t("codes.explanation"), text));
   focusTitle();
 }

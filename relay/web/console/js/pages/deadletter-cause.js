@@ -6,7 +6,8 @@ import { localPath } from "../api.js";
 import { loadCauses } from "../causes.js";
 import { button, dataTable, emptyState, errorState, heading, loading, withCode } from "../components.js";
 import { h, redraw } from "../dom.js";
-import { badge, count, moment } from "../format.js";
+import { badge, moment } from "../format.js";
+import { t } from "../i18n.js";
 import { loadRows } from "../paging.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
@@ -18,7 +19,7 @@ export async function show({ main, one: code, signal, focusTitle }) {
   const tools = h("div", { class: "actions" });
   const cause = (await loadCauses(signal))[code];
   const text = cause && [cause.meaning, " ", withCode(cause.fix)];
-  main.append(...heading(code, { text, crumb: ["Dead letters", "#/deadletters"] }).filter(Boolean), h("div", { class: "card" }, h("header", {}, tools), place));
+  main.append(...heading(code, { text, crumb: [t("page.deadletters"), "#/deadletters"] }).filter(Boolean), h("div", { class: "card" }, h("header", {}, tools), place));
   focusTitle();
   let rows = null;
   let next = null;
@@ -40,7 +41,7 @@ export async function show({ main, one: code, signal, focusTitle }) {
 
   function draw() {
     for (const id of [...selected]) if (!rows.some((row) => row.id === id)) selected.delete(id);
-    redraw(place, rows.length ? table() : emptyState("No dead letters", "Those of this cause were redriven, discarded, or purged."), next && h("p", { class: "more" }, button("Show more", more, { key: "more" })));
+    redraw(place, rows.length ? table() : emptyState(t("deadletters.none"), t("deadletters.noneOfCause")), next && h("p", { class: "more" }, button(t("common.showMore"), more, { key: "more" })));
     redraw(tools, selected.size ? selectionActions() : [redriveAll(code, rows.length, done), discardAll(code, rows.length, done)]);
     tools.classList.toggle("hidden", !rows.length || !may("RedriveDeadLetters"));
   }
@@ -55,9 +56,9 @@ export async function show({ main, one: code, signal, focusTitle }) {
   function selectionActions() {
     const ids = [...selected];
     return [
-      h("span", { class: "muted", role: "status" }, `${count(ids.length, "message")} selected`),
-      h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive(`Redrive ${count(ids.length, "message")}?`, { ids }, done) } }, "Redrive"),
-      h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard(`Discard ${count(ids.length, "message")}?`, { ids }, done) } }, "Discard"),
+      h("span", { class: "muted", role: "status" }, t("deadletters.selected", { count: ids.length })),
+      h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive(t("redrive.many", { count: ids.length }), { ids }, done) } }, t("redrive.action")),
+      h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard(t("discard.many", { count: ids.length }), { ids }, done) } }, t("discard.action")),
     ];
   }
 
@@ -67,16 +68,16 @@ export async function show({ main, one: code, signal, focusTitle }) {
       else selected.delete(id);
       draw();
     };
-    return h("input", { type: "checkbox", checked: selected.has(id), "aria-label": `Select ${id}`, data: { key: `select-${id}` }, on: { change } });
+    return h("input", { type: "checkbox", checked: selected.has(id), "aria-label": t("deadletters.select", { id }), data: { key: `select-${id}` }, on: { change } });
   }
 
   function table() {
-    return dataTable(`Dead letters of ${code}`, [
-      ...(may("RedriveDeadLetters") ? [{ name: "Select", kind: "tight", cell: ({ id }) => checkbox(id) }] : []),
-      { name: "Message", cell: ({ id }) => h("a", { class: "mono wide", href: `#/messages/${id}`, data: { key: `open-${id}` } }, id) },
-      { name: "State", cell: ({ state }) => badge(state) },
-      { name: "Client", cell: ({ client }) => client },
-      { name: "Failed", kind: "tight", cell: ({ at }) => moment(at) },
+    return dataTable(t("deadletters.of", { code }), [
+      ...(may("RedriveDeadLetters") ? [{ name: t("field.select"), kind: "tight", cell: ({ id }) => checkbox(id) }] : []),
+      { name: t("field.message"), cell: ({ id }) => h("a", { class: "mono wide", href: `#/messages/${id}`, data: { key: `open-${id}` } }, id) },
+      { name: t("field.state"), cell: ({ state }) => badge(state) },
+      { name: t("field.client"), cell: ({ client }) => client },
+      { name: t("field.failed"), kind: "tight", cell: ({ at }) => moment(at) },
     ], rows);
   }
 }

@@ -6,6 +6,7 @@ import { get } from "../api.js";
 import { dataTable, emptyState, errorState, heading, loading } from "../components.js";
 import { h, redraw } from "../dom.js";
 import { number } from "../format.js";
+import { t } from "../i18n.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 import { setCount } from "../shell.js";
@@ -14,8 +15,8 @@ import { resendLost } from "./resend-lost.js";
 
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  const resend = h("button", { type: "button", data: { key: "resend-lost" }, on: { click: () => resendLost(() => refresh()) } }, "Resend lost mail");
-  main.append(...heading("Dead letters", { actions: [may("RedriveLostMail") && resend].filter(Boolean), text: "Messages that Relay stopped retrying. Fix the cause, then redrive them. They are kept until the retention period ends." }).filter(Boolean), h("div", { class: "card" }, place));
+  const resend = h("button", { type: "button", data: { key: "resend-lost" }, on: { click: () => resendLost(() => refresh()) } }, t("lost.title"));
+  main.append(...heading(t("page.deadletters"), { actions: [may("RedriveLostMail") && resend].filter(Boolean), text: t("deadletters.text") }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
   let loaded = null;
   const refresh = poll({
@@ -24,7 +25,7 @@ export async function show({ main, signal, focusTitle }) {
     draw({ value }) {
       loaded = value;
       setCount("deadletters", value.reduce((sum, each) => sum + each.count, 0));
-      redraw(place, value.length ? causes(value, refresh) : emptyState("No dead letters", "Every message was sent or is still in progress."));
+      redraw(place, value.length ? causes(value, refresh) : emptyState(t("deadletters.none"), t("deadletters.noneText")));
     },
     fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
@@ -32,10 +33,10 @@ export async function show({ main, signal, focusTitle }) {
 
 function causes(value, refresh) {
   const columns = [
-    { name: "Cause", cell: ({ code }) => h("a", { href: `#/deadletters/${code}`, data: { key: `open-${code}` } }, code) },
-    { name: "Meaning", cell: ({ meaning }) => meaning },
-    { name: "Messages", kind: "number", cell: ({ count: total }) => number(total) },
+    { name: t("field.cause"), cell: ({ code }) => h("a", { href: `#/deadletters/${code}`, data: { key: `open-${code}` } }, code) },
+    { name: t("field.meaning"), cell: ({ meaning }) => meaning },
+    { name: t("page.messages"), kind: "number", cell: ({ count: total }) => number(total) },
     { name: "", kind: "tight", cell: ({ code, count: total }) => h("div", { class: "actions" }, redriveAll(code, total, refresh), discardAll(code, total, refresh)) },
   ];
-  return dataTable("Dead letters by cause", columns, [...value].sort((one, other) => other.count - one.count));
+  return dataTable(t("deadletters.byCause"), columns, [...value].sort((one, other) => other.count - one.count));
 }

@@ -9,7 +9,8 @@ import { button, card, copyable, definitions, errorState, heading, loading } fro
 import { curl } from "../curl.js";
 import { openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { arrivalBadge, byteSize, count, duration, humanize, mailbox, moment, toneOf } from "../format.js";
+import { arrivalBadge, byteSize, duration, humanize, listed, mailbox, moment, toneOf } from "../format.js";
+import { pieces, t } from "../i18n.js";
 import { mailView } from "../mail-view.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
@@ -22,7 +23,7 @@ export async function show({ main, one: id, signal, focusTitle }) {
   const path = `/v1/messages/${encodeURIComponent(id)}`;
   const head = h("div");
   const history = h("div", {}, loading());
-  const content = h("div", { class: "content" }, loading("Loading content"));
+  const content = h("div", { class: "content" }, loading(t("message.loadingContent")));
   main.append(head, h("div", { class: "two-columns" }, h("div", { class: "stack" }, content), h("div", { class: "stack" }, history)));
   let loaded = null;
   let hasContent = false;
@@ -33,9 +34,9 @@ export async function show({ main, one: id, signal, focusTitle }) {
     draw({ message, meanings }) {
       const isFirst = loaded === null;
       loaded = message;
-      redraw(head, heading(titleOf(message), { crumb: ["Messages", "#/messages"], actions: [arrivalBadge(message), ...actions(message, refresh)] }));
+      redraw(head, heading(titleOf(message), { crumb: [t("page.messages"), "#/messages"], actions: [arrivalBadge(message), ...actions(message, refresh)] }));
       redraw(history, timeline(message, meanings), recipientList(message, meanings), about(message));
-      if (message.erased_at) redraw(content, card("Content", h("p", { class: "inside muted" }, "Erased, together with addresses, provider replies and later events.")));
+      if (message.erased_at) redraw(content, card(t("message.content"), h("p", { class: "inside muted" }, t("message.contentErased"))));
       else if (!hasContent) showContent();
       if (isFirst) focusTitle();
     },
@@ -44,7 +45,7 @@ export async function show({ main, one: id, signal, focusTitle }) {
 
   async function showContent() {
     if (!may("ShowMessageContent")) {
-      redraw(content, card("Content", h("p", { class: "inside muted" }, "Your role sees states, and no content.")));
+      redraw(content, card(t("message.content"), h("p", { class: "inside muted" }, t("message.noContent"))));
       return;
     }
     try {
@@ -53,56 +54,56 @@ export async function show({ main, one: id, signal, focusTitle }) {
       redraw(content, mailView(mail, {
         source: async () => (await download(`${path}/source`, signal)).text(),
         file: (number) => download(`${path}/attachments/${number}`, signal),
-        note: "The source as Relay writes it for SMTP. SendGrid and ACS build their own.",
+        note: t("message.sourceNote"),
       }));
     } catch (error) {
-      if (error.name !== "AbortError" && !hasContent) redraw(content, card("Content", h("p", { class: "inside muted" }, error.message)));
+      if (error.name !== "AbortError" && !hasContent) redraw(content, card(t("message.content"), h("p", { class: "inside muted" }, error.message)));
     }
   }
 }
 
 function titleOf({ id, erased_at: erasedAt, subject }) {
   if (!may("ShowMessageContent")) return id;
-  return erasedAt ? "(erased)" : subject || "(no subject)";
+  return erasedAt ? t("messages.erased") : subject || t("messages.noSubject");
 }
 
 function actions(message, refresh) {
   const { id, state, erased_at: erasedAt, attempts = [] } = message;
-  const copy = button("Copy as curl", () => copyText(curl(`/v1/messages/${id}`)), { key: "curl" });
+  const copy = button(t("common.copyCurl"), () => copyText(curl(`/v1/messages/${id}`)), { key: "curl" });
   if (erasedAt) return [copy];
   const cancel = () => openDialog({
-    title: "Cancel this message?",
-    text: "Relay stops sending it. Recipients that already received it keep it.",
-    action: "Cancel message",
+    title: t("message.cancelTitle"),
+    text: t("message.cancelText"),
+    action: t("message.cancelAction"),
     isDanger: true,
-    run: async () => { await call("DELETE", `/v1/messages/${id}`); refresh(); return "Message cancelled."; },
+    run: async () => { await call("DELETE", `/v1/messages/${id}`); refresh(); return t("message.cancelled"); },
   });
   return [
     copy,
-    may("ResendMessage") && attempts.some(({ outcome }) => outcome === "sent") && h("button", { type: "button", data: { key: "resend" }, on: { click: () => resend(message, refresh) } }, "Resend"),
-    may("CancelMessage") && WAITING.includes(state) && h("button", { type: "button", data: { key: "cancel" }, on: { click: cancel } }, "Cancel"),
-    may("RedriveMessage") && FAILED.includes(state) && h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive("Redrive this message?", { ids: [id] }, refresh) } }, "Redrive"),
-    may("DiscardDeadLetters") && FAILED.includes(state) && h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard("Discard this dead letter?", { ids: [id] }, refresh) } }, "Discard"),
+    may("ResendMessage") && attempts.some(({ outcome }) => outcome === "sent") && h("button", { type: "button", data: { key: "resend" }, on: { click: () => resend(message, refresh) } }, t("resend.action")),
+    may("CancelMessage") && WAITING.includes(state) && h("button", { type: "button", data: { key: "cancel" }, on: { click: cancel } }, t("message.cancel")),
+    may("RedriveMessage") && FAILED.includes(state) && h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive(t("redrive.one"), { ids: [id] }, refresh) } }, t("redrive.action")),
+    may("DiscardDeadLetters") && FAILED.includes(state) && h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard(t("discard.one"), { ids: [id] }, refresh) } }, t("discard.action")),
   ].filter(Boolean);
 }
 
 function about(message) {
   const pairs = [
-    ["From", message.from && mailbox(message.from)],
-    ["Accepted", moment(message.created_at)],
-    ["Erased", message.erased_at && moment(message.erased_at)],
-    ["Send at", message.send_at && moment(message.send_at)],
-    ["Next attempt", message.next_attempt_at && moment(message.next_attempt_at)],
-    ["Expires", message.expires_at && moment(message.expires_at)],
-    ["Client", message.client && (may("ListClients") ? h("a", { href: `#/clients/${message.client}`, data: { key: "client" } }, message.client) : message.client)],
-    ["Lane", message.lane],
-    ["Delivery", message.delivery && humanize(message.delivery)],
-    ["Size", message.size && byteSize(message.size)],
-    ["Tags", message.tags?.join(", ")],
-    ["Metadata", Object.entries(message.metadata ?? {}).map(([name, value]) => h("div", {}, h("span", { class: "muted" }, name, ": "), value))],
-    ["ID", copyable(message.id)],
+    [t("field.from"), message.from && mailbox(message.from)],
+    [t("field.accepted"), moment(message.created_at)],
+    [t("field.erased"), message.erased_at && moment(message.erased_at)],
+    [t("field.sendAt"), message.send_at && moment(message.send_at)],
+    [t("field.nextAttempt"), message.next_attempt_at && moment(message.next_attempt_at)],
+    [t("field.expires"), message.expires_at && moment(message.expires_at)],
+    [t("field.client"), message.client && (may("ListClients") ? h("a", { href: `#/clients/${message.client}`, data: { key: "client" } }, message.client) : message.client)],
+    [t("field.lane"), message.lane],
+    [t("field.delivery"), message.delivery && humanize(message.delivery)],
+    [t("field.size"), message.size && byteSize(message.size)],
+    [t("field.tags"), message.tags?.join(", ")],
+    [t("field.metadata"), Object.entries(message.metadata ?? {}).map(([name, value]) => h("div", {}, h("span", { class: "muted" }, name, ": "), value))],
+    [t("field.id"), copyable(message.id)],
   ];
-  return card("About", h("div", { class: "inside" }, definitions(...pairs)));
+  return card(t("common.about"), h("div", { class: "inside" }, definitions(...pairs)));
 }
 
 function recipientList({ recipients = [] }, meanings) {
@@ -111,22 +112,22 @@ function recipientList({ recipients = [] }, meanings) {
     h("span", { class: "wide" }, mailbox(each), each.kind === "to" ? null : h("span", { class: "muted small" }, ` ${each.kind}`)),
     h("span", {}, each.route && h("span", { class: "muted small" }, `${each.route} `), arrivalBadge(each)),
     each.code && h("span", { class: "muted small" }, meanings[each.code] ?? humanize(each.code), " ", codeLink(each.code, meanings, `recipient-${each.email}`))));
-  return card(count(recipients.length, "recipient"), h("ul", { class: "recipients" }, rows));
+  return card(t("message.recipients", { count: recipients.length }), h("ul", { class: "recipients" }, rows));
 }
 
 function timeline(message, meanings) {
   const steps = [
-    { at: message.created_at, state: "in_progress", what: "Accepted", by: message.client },
-    ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: toneOf(attempt.outcome), what: `Attempt ${attempt.number}: ${humanize(attempt.outcome)}`, by: `${attempt.route === attempt.provider ? attempt.route : `${attempt.route} (${attempt.provider})`}, ${duration(attempt.seconds ?? 0)}` })),
+    { at: message.created_at, state: "in_progress", what: t("message.accepted"), by: message.client },
+    ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: toneOf(attempt.outcome), what: t("message.attempt", { number: attempt.number, outcome: humanize(attempt.outcome) }), by: `${attempt.route === attempt.provider ? attempt.route : `${attempt.route} (${attempt.provider})`}, ${duration(attempt.seconds ?? 0)}` })),
     ...(message.events ?? []).map((event) => ({ ...event, state: toneOf(event.kind), what: humanize(event.kind), by: [event.recipient, event.provider].filter(Boolean).join(", "), ...(event.answer && answered(event)) })),
   ].sort((one, other) => new Date(one.at) - new Date(other.at));
-  return card("Timeline", h("ol", { class: "timeline" }, steps.map((each, index) => step(each, meanings, index))));
+  return card(t("message.timeline"), h("ol", { class: "timeline" }, steps.map((each, index) => step(each, meanings, index))));
 }
 
 /** The provider of a reply says nothing: its writer does, who need not be the recipient. */
 function answered({ recipient, answer }) {
-  const files = answer.attachments?.length ? `Attachments: ${answer.attachments.join(", ")}` : "";
-  return { by: answer.from === recipient ? recipient : `From ${answer.from ?? "an unknown address"}`, reply: [answer.text, answer.is_truncated && "…", files].filter(Boolean).join("\n\n") };
+  const files = answer.attachments?.length ? t("message.attachments", { names: listed(answer.attachments) }) : "";
+  return { by: answer.from === recipient ? recipient : t("message.replyFrom", { address: answer.from ?? t("message.unknownAddress") }), reply: [answer.text, answer.is_truncated && "…", files].filter(Boolean).join("\n\n") };
 }
 
 function step({ at, state, what, by, code, reply, provider_id: name, verified }, meanings, index) {
@@ -136,6 +137,6 @@ function step({ at, state, what, by, code, reply, provider_id: name, verified },
     code && h("p", { class: "small" }, meanings[code] ?? humanize(code), " ", codeLink(code, meanings, `step-${index}`)),
     verified && h("p", { class: "small" }, `Nothing was sent: the provider has the mail of attempt ${verified}.`),
     reply && h("pre", {}, reply),
-    name && h("p", { class: "muted small wide" }, "Provider's ID: ", h("code", {}, name)));
+    name && h("p", { class: "muted small wide" }, pieces("message.providerId", { id: h("code", {}, name) })));
 }
 

@@ -9,13 +9,14 @@ import { curl } from "../curl.js";
 import { field } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { arrivalBadge, byteSize, humanize, mailbox, moment } from "../format.js";
+import { t } from "../i18n.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 import { sendTest } from "./send-test.js";
 import { saveFile } from "../save-file.js";
 
 const STATES = ["scheduled", "queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
-const AGES = [["3600", "Last hour"], ["", "Last day"], ["604800", "Last week"], ["2592000", "Last 30 days"]];
+const AGES = [["3600", t("messages.lastHour")], ["", t("messages.lastDay")], ["604800", t("messages.lastWeek")], ["2592000", t("messages.last30Days")]];
 const ARRIVALS = ["delivered", "awaited", "not_reported", "suppressed", "bounced", "complained"];
 const FILTERS = ["recipient", "from", "subject", "state", "arrival", "client", "tag", "metadata"];
 const FIRST_MESSAGE = curl("/v1/messages", { method: "POST", body: { from: "shop@example.com", to: "you@example.com", subject: "Hello", text: "It works." } });
@@ -23,9 +24,9 @@ const ID = /^msg_[0-9a-v]{40}$/;
 
 export async function show({ main, query, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  const save = button("Export CSV", () => exportCsv(query, signal), { key: "export" });
-  const copy = button("Copy as curl", () => copyText(curl(`/v1/messages?${apiQuery(query)}`)), { key: "curl" });
-  main.append(...heading("Messages", { actions: [testButton(), save, copy].filter(Boolean) }).filter(Boolean), h("div", { class: "card" }, searchForm(query), place));
+  const save = button(t("messages.export"), () => exportCsv(query, signal), { key: "export" });
+  const copy = button(t("common.copyCurl"), () => copyText(curl(`/v1/messages?${apiQuery(query)}`)), { key: "curl" });
+  main.append(...heading(t("page.messages"), { actions: [testButton(), save, copy].filter(Boolean) }).filter(Boolean), h("div", { class: "card" }, searchForm(query), place));
   focusTitle();
   let rows = null;
   let next = null;
@@ -43,7 +44,7 @@ export async function show({ main, query, signal, focusTitle }) {
   });
 
   function draw() {
-    redraw(place, rows.length ? table(rows) : empty(query, next), next && h("p", { class: "more" }, button(rows.length ? "Show older" : "Search further back", more, { key: "more" })));
+    redraw(place, rows.length ? table(rows) : empty(query, next), next && h("p", { class: "more" }, button(rows.length ? t("common.showOlder") : t("common.searchFurther"), more, { key: "more" })));
   }
 
   async function more() {
@@ -64,36 +65,36 @@ function apiQuery(query) {
 
 async function exportCsv(query, signal) {
   saveFile(await downloadPages(`/v1/messages/export?${apiQuery(query)}`, signal), "messages.csv");
-  return "Messages exported.";
+  return t("messages.exported");
 }
 
 function empty(query, next) {
-  if (next) return emptyState("No matches so far", "Older messages have not been searched yet.");
-  if ([...query].some(([name, value]) => FILTERS.includes(name) && value)) return emptyState("No matches", "No message in this period matches all filters.");
-  return emptyState("No messages", "No messages were accepted in this period. A message appears here when its first attempt starts. Send one with the key of a client:",
-    h("pre", { class: "command", tabindex: "0", "aria-label": "Command that sends a message" }, FIRST_MESSAGE),
-    h("div", { class: "actions" }, button("Copy", () => copyText(FIRST_MESSAGE), { key: "copy-command" }), testButton("test-empty")));
+  if (next) return emptyState(t("common.noMatchesYet"), t("messages.notSearched"));
+  if ([...query].some(([name, value]) => FILTERS.includes(name) && value)) return emptyState(t("messages.noMatches"), t("messages.noMatchesText"));
+  return emptyState(t("messages.none"), t("messages.noneText"),
+    h("pre", { class: "command", tabindex: "0", "aria-label": t("messages.command") }, FIRST_MESSAGE),
+    h("div", { class: "actions" }, button(t("common.copy"), () => copyText(FIRST_MESSAGE), { key: "copy-command" }), testButton("test-empty")));
 }
 
 function testButton(key = "test") {
-  return may("SendMessage") && h("button", { type: "button", data: { key }, on: { click: () => sendTest() } }, "Send a test message");
+  return may("SendMessage") && h("button", { type: "button", data: { key }, on: { click: () => sendTest() } }, t("test.title"));
 }
 
 function searchForm(query) {
   const filled = (name) => query.get(name) ?? "";
-  const id = field({ name: "id", label: "ID", placeholder: "msg_…", value: filled("id") });
-  const recipient = field({ name: "recipient", label: "Recipient", placeholder: "ada@example.org", value: filled("recipient") });
-  const from = field({ name: "from", label: "Sender", placeholder: "@example.com", value: filled("from") });
-  const subject = field({ name: "subject", label: "Subject", placeholder: "words", value: filled("subject") });
-  const state = field({ name: "state", label: "State", options: [["", "Any"], ...STATES.map((each) => [each, each])], value: filled("state") });
-  const arrival = field({ name: "arrival", label: "Arrival", options: [["", "Any"], ...ARRIVALS.map((each) => [each, humanize(each)])], value: filled("arrival") });
-  const tag = field({ name: "tag", label: "Tag", value: filled("tag") });
-  const client = field({ name: "client", label: "Client", value: filled("client") });
-  const metadata = field({ name: "metadata", label: "Metadata", placeholder: "order=4711", value: filled("metadata") });
-  const age = field({ name: "age", label: "Period", options: AGES, value: filled("age") });
+  const id = field({ name: "id", label: t("field.id"), placeholder: "msg_…", value: filled("id") });
+  const recipient = field({ name: "recipient", label: t("field.recipient"), placeholder: "ada@example.org", value: filled("recipient") });
+  const from = field({ name: "from", label: t("field.sender"), placeholder: "@example.com", value: filled("from") });
+  const subject = field({ name: "subject", label: t("field.subject"), placeholder: t("messages.words"), value: filled("subject") });
+  const state = field({ name: "state", label: t("field.state"), options: [["", t("common.any")], ...STATES.map((each) => [each, humanize(each)])], value: filled("state") });
+  const arrival = field({ name: "arrival", label: t("field.arrival"), options: [["", t("common.any")], ...ARRIVALS.map((each) => [each, humanize(each)])], value: filled("arrival") });
+  const tag = field({ name: "tag", label: t("field.tag"), value: filled("tag") });
+  const client = field({ name: "client", label: t("field.client"), value: filled("client") });
+  const metadata = field({ name: "metadata", label: t("field.metadata"), placeholder: "order=4711", value: filled("metadata") });
+  const age = field({ name: "age", label: t("field.period"), options: AGES, value: filled("age") });
   const seesContent = may("ShowMessageContent");
   const filtering = [...(seesContent ? [recipient, from, subject] : []), state, arrival, age, client, tag, ...(seesContent ? [metadata] : [])];
-  const form = h("form", { class: "search", role: "search" }, [...filtering, id].map(({ element }) => element), h("button", { type: "submit", class: "primary" }, "Search"));
+  const form = h("form", { class: "search", role: "search" }, [...filtering, id].map(({ element }) => element), h("button", { type: "submit", class: "primary" }, t("common.search")));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (ID.test(id.read())) {
@@ -102,7 +103,7 @@ function searchForm(query) {
     }
     id.clear();
     if (id.read()) {
-      id.showError("An ID is msg_ followed by 40 letters and digits.");
+      id.showError(t("messages.badId"));
       return;
     }
     const filters = new URLSearchParams(filtering.map((each) => [each.name, each.read()]).filter(([, value]) => value));
@@ -112,20 +113,20 @@ function searchForm(query) {
 }
 
 function table(rows) {
-  return dataTable("Messages", [
-    { name: may("ShowMessageContent") ? "Subject" : "Message", cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, nameOf(row)) },
-    { name: "State", cell: (row) => arrivalBadge(row) },
-    { name: "From", cell: (row) => (row.from ? h("span", { class: "wide", title: mailbox(row.from) }, row.from.name ?? row.from.email) : "–") },
-    { name: "To", cell: (row) => recipients(row) },
-    { name: "Client", cell: (row) => row.client },
-    { name: "Size", kind: "number tight minor", cell: (row) => byteSize(row.size) },
-    { name: "Accepted", kind: "tight", cell: (row) => moment(row.created_at) },
+  return dataTable(t("page.messages"), [
+    { name: may("ShowMessageContent") ? t("field.subject") : t("field.message"), cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, nameOf(row)) },
+    { name: t("field.state"), cell: (row) => arrivalBadge(row) },
+    { name: t("field.from"), cell: (row) => (row.from ? h("span", { class: "wide", title: mailbox(row.from) }, row.from.name ?? row.from.email) : "–") },
+    { name: t("field.to"), cell: (row) => recipients(row) },
+    { name: t("field.client"), cell: (row) => row.client },
+    { name: t("field.size"), kind: "number tight minor", cell: (row) => byteSize(row.size) },
+    { name: t("field.accepted"), kind: "tight", cell: (row) => moment(row.created_at) },
   ], rows);
 }
 
 function nameOf({ id, erased_at: erasedAt, subject }) {
   if (!may("ShowMessageContent")) return id;
-  return erasedAt ? "(erased)" : subject || "(no subject)";
+  return erasedAt ? t("messages.erased") : subject || t("messages.noSubject");
 }
 
 function recipients({ recipient, recipient_count: all }) {

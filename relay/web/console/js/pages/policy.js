@@ -5,6 +5,7 @@
 import { CallFailed } from "../api.js";
 import { field, showErrors } from "../dialogs.js";
 import { h } from "../dom.js";
+import { t } from "../i18n.js";
 import { toast } from "../toasts.js";
 
 /** Make the form of a client's policy. `save` gets the new policy and returns the message to show. */
@@ -12,24 +13,24 @@ export function policyForm({ policy }, save) {
   const lines = (name, label, hint) => field({ name: `policy.${name}`, label, hint, lines: 3, value: policy[name].join("\n") });
   const amount = (name, label, hint) => field({ name: `policy.${name}`, label, hint, type: "number", min: "1", value: policy[name] ?? "" });
   const fields = {
-    senders: lines("senders", "Senders", "Allowed From addresses, one per line: *, an address, or *@example.com. Empty: the client cannot send."),
-    recipients: lines("recipients", "Recipients", "Allowed recipients, in the same form."),
-    redirect_to: field({ name: "policy.redirect_to", label: "Redirect to", hint: "For test environments: mail to all other recipients goes to this address instead.", value: policy.redirect_to ?? "" }),
-    delivery: field({ name: "policy.delivery", label: "If the provider's reply is lost", options: [["at_least_once", "Send again (possible duplicate)"], ["at_most_once", "Do not send again (state: unknown)"]], value: policy.delivery }),
-    routes: lines("routes", "Routes", "Names, one per line. Empty: all."),
-    lanes: lines("lanes", "Lanes", "Names, one per line. Empty: all."),
-    rate_per_minute: amount("rate_per_minute", "Messages per minute", "Empty: no limit."),
-    daily_quota: amount("daily_quota", "Recipients per day", "Empty: no limit. The day starts at midnight UTC."),
-    max_bytes: amount("max_bytes", "Maximum message size in bytes", "Empty: the relay's limit."),
-    ip_ranges: lines("ip_ranges", "Allowed IP ranges", "CIDR blocks, one per line. Empty: any address."),
-    may_bypass_suppressions: field({ name: "policy.may_bypass_suppressions", label: "Bypass suppressions", hint: "Whether its mail may ask SendGrid to send to people who unsubscribed.", options: [["", "Not allowed"], ["yes", "Allowed"]], value: policy.may_bypass_suppressions ? "yes" : "" }),
-    sees: lines("sees", "Sees the messages of", "For viewers and support: names of clients, one per line. Empty: all."),
-    brake: field({ name: "policy.brake", label: "Hold after too many bounces", hint: "What waits for an operator when too much of its mail bounces or is reported as spam.", options: [["bulk", "Every lane but transactional"], ["all", "Every lane"], ["off", "Nothing"]], value: policy.brake }),
-    refused_attachments: lines("refused_attachments", "Refused attachments", "File names, one per line; * matches any text."),
+    senders: lines("senders", t("field.senders"), t("policy.senders")),
+    recipients: lines("recipients", t("policy.recipients"), t("policy.recipientsHint")),
+    redirect_to: field({ name: "policy.redirect_to", label: t("policy.redirect"), hint: t("policy.redirectHint"), value: policy.redirect_to ?? "" }),
+    delivery: field({ name: "policy.delivery", label: t("policy.delivery"), options: [["at_least_once", t("policy.atLeastOnce")], ["at_most_once", t("policy.atMostOnce")]], value: policy.delivery }),
+    routes: lines("routes", t("policy.routes"), t("policy.namesHint")),
+    lanes: lines("lanes", t("field.lanes"), t("policy.namesHint")),
+    rate_per_minute: amount("rate_per_minute", t("policy.rate"), t("policy.noLimit")),
+    daily_quota: amount("daily_quota", t("policy.quota"), t("policy.quotaHint")),
+    max_bytes: amount("max_bytes", t("policy.maxBytes"), t("policy.maxBytesHint")),
+    ip_ranges: lines("ip_ranges", t("policy.ipRanges"), t("policy.ipRangesHint")),
+    may_bypass_suppressions: field({ name: "policy.may_bypass_suppressions", label: t("policy.bypass"), hint: t("policy.bypassHint"), options: [["", t("policy.notAllowed")], ["yes", t("policy.allowed")]], value: policy.may_bypass_suppressions ? "yes" : "" }),
+    sees: lines("sees", t("policy.sees"), t("policy.seesHint")),
+    brake: field({ name: "policy.brake", label: t("policy.brake"), hint: t("policy.brakeHint"), options: [["bulk", t("policy.brakeBulk")], ["all", t("policy.brakeAll")], ["off", t("policy.brakeOff")]], value: policy.brake }),
+    refused_attachments: lines("refused_attachments", t("policy.refused"), t("policy.refusedHint")),
   };
   const all = Object.values(fields);
   const others = h("p", { class: "error", role: "alert" });
-  const submit = h("button", { type: "submit", class: "primary", data: { key: "save-policy" } }, "Save policy");
+  const submit = h("button", { type: "submit", class: "primary", data: { key: "save-policy" } }, t("policy.save"));
   const form = h("form", { class: "inside fields", novalidate: true }, h("div", { class: "fields two" }, all.map(({ element }) => element)), h("div", { class: "field" }, others), h("div", { class: "actions" }, submit));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -45,7 +46,7 @@ export function policyForm({ policy }, save) {
       submit.removeAttribute("aria-busy");
     }
   });
-  return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Policy")), form);
+  return h("section", { class: "card" }, h("header", {}, h("h2", {}, t("policy.title"))), form);
 }
 
 function read(fields) {

@@ -5,7 +5,8 @@
 import { call, get } from "../api.js";
 import { field, openDialog } from "../dialogs.js";
 import { h } from "../dom.js";
-import { count } from "../format.js";
+import { humanize } from "../format.js";
+import { t } from "../i18n.js";
 import { may } from "../permissions.js";
 
 function dialogButton(text, label, key, open, kind = "") {
@@ -25,13 +26,13 @@ async function repeatCall(path, body, counted) {
 
 /** Make a field that chooses a route, or leaves the choice to the routing rules. */
 export function routeField(routes) {
-  return field({ name: "route", label: "Route", options: [["", "Use the routing rules"], ...routes.map(({ name, state }) => [name, state === "active" ? name : `${name} (${state})`])] });
+  return field({ name: "route", label: t("field.route"), options: [["", t("route.byRules")], ...routes.map(({ name, state }) => [name, state === "active" ? name : `${name} (${humanize(state)})`])] });
 }
 
 /** Open the resend dialog for a message of which a copy was sent. */
 export async function resend({ id, attempts }, done) {
   const route = routeField(may("ListRoutes") ? (await get("/v1/routes")).value : []);
-  const reason = field({ name: "reason", label: "Reason", hint: "For the audit log.", maxlength: "200" });
+  const reason = field({ name: "reason", label: t("field.reason"), hint: t("resend.reasonHint"), maxlength: "200" });
   const run = async () => {
     // The newest attempt on the page: what is sent after it is not sent again, even if this request is repeated.
     // Compared without the Z, which sorts after a fraction of a second.
@@ -39,23 +40,23 @@ export async function resend({ id, attempts }, done) {
     const how = { ...(route.read() && { route: route.read() }), ...(reason.read() && { reason: reason.read() }) };
     await call("POST", `/v1/messages/${id}/resend`, { body: { sent_until: until, ...how } });
     done();
-    return "Queued again.";
+    return t("resend.queued");
   };
-  await openDialog({ title: "Resend this message?", text: "Every recipient whose copy was sent gets it a second time, except suppressed addresses.", action: "Resend", fields: [route, reason], run });
+  await openDialog({ title: t("resend.title"), text: t("resend.text"), action: t("resend.action"), fields: [route, reason], run });
 }
 
 /** Open the redrive dialog for `choice`: `{ids}` or `{code}`. */
 export async function redrive(title, choice, done) {
   if (!may("RedriveDeadLetters")) return redriveUnchanged(title, choice.ids, done);
   const route = routeField((await get("/v1/routes")).value);
-  const sender = field({ name: "sender", label: "Sender", hint: "A new From address, if the old one caused the failure. Empty: unchanged.", placeholder: "Shop <orders@example.com>" });
+  const sender = field({ name: "sender", label: t("field.sender"), hint: t("redrive.newSender"), placeholder: "Shop <orders@example.com>" });
   const run = async () => {
     const how = { ...(route.read() && { route: route.read() }), ...(sender.read() && { sender: sender.read() }) };
     const sum = await repeatCall("/v1/deadletters/redrive", { ...choice, ...how }, "redriven");
     done();
-    return sum ? `${count(sum, "message")} queued again.` : "No dead letters were left.";
+    return sum ? t("redrive.queued", { count: sum }) : t("redrive.nothing");
   };
-  await openDialog({ title, text: "Relay sends the original content again. A message that may have been sent already can arrive twice.", action: "Redrive", fields: [route, sender], run });
+  await openDialog({ title, text: t("redrive.text"), action: t("redrive.action"), fields: [route, sender], run });
 }
 
 /** Open the redrive dialog of a role that may send messages again only as they were. */
@@ -63,9 +64,9 @@ function redriveUnchanged(title, ids, done) {
   const run = async () => {
     for (const id of ids) await call("POST", `/v1/messages/${id}/redrive`);
     done();
-    return `${count(ids.length, "message")} queued again.`;
+    return t("redrive.queued", { count: ids.length });
   };
-  return openDialog({ title, text: "Relay sends the original content again. A message that may have been sent already can arrive twice.", action: "Redrive", run });
+  return openDialog({ title, text: t("redrive.text"), action: t("redrive.action"), run });
 }
 
 /** Open the discard dialog for `choice`: `{ids}` or `{code}`. */
@@ -73,15 +74,15 @@ export async function discard(title, choice, done) {
   const run = async () => {
     const sum = await repeatCall("/v1/deadletters/discard", choice, "discarded");
     done();
-    return `${count(sum, "message")} discarded.`;
+    return t("discard.done", { count: sum });
   };
-  await openDialog({ title, text: "Discarded messages leave this list and cannot be redriven from here. Their records stay until the retention period ends.", action: "Discard", isDanger: true, run });
+  await openDialog({ title, text: t("discard.text"), action: t("discard.action"), isDanger: true, run });
 }
 
 export function redriveAll(code, total, done) {
-  return may("RedriveDeadLetters") && dialogButton("Redrive all", `Redrive all of ${code}`, `redrive-${code}`, () => redrive(`Redrive ${count(total, "message")}?`, { code }, done));
+  return may("RedriveDeadLetters") && dialogButton(t("redrive.all"), t("redrive.allOf", { code }), `redrive-${code}`, () => redrive(t("redrive.many", { count: total }), { code }, done));
 }
 
 export function discardAll(code, total, done) {
-  return may("DiscardDeadLetters") && dialogButton("Discard all", `Discard all of ${code}`, `discard-${code}`, () => discard(`Discard ${count(total, "message")}?`, { code }, done), "danger");
+  return may("DiscardDeadLetters") && dialogButton(t("discard.all"), t("discard.allOf", { code }), `discard-${code}`, () => discard(t("discard.many", { count: total }), { code }, done), "danger");
 }

@@ -4,24 +4,24 @@
 
 import { call, get } from "../api.js";
 import { field, openDialog } from "../dialogs.js";
-import { count } from "../format.js";
+import { t } from "../i18n.js";
 
 const HOUR_MS = 3_600_000;
 
 /** Ask for a route and a period, count the lost messages, and resend them after a confirmation. */
 export async function resendLost(done) {
   const routes = (await get("/v1/routes")).value.map(({ name }) => [name, name]);
-  const route = field({ name: "route", label: "Sent by route", options: routes });
-  const since = field({ name: "sent_since", label: "From", type: "datetime-local", step: "any", value: local(Date.now() - 24 * HOUR_MS) });
-  const before = field({ name: "sent_before", label: "To", type: "datetime-local", step: "any", value: local(Date.now() - HOUR_MS), hint: "Local time. Recent messages may still be reported as delivered." });
-  const other = field({ name: "to_route", label: "Resend by route", options: [["", "Use the routing rules"], ...routes] });
+  const route = field({ name: "route", label: t("lost.route"), options: routes });
+  const since = field({ name: "sent_since", label: t("lost.from"), type: "datetime-local", step: "any", value: local(Date.now() - 24 * HOUR_MS) });
+  const before = field({ name: "sent_before", label: t("lost.to"), type: "datetime-local", step: "any", value: local(Date.now() - HOUR_MS), hint: t("lost.toHint") });
+  const other = field({ name: "to_route", label: t("lost.newRoute"), options: [["", t("route.byRules")], ...routes] });
   let found = null;
   let unreadable = 0;
   let criteria = null;
   const isCounted = await openDialog({
-    title: "Resend lost mail",
-    text: "For a provider that accepted mail and did not deliver it. A message counts as lost if it was reported neither delivered nor refused.",
-    action: "Count",
+    title: t("lost.title"),
+    text: t("lost.text"),
+    action: t("lost.count"),
     fields: [route, since, before, other],
     run: async () => {
       criteria = { route: route.read(), sent_since: iso(since), sent_before: iso(before), without_delivered: true, ...(other.read() && { to_route: other.read() }) };
@@ -30,14 +30,14 @@ export async function resendLost(done) {
   });
   if (!isCounted) return;
   await openDialog({
-    title: found ? `Resend ${count(found, "message")}?` : "No lost mail",
-    text: `${found ? "A message that did arrive will arrive twice." : "No messages in this period, or all of them were reported."}${unreadable ? ` ${count(unreadable, "message")} cannot be read and may be lost too.` : ""}`,
-    action: found ? "Resend" : "Close",
+    title: found ? t("lost.confirm", { count: found }) : t("lost.none"),
+    text: [found ? t("lost.twice") : t("lost.noneText"), unreadable && t("lost.unreadable", { count: unreadable })].filter(Boolean).join(" "),
+    action: found ? t("resend.action") : t("common.close"),
     run: async () => {
       if (!found) return null;
       const { redriven } = await repeatCall(criteria);
       done();
-      return `${count(redriven, "message")} queued again.`;
+      return t("redrive.queued", { count: redriven });
     },
   });
 }

@@ -7,6 +7,7 @@ import { card, dataTable, emptyState, errorState, heading, loading } from "../co
 import { field, openDialog, showErrors } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { moment } from "../format.js";
+import { t } from "../i18n.js";
 import { htmlFrame } from "../mail-view.js";
 import { may } from "../permissions.js";
 import { runAction, toast } from "../toasts.js";
@@ -16,8 +17,8 @@ export async function show({ main, one: name, signal, focusTitle }) {
   const path = `/v1/templates/${encodeURIComponent(name)}`;
   const place = h("div", {}, loading());
   const history = h("div", {}, loading());
-  const remove = h("button", { type: "button", class: "danger hidden", on: { click: deleteTemplate } }, "Delete");
-  main.append(...heading(name, { actions: [remove], crumb: ["Templates", "#/templates"] }).filter(Boolean), place, history);
+  const remove = h("button", { type: "button", class: "danger hidden", on: { click: deleteTemplate } }, t("common.delete"));
+  main.append(...heading(name, { actions: [remove], crumb: [t("page.templates"), "#/templates"] }).filter(Boolean), place, history);
   focusTitle();
   const exists = (await get("/v1/templates", signal)).value.some((each) => each.name === name);
   await load(exists ? path : null);
@@ -36,15 +37,15 @@ export async function show({ main, one: name, signal, focusTitle }) {
   function editor(template) {
     const area = (part, label, hint, lines) => field({ name: part, label, hint, lines, value: template[part] ?? "", class: "mono" });
     const fields = {
-      subject: field({ name: "subject", label: "Subject", value: template.subject ?? "" }),
-      text: area("text", "Text", null, 8),
-      html: area("html", "HTML", "Values are escaped. Jinja2: {{ name }}, {% if … %}, {% for … %}.", 12),
-      description: field({ name: "description", label: "Description", value: template.description ?? "" }),
+      subject: field({ name: "subject", label: t("field.subject"), value: template.subject ?? "" }),
+      text: area("text", t("field.text"), null, 8),
+      html: area("html", t("field.html"), t("template.html"), 12),
+      description: field({ name: "description", label: t("field.description"), value: template.description ?? "" }),
     };
-    const variables = field({ name: "variables", label: "Variables (JSON)", lines: 8, class: "mono", value: JSON.stringify(examples(template.variables), null, 2), hint: "Values for the preview and the test." });
-    const result = h("div", {}, emptyState("No preview yet", "The preview shows the saved version."));
+    const variables = field({ name: "variables", label: t("template.variables"), lines: 8, class: "mono", value: JSON.stringify(examples(template.variables), null, 2), hint: t("template.variablesHint") });
+    const result = h("div", {}, emptyState(t("template.noPreview"), t("template.noPreviewText")));
     const others = h("p", { class: "error", role: "alert" });
-    const save = h("button", { type: "submit", class: "primary" }, template.version ? `Save as version ${template.version + 1}` : "Save");
+    const save = h("button", { type: "submit", class: "primary" }, template.version ? t("template.saveAs", { version: template.version + 1 }) : t("common.save"));
     const form = h("form", { class: "inside fields", novalidate: true }, Object.values(fields).map(({ element }) => element), h("div", { class: "field" }, others), h("div", { class: "actions" }, save));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -55,7 +56,7 @@ export async function show({ main, one: name, signal, focusTitle }) {
         const saved = await call("PUT", path, { body: { ...body, variables: declared(template.variables) } });
         // The editor is drawn again: what is typed after the message must not be lost.
         await load(path);
-        toast(`Version ${saved.version} saved.`);
+        toast(t("template.saved", { version: saved.version }));
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;
         others.textContent = showErrors(Object.values(fields), error);
@@ -64,11 +65,11 @@ export async function show({ main, one: name, signal, focusTitle }) {
         save.removeAttribute("aria-busy");
       }
     });
-    const previewButton = h("button", { type: "button", on: { click: ({ currentTarget }) => runAction(currentTarget, () => showPreview(variables, result)) }, disabled: !template.version }, "Preview");
-    const sendButton = h("button", { type: "button", on: { click: () => sendSaved(variables) }, disabled: !template.version }, "Send me this");
+    const previewButton = h("button", { type: "button", on: { click: ({ currentTarget }) => runAction(currentTarget, () => showPreview(variables, result)) }, disabled: !template.version }, t("template.preview"));
+    const sendButton = h("button", { type: "button", on: { click: () => sendSaved(variables) }, disabled: !template.version }, t("template.sendMe"));
     return h("div", { class: "two-columns" },
-      card(template.version ? `Version ${template.version}` : "New template", form),
-      card("Preview", h("div", { class: "inside fields" }, variables.element, h("div", { class: "actions" }, previewButton, may("SendMessage") && sendButton)), result));
+      card(template.version ? t("template.version", { version: template.version }) : t("templates.new"), form),
+      card(t("template.preview"), h("div", { class: "inside fields" }, variables.element, h("div", { class: "actions" }, previewButton, may("SendMessage") && sendButton)), result));
   }
 
   /** Send the saved version with these variables to an address of the operator's choice. */
@@ -93,10 +94,10 @@ export async function show({ main, one: name, signal, focusTitle }) {
 
   async function versions() {
     const { value } = await get(`${path}/versions`, signal);
-    const openVersion = ({ version }) => h("button", { type: "button", "aria-label": `Open version ${version}`, on: { click: () => load(`${path}@${version}`) } }, "Open");
-    return card("Versions", dataTable("Versions", [
-      { name: "Version", cell: ({ version }) => `${name}@${version}` },
-      { name: "Since", cell: ({ created_at: at }) => moment(at) },
+    const openVersion = ({ version }) => h("button", { type: "button", "aria-label": t("template.openVersion", { version }), on: { click: () => load(`${path}@${version}`) } }, t("template.open"));
+    return card(t("template.versions"), dataTable(t("template.versions"), [
+      { name: t("field.version"), cell: ({ version }) => `${name}@${version}` },
+      { name: t("field.since"), cell: ({ created_at: at }) => moment(at) },
       { name: "", kind: "tight", cell: (each) => h("div", { class: "actions" }, openVersion(each)) },
     ], value));
   }
@@ -105,9 +106,9 @@ export async function show({ main, one: name, signal, focusTitle }) {
     const run = async () => {
       await call("DELETE", path);
       location.hash = "#/templates";
-      return `${name} was deleted.`;
+      return t("common.wasDeleted", { name });
     };
-    await openDialog({ title: `Delete ${name}?`, text: "All its versions are deleted. Messages that were already accepted keep their content.", action: "Delete", isDanger: true, run });
+    await openDialog({ title: t("common.deleteTitle", { name }), text: t("template.deleteText"), action: t("common.delete"), isDanger: true, run });
   }
 }
 
@@ -117,7 +118,7 @@ function parsed(variables) {
   try {
     return JSON.parse(variables.read() || "{}");
   } catch {
-    variables.showError("Not valid JSON.");
+    variables.showError(t("template.badJson"));
     return null;
   }
 }

@@ -7,6 +7,7 @@ import { dataTable, emptyState, errorState, heading, loading } from "../componen
 import { field, openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { moment, number } from "../format.js";
+import { t } from "../i18n.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 
@@ -14,8 +15,8 @@ const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: create } }, "New template");
-  main.append(...heading("Templates", { actions: [may("PutTemplate") && add].filter(Boolean), text: "Rendered when a message is accepted: a later change does not affect it." }).filter(Boolean), h("div", { class: "card" }, place));
+  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: create } }, t("templates.new"));
+  main.append(...heading(t("page.templates"), { actions: [may("PutTemplate") && add].filter(Boolean), text: t("templates.text") }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
   let loaded = null;
   const refresh = poll({
@@ -24,28 +25,28 @@ export async function show({ main, signal, focusTitle }) {
     load: () => get("/v1/templates", signal),
     draw({ value }) {
       loaded = value;
-      redraw(place, value.length ? table(value) : emptyState("No templates", "A message can name a template instead of carrying its own text."));
+      redraw(place, value.length ? table(value) : emptyState(t("templates.none"), t("templates.noneText")));
     },
     fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
 }
 
 function table(rows) {
-  return dataTable("Templates", [
-    { name: "Name", cell: ({ name }) => h("a", { href: `#/templates/${encodeURIComponent(name)}`, data: { key: `open-${name}` } }, name) },
-    { name: "Version", kind: "number", cell: ({ version }) => number(version) },
-    { name: "Saved", kind: "tight", cell: ({ created_at: at }) => moment(at) },
+  return dataTable(t("page.templates"), [
+    { name: t("field.name"), cell: ({ name }) => h("a", { href: `#/templates/${encodeURIComponent(name)}`, data: { key: `open-${name}` } }, name) },
+    { name: t("field.version"), kind: "number", cell: ({ version }) => number(version) },
+    { name: t("field.saved"), kind: "tight", cell: ({ created_at: at }) => moment(at) },
   ], rows);
 }
 
 async function create() {
-  const name = field({ name: "name", label: "Name", hint: "Lowercase letters, digits, - and _.", required: true });
+  const name = field({ name: "name", label: t("field.name"), hint: t("templates.nameHint"), required: true });
   await openDialog({
-    title: "New template",
-    action: "Create",
+    title: t("templates.new"),
+    action: t("common.create"),
     fields: [name],
     run: async () => {
-      if (!NAME.test(name.read())) throw new CallFailed({ status: 0, code: "invalid_value", message: "A name consists of lowercase letters, digits, - and _." });
+      if (!NAME.test(name.read())) throw new CallFailed({ status: 0, code: "invalid_value", message: t("templates.badName") });
       location.hash = `#/templates/${name.read()}`;
     },
   });

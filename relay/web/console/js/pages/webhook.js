@@ -6,7 +6,8 @@ import { call, get, localPath } from "../api.js";
 import { button, card, dataTable, definitions, emptyState, errorState, heading, loading } from "../components.js";
 import { openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { badge, duration, humanize, moment } from "../format.js";
+import { badge, duration, humanize, listed, moment } from "../format.js";
+import { t } from "../i18n.js";
 import { loadRows } from "../paging.js";
 import { poll } from "../poll.js";
 import { stateOf } from "./webhooks.js";
@@ -24,7 +25,7 @@ export async function show({ main, one: id, signal, focusTitle }) {
     load: async () => ({ hook: await get(path, signal), log: await loadRows(`${path}/deliveries`, { minimum: loaded?.rows.length, signal }) }),
     draw({ hook, log }) {
       if (loaded === null) {
-        title.replaceChildren(...heading(hook.url, { actions: [tools], crumb: ["Webhooks", "#/webhooks"] }).filter(Boolean));
+        title.replaceChildren(...heading(hook.url, { actions: [tools], crumb: [t("page.webhooks"), "#/webhooks"] }).filter(Boolean));
         focusTitle();
       }
       loaded = { hook, rows: log.rows };
@@ -37,7 +38,7 @@ export async function show({ main, one: id, signal, focusTitle }) {
   function draw() {
     const { hook, rows } = loaded;
     redraw(tools, actions(hook));
-    redraw(place, about(hook), card("Deliveries of the last 7 days", deliveries(rows), next && h("p", { class: "more" }, button("Show older", more, { key: "more" }))));
+    redraw(place, about(hook), card(t("webhook.recentDeliveries"), deliveries(rows), next && h("p", { class: "more" }, button(t("common.showOlder"), more, { key: "more" }))));
   }
 
   async function more() {
@@ -51,18 +52,18 @@ export async function show({ main, one: id, signal, focusTitle }) {
     const test = async () => {
       const result = await call("POST", `${path}/test`);
       refresh();
-      return result.outcome === "succeeded" ? `Test accepted (${result.status}, ${duration(result.seconds)}).` : `Test failed: ${result.error ?? result.status}.`;
+      return result.outcome === "succeeded" ? t("webhook.testAccepted", { status: String(result.status), duration: duration(result.seconds) }) : t("webhook.testFailed", { error: result.error ?? String(result.status) });
     };
     const pause = async () => {
       await call("PATCH", path, { body: { is_enabled: !isOn } });
       refresh();
-      return isOn ? "Webhook paused." : "Webhook resumed.";
+      return isOn ? t("webhook.paused") : t("webhook.resumed");
     };
     return [
-      button("Test", test, { key: "test" }),
-      button(isOn ? "Pause" : "Resume", pause, { key: "pause" }),
-      h("button", { type: "button", data: { key: "rotate" }, on: { click: rotate } }, "Rotate secret"),
-      h("button", { type: "button", class: "danger", data: { key: "delete" }, on: { click: remove } }, "Delete"),
+      button(t("webhook.test"), test, { key: "test" }),
+      button(isOn ? t("webhook.pause") : t("webhook.resume"), pause, { key: "pause" }),
+      h("button", { type: "button", data: { key: "rotate" }, on: { click: rotate } }, t("webhook.rotate")),
+      h("button", { type: "button", class: "danger", data: { key: "delete" }, on: { click: remove } }, t("common.delete")),
     ];
   }
 
@@ -72,39 +73,39 @@ export async function show({ main, one: id, signal, focusTitle }) {
       created = await call("PATCH", path, { body: { rotate_secret: true } });
       refresh();
     };
-    await openDialog({ title: "Rotate the signing secret?", text: "For 24 hours, deliveries are signed with the old secret too, so that the receiver can switch.", action: "Rotate", run });
-    if (created) await showSecret({ title: "New secret", text: "Copy it now. It is not shown again.", secret: created.secret });
+    await openDialog({ title: t("webhook.rotateTitle"), text: t("webhook.rotateText"), action: t("webhook.rotateAction"), run });
+    if (created) await showSecret({ title: t("webhook.newSecret"), text: t("webhook.newSecretText"), secret: created.secret });
   }
 
   async function remove() {
     const run = async () => {
       await call("DELETE", path);
       location.hash = "#/webhooks";
-      return "Webhook deleted.";
+      return t("webhook.deleted");
     };
-    await openDialog({ title: "Delete this webhook?", text: "Pending deliveries are dropped.", action: "Delete", isDanger: true, run });
+    await openDialog({ title: t("webhook.deleteTitle"), text: t("webhook.deleteText"), action: t("common.delete"), isDanger: true, run });
   }
 }
 
 function about(hook) {
-  return card("About", h("div", { class: "inside" }, definitions(
-    ["State", h("span", {}, stateOf(hook), hook.disabled_reason ? ` ${hook.disabled_reason}` : "")],
-    ["Events", hook.events.length ? hook.events.map(humanize).join(", ") : "all"],
-    ["Format", hook.format],
-    ["Note", hook.note],
-    ["Created", moment(hook.created_at)],
-    ["Failing since", hook.failing_since && moment(hook.failing_since)],
-    ["Old secret until", hook.old_secret_until && moment(hook.old_secret_until)])));
+  return card(t("common.about"), h("div", { class: "inside" }, definitions(
+    [t("field.state"), h("span", {}, stateOf(hook), hook.disabled_reason ? ` ${hook.disabled_reason}` : "")],
+    [t("field.events"), hook.events.length ? listed(hook.events.map(humanize)) : t("common.all")],
+    [t("field.format"), hook.format],
+    [t("field.note"), hook.note],
+    [t("field.created"), moment(hook.created_at)],
+    [t("field.failingSince"), hook.failing_since && moment(hook.failing_since)],
+    [t("webhook.oldSecretUntil"), hook.old_secret_until && moment(hook.old_secret_until)])));
 }
 
 function deliveries(rows) {
-  if (!rows.length) return emptyState("No deliveries", "Events of your messages are posted as they happen.");
-  return dataTable("Deliveries", [
-    { name: "At", kind: "tight", cell: ({ at }) => moment(at) },
-    { name: "Outcome", cell: ({ outcome }) => badge(outcome) },
-    { name: "Response", cell: ({ status, error }) => h("span", { class: "wide" }, [status, error].filter(Boolean).join(" ") || "–") },
-    { name: "Attempt", kind: "number", cell: ({ attempt }) => attempt },
-    { name: "Duration", kind: "number", cell: ({ seconds }) => duration(seconds ?? 0) },
-    { name: "Message", cell: ({ message }) => (message ? h("a", { class: "mono wide", href: `#/messages/${message}` }, message) : "–") },
+  if (!rows.length) return emptyState(t("webhook.noDeliveries"), t("webhook.noDeliveriesText"));
+  return dataTable(t("webhook.deliveries"), [
+    { name: t("field.time"), kind: "tight", cell: ({ at }) => moment(at) },
+    { name: t("field.outcome"), cell: ({ outcome }) => badge(outcome) },
+    { name: t("field.response"), cell: ({ status, error }) => h("span", { class: "wide" }, [status, error].filter(Boolean).join(" ") || "–") },
+    { name: t("field.attempt"), kind: "number", cell: ({ attempt }) => attempt },
+    { name: t("field.duration"), kind: "number", cell: ({ seconds }) => duration(seconds ?? 0) },
+    { name: t("field.message"), cell: ({ message }) => (message ? h("a", { class: "mono wide", href: `#/messages/${message}` }, message) : "–") },
   ], rows);
 }
