@@ -44,12 +44,13 @@ async def new_context(
     is_dark: bool = False,
     size: ViewportSize = WIDE,
     headers: Mapping[str, str] | None = None,
+    locale: str = "en-GB",
 ) -> BrowserContext:
     """Create a browser context (cache, cookies, permissions) in the time zone UTC+2."""
     context = await browser.new_context(
         viewport=size,
         color_scheme="dark" if is_dark else "light",
-        locale="en-GB",
+        locale=locale,
         timezone_id=ZONE,
         reduced_motion="reduce",
         extra_http_headers=dict(headers or {}),
@@ -85,9 +86,10 @@ class Screen:
         is_dark: bool = False,
         size: ViewportSize = WIDE,
         headers: Mapping[str, str] | None = None,
+        locale: str = "en-GB",
     ) -> Self:
         """Open a window in a context of its own. With a key it is signed in already."""
-        context = await new_context(browser, site, key=key, is_dark=is_dark, size=size, headers=headers)
+        context = await new_context(browser, site, key=key, is_dark=is_dark, size=size, headers=headers, locale=locale)
         return cls(context, await context.new_page(), site)
 
     async def close(self) -> None:

@@ -110,6 +110,22 @@ async def test_every_page_has_contrast_names_and_fits_its_window(
     await screen.close()
 
 
+async def test_japanese_pages_suit_screen_readers_and_fit_a_phone(browser: Browser, site: Site) -> None:
+    screen = await Screen.open(browser, site, key=site.relay.key, size=PHONE, locale="ja-JP")
+    found = []
+    for path, title in [
+        ("/console", "概要"),
+        (f"/console#/messages/{site.messages['Two friends']}", "Two friends"),
+        ("/console#/routes", "ルート"),
+        ("/inbox", ""),
+    ]:
+        found += await problems_of(screen, path, title)
+        found += [f"{path}: {each}" for each in await violations(screen)]
+    assert found == []
+    assert (screen.log, screen.foreign) == ([], [])
+    await screen.close()
+
+
 async def test_dialogs_and_toasts_have_contrast_and_names(browser: Browser, site: Site) -> None:
     for is_dark in (False, True):
         screen = await Screen.open(browser, site, key=site.relay.key, is_dark=is_dark)

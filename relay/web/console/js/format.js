@@ -28,8 +28,9 @@ export function listed(texts) {
 
 export function byteSize(value) {
   if (value < 1000) return t("unit.byte", { count: value });
-  const [scale, key] = value < 999_500 ? [1000, "unit.kB"] : [1_000_000, "unit.MB"];
-  return t(key, { value: (value / scale).toLocaleString(locale, { maximumFractionDigits: value / scale < 10 ? 1 : 0 }) });
+  const isSmall = value < 999_500;
+  const scaled = value / (isSmall ? 1000 : 1_000_000);
+  return t(isSmall ? "unit.kB" : "unit.MB", { value: scaled.toLocaleString(locale, { maximumFractionDigits: scaled < 10 ? 1 : 0 }) });
 }
 
 /** Format a duration in its two largest units. */

@@ -2,11 +2,12 @@
  * The language of the page: its messages, and how its readers write numbers and dates.
  */
 
+import causesJa from "./messages/causes.ja.js";
 import en from "./messages/en.js";
 import ja from "./messages/ja.js";
 
-/** The languages by code, each with its own name for itself. */
-const LANGUAGES = { en: { name: "English", messages: en }, ja: { name: "日本語", messages: ja } };
+/** The languages by code, each with its own name for itself. English texts of `causes` come from the API. */
+const LANGUAGES = { en: { name: "English", messages: en, causes: {} }, ja: { name: "日本語", messages: ja, causes: causesJa } };
 const CHOICE = "relay-language";
 
 const codeOf = (tag) => tag.split("-")[0].toLowerCase();
@@ -16,6 +17,9 @@ export const language = [localStorage.getItem(CHOICE) ?? "", ...navigator.langua
 
 /** The browser's own variant of the language, such as `en-GB`, for dates and numbers. */
 export const locale = navigator.languages.find((tag) => codeOf(tag) === language && isValid(tag)) ?? language;
+
+/** Names, meanings and fixes of cause codes in the language, where it has its own. */
+export const { causes } = LANGUAGES[language];
 
 const { messages } = LANGUAGES[language];
 const plurals = new Intl.PluralRules(locale);

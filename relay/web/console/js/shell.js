@@ -79,14 +79,14 @@ export function shell(root, { me, signOut }) {
   return { main, markCurrent };
 }
 
-const STATUSES = { live: ["connection", t("connection.live")], lost: ["connection lost", t("connection.lost")], paused: ["connection waiting", t("connection.paused")] };
+const STATUSES = { live: ["", t("connection.live")], lost: ["lost", t("connection.lost")], paused: ["waiting", t("connection.paused")] };
 
 /** Make the indicator that shows whether the API responds. */
 export function connectionStatus() {
   const place = h("span", { class: "connection", role: "status" }, t("connection.live"));
   connection.addEventListener("status", ({ detail: { state } }) => {
     const [style, text] = STATUSES[state];
-    place.className = style;
+    place.className = `connection ${style}`;
     if (place.textContent !== text) place.textContent = text;
   });
   return place;

@@ -156,7 +156,6 @@ export default {
   "common.searchFurther": "Search further back",
   "common.any": "Any",
   "common.all": "all",
-  "common.never": "never",
   "common.about": "About",
   "common.noMatchesYet": "No matches so far",
   "common.secretOnce": "Copy it now. Relay stores only a digest and cannot show it again.",
@@ -315,6 +314,7 @@ export default {
   "message.replyFrom": "From {address}",
   "message.unknownAddress": "an unknown address",
   "message.providerId": "Provider's ID: {id}",
+  "message.verified": "Nothing was sent: the provider has the mail of attempt {number}.",
   "code.explain": "What it means, and what to do",
 
   // The views of a mail.
@@ -582,6 +582,8 @@ export default {
   "client.countedSince": "Counted since",
   "client.principals": "Signs in with Entra",
   "client.keysOnly": "No, keys only",
+  "client.neverUsed": "never",
+  "client.noExpiry": "never",
   "client.removeKey": "Remove key {id}",
   "client.addKey": "Add a key",
   "client.noKeys": "No keys",

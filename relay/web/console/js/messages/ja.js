@@ -45,7 +45,7 @@ export default {
   "signIn.key": "キー",
   "signIn.submit": "サインイン",
   "signIn.missing": "キーを入力してください。キーは relay_ で始まります。",
-  "signIn.entra": "Microsoft アカウントでサインイン",
+  "signIn.entra": "Microsoft でサインイン",
 
   // The landing page.
   "landing.title": "メールリレー",
@@ -54,7 +54,7 @@ export default {
   "landing.inbox": "開発者向け: capture ルートが受け止めたメール。",
   "landing.reference": "API リファレンス",
   "landing.referenceText": "すべての操作を、その場で試せます(英語)。",
-  "landing.openapi": "OpenAPI ドキュメント",
+  "landing.openapi": "OpenAPI 定義",
 
   // Words of the API: states, outcomes, events, roles.
   "word.scheduled": "予約済み",
@@ -132,7 +132,7 @@ export default {
   "unit.kB": "{value} kB",
   "unit.MB": "{value} MB",
   "unit.percent": "{value}%",
-  "unit.ms": "{count} ミリ秒",
+  "unit.ms": "{count} ms",
   "unit.s": "{count} 秒",
   "unit.min": "{count} 分",
   "unit.h": "{count} 時間",
@@ -168,7 +168,6 @@ export default {
   "common.searchFurther": "さらに過去を検索",
   "common.any": "すべて",
   "common.all": "すべて",
-  "common.never": "なし",
   "common.about": "詳細",
   "common.noMatchesYet": "今のところ一致なし",
   "common.secretOnce": "今すぐコピーしてください。Relay はハッシュ値しか保存しないため、再表示できません。",
@@ -276,7 +275,7 @@ export default {
   "overview.bouncedDetails": "ハードバウンス {hard}、ソフトバウンス {soft}、宛先 {sent}",
   "overview.complaints": "迷惑メール報告(24 時間)",
   "overview.complaintsDetails": "迷惑メール報告 {complained}、宛先 {sent}",
-  "overview.timeToSend": "送信までの時間",
+  "overview.timeToSend": "送信所要時間",
   "overview.median": "中央値。95% は {duration}以内",
   "overview.queues": "キュー",
   "overview.queuesByLane": "レーン別のキュー",
@@ -327,6 +326,7 @@ export default {
   "message.replyFrom": "差出人: {address}",
   "message.unknownAddress": "不明なアドレス",
   "message.providerId": "プロバイダーの ID: {id}",
+  "message.verified": "送信していません。試行 {number} のメールが、すでにプロバイダーにあります。",
   "code.explain": "意味と対処を見る",
 
   // The views of a mail.
@@ -594,6 +594,8 @@ export default {
   "client.countedSince": "集計の開始",
   "client.principals": "Entra でのサインイン",
   "client.keysOnly": "なし(キーのみ)",
+  "client.neverUsed": "未使用",
+  "client.noExpiry": "無期限",
   "client.removeKey": "キー {id} を削除",
   "client.addKey": "キーを追加",
   "client.noKeys": "キーはありません",
@@ -664,7 +666,7 @@ export default {
   "audit.exported": "監査ログをエクスポートしました。",
 
   // The doctor, the timers, the codes.
-  "doctor.text": "設定、ストレージ、キー、ルート、差出人ドメインの DNS レコードを検査します。メールは送信しません。",
+  "doctor.text": "設定、ストレージ、キー、ルート、差出人ドメインの DNS レコードを検査します。メールは送信しません。検査結果の本文は英語です。",
   "doctor.running": "すべての項目を検査中",
   "doctor.again": "もう一度実行",
   "doctor.ok": "すべての検査に合格しました。",

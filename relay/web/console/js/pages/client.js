@@ -3,6 +3,7 @@
  */
 
 import { call, get } from "../api.js";
+import { codeName } from "../causes.js";
 import { button, card, dataTable, definitions, emptyState, errorState, heading, loading } from "../components.js";
 import { field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
@@ -66,7 +67,7 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
     };
     return h("section", { class: "card" }, h("header", {}, h("h2", {}, t("client.held")), button(t("routes.release"), release, { key: "release" })), h("div", { class: "inside" },
       h("p", {}, t(hold.lanes === "all" ? "client.heldAll" : "client.heldBulk", { figures: holdFigures(hold) })),
-      definitions([t("field.reason"), badge("held", humanize(hold.code))], [t("field.held"), moment(hold.held_at)], [t("client.countedSince"), moment(hold.since)])));
+      definitions([t("field.reason"), badge("held", codeName(hold.code))], [t("field.held"), moment(hold.held_at)], [t("client.countedSince"), moment(hold.since)])));
   }
 
   function about({ role, is_disabled: isOff, principals }) {
@@ -82,8 +83,8 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
       { name: t("field.key"), cell: ({ id }) => h("code", {}, `relay_${id}_…`) },
       { name: t("field.role"), cell: ({ role }) => (role ? humanize(role) : h("span", { class: "muted" }, humanize(own))) },
       { name: t("field.created"), cell: ({ created_at: at }) => moment(at) },
-      { name: t("field.lastUsed"), cell: ({ last_used_at: at }) => (at ? ago(at) : h("span", { class: "muted" }, t("common.never"))) },
-      { name: t("field.expires"), cell: ({ expires_at: at }) => (at ? moment(at) : h("span", { class: "muted" }, t("common.never"))) },
+      { name: t("field.lastUsed"), cell: ({ last_used_at: at }) => (at ? ago(at) : h("span", { class: "muted" }, t("client.neverUsed"))) },
+      { name: t("field.expires"), cell: ({ expires_at: at }) => (at ? moment(at) : h("span", { class: "muted" }, t("client.noExpiry"))) },
       { name: "", kind: "tight", cell: ({ id }) => h("div", { class: "actions" }, h("button", { type: "button", class: "danger", "aria-label": t("client.removeKey", { id }), data: { key: `remove-${id}` }, on: { click: () => removeKey(id) } }, t("common.remove"))) },
     ];
     const add = h("button", { type: "button", data: { key: "add-key" }, on: { click: addKey } }, t("client.addKey"));

@@ -3,6 +3,7 @@
  */
 
 import { get } from "../api.js";
+import { meaningOf } from "../causes.js";
 import { dataTable, emptyState, errorState, heading, loading } from "../components.js";
 import { h, redraw } from "../dom.js";
 import { number } from "../format.js";
@@ -34,7 +35,7 @@ export async function show({ main, signal, focusTitle }) {
 function causes(value, refresh) {
   const columns = [
     { name: t("field.cause"), cell: ({ code }) => h("a", { href: `#/deadletters/${code}`, data: { key: `open-${code}` } }, code) },
-    { name: t("field.meaning"), cell: ({ meaning }) => meaning },
+    { name: t("field.meaning"), cell: ({ code, meaning }) => meaningOf(code, meaning) },
     { name: t("page.messages"), kind: "number", cell: ({ count: total }) => number(total) },
     { name: "", kind: "tight", cell: ({ code, count: total }) => h("div", { class: "actions" }, redriveAll(code, total, refresh), discardAll(code, total, refresh)) },
   ];

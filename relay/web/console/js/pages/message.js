@@ -3,7 +3,7 @@
  */
 
 import { call, download, get } from "../api.js";
-import { codeLink, loadMeanings } from "../causes.js";
+import { codeLink, codeName, loadMeanings } from "../causes.js";
 import { copyText } from "../clipboard.js";
 import { button, card, copyable, definitions, errorState, heading, loading } from "../components.js";
 import { curl } from "../curl.js";
@@ -111,7 +111,7 @@ function recipientList({ recipients = [] }, meanings) {
   const rows = recipients.map((each) => h("li", {},
     h("span", { class: "wide" }, mailbox(each), each.kind === "to" ? null : h("span", { class: "muted small" }, ` ${each.kind}`)),
     h("span", {}, each.route && h("span", { class: "muted small" }, `${each.route} `), arrivalBadge(each)),
-    each.code && h("span", { class: "muted small" }, meanings[each.code] ?? humanize(each.code), " ", codeLink(each.code, meanings, `recipient-${each.email}`))));
+    each.code && h("span", { class: "muted small" }, meanings[each.code] ?? codeName(each.code), " ", codeLink(each.code, meanings, `recipient-${each.email}`))));
   return card(t("message.recipients", { count: recipients.length }), h("ul", { class: "recipients" }, rows));
 }
 
@@ -134,8 +134,8 @@ function step({ at, state, what, by, code, reply, provider_id: name, verified },
   return h("li", { class: state },
     h("div", { class: "when" }, h("strong", {}, what), h("span", { class: "muted small" }, moment(at))),
     by && h("p", { class: "muted small wide" }, by),
-    code && h("p", { class: "small" }, meanings[code] ?? humanize(code), " ", codeLink(code, meanings, `step-${index}`)),
-    verified && h("p", { class: "small" }, `Nothing was sent: the provider has the mail of attempt ${verified}.`),
+    code && h("p", { class: "small" }, meanings[code] ?? codeName(code), " ", codeLink(code, meanings, `step-${index}`)),
+    verified && h("p", { class: "small" }, t("message.verified", { number: verified })),
     reply && h("pre", {}, reply),
     name && h("p", { class: "muted small wide" }, pieces("message.providerId", { id: h("code", {}, name) })));
 }

@@ -3,6 +3,7 @@
  */
 
 import { get } from "../api.js";
+import { codeName } from "../causes.js";
 import { chart, GROUPS } from "../chart.js";
 import { card, dataTable, errorState, heading, loading, segmented } from "../components.js";
 import { h, redraw } from "../dom.js";
@@ -87,7 +88,7 @@ function problems({ at, routes, held_clients: held, dead_letters: dead, lanes, u
 }
 
 function heldRoute(name, { state, sender, code }) {
-  const values = { name, sender, cause: humanize(code) };
+  const values = { name, sender, cause: codeName(code) };
   if (state === "trial") return t(sender ? "overview.routeTrialSender" : "overview.routeTrial", values);
   return t(sender ? "overview.routeHeldSender" : "overview.routeHeld", values);
 }
@@ -142,7 +143,7 @@ function routes(rows) {
   const columns = [
     { name: t("field.route"), cell: (route) => h("a", { href: "#/routes" }, route.name) },
     { name: t("field.state"), cell: (route) => badge(route.state) },
-    { name: t("field.reason"), cell: (route) => (route.holds.length ? humanize(route.holds[0].code) : "–") },
+    { name: t("field.reason"), cell: (route) => (route.holds.length ? codeName(route.holds[0].code) : "–") },
     { name: t("field.nextProbe"), cell: (route) => ago(route.holds[0]?.next_probe_at, { isDue: true }) },
   ];
   return card(t("page.routes"), dataTable(t("page.routes"), columns, rows));

@@ -3,11 +3,11 @@
  */
 
 import { call, CallFailed, get } from "../api.js";
-import { codeLink, loadMeanings } from "../causes.js";
+import { codeLink, codeName, loadMeanings } from "../causes.js";
 import { button, definitions, emptyState, errorState, heading, loading } from "../components.js";
 import { field, openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { ago, badge, humanize, moment } from "../format.js";
+import { ago, badge, moment } from "../format.js";
 import { pieces, t } from "../i18n.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
@@ -66,7 +66,7 @@ function routeCard(route, meanings, refresh) {
   const probe = async () => {
     const result = await post("probe");
     refresh();
-    return result.is_healthy ? t("routes.canSend", { name }) : t("routes.cannotSend", { name, meaning: meanings[result.code] ?? humanize(result.code), reply: result.reply });
+    return result.is_healthy ? t("routes.canSend", { name }) : t("routes.cannotSend", { name, meaning: meanings[result.code] ?? codeName(result.code), reply: result.reply });
   };
   const hold = () => holdRoute(name, refresh);
   const release = async () => {
@@ -125,7 +125,7 @@ function holdTerms() {
 
 function holdDetails(hold, meanings) {
   return h("div", { class: "hold stack" },
-    h("p", {}, hold.sender ? h("strong", {}, t("routes.onlyFor", { sender: hold.sender })) : null, meanings[hold.code] ?? humanize(hold.code)),
+    h("p", {}, hold.sender ? h("strong", {}, t("routes.onlyFor", { sender: hold.sender })) : null, meanings[hold.code] ?? codeName(hold.code)),
     definitions(
       [t("field.cause"), codeLink(hold.code, meanings, `${hold.route}-${hold.sender ?? ""}`)],
       [t("field.reason"), hold.reason],
