@@ -14,7 +14,7 @@ import pytest
 
 from relay.api.resources.console import FOLDER
 from relay.api.shapes.messages import RecipientStatus, RecordState
-from relay.clients.registry import Role
+from relay.clients.keys import Role
 from relay.core.arrival.arrivals import Arrival
 from relay.core.arrival.recipient_states import BounceType
 from relay.core.events import EventKind
