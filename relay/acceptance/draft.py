@@ -34,6 +34,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     template: str | None = None
     variables: Mapping[str, Any] = {}
+    locale: str = ""
     file_names: tuple[str, ...] = ()
     opaque_parts: tuple[str, ...] = ()
     other_senders: Mapping[str, Sequence[Address]] = {}
@@ -69,6 +70,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_metadata_bytes: int = 8_000
     """All keys and values together, in UTF-8: SendGrid takes 10,000 in custom_args, and Relay adds its own."""
     max_template_name: int = 100
+    max_locale: int = 35
+    """The longest tag that software must support (RFC 5646 section 4.4.1)."""
     max_options_bytes: int = 65_536
     max_variables_bytes: int = 262_144
     max_depth: int = 16

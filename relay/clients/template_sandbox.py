@@ -83,10 +83,10 @@ class Part:
         except Exception as error:
             raise NoTemplate("The template is nested too deeply to be compiled.") from error
 
-    def render(self, variables: Mapping[str, Any], budget: WorkBudget) -> str:
-        """Render the template with variables. Raises `Unrenderable`."""
+    def render(self, variables: Mapping[str, Any], budget: WorkBudget, locale: str = "en") -> str:
+        """Render the template with variables and the formats of a locale. Raises `Unrenderable`."""
         try:
-            with rendering(budget):
+            with rendering(budget, locale):
                 return "".join(self._generate(variables))
         except Exhausted as error:
             raise Unrenderable(exhausted(budget)) from error

@@ -2,13 +2,13 @@
 
 Table `templates`: partition the name, a row for each version, the newest first. A row is never changed: whoever inserts a
 number first has it. Deleting is a version too, an empty one, so that a number never comes to mean something else.
-See docs/decisions/0024-templates.md.
+See docs/decisions/0024-templates.md. A message's locale chooses among the translations of a version.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -28,8 +28,12 @@ MAX_VERSIONS = 100
 """Versions kept of a template."""
 MAX_BYTES = 524_288
 """Size of a template as JSON: far below the 1 MiB of a row."""
+Kind = Literal["jinja2", "handlebars"]
+"""The language of a template."""
 _CHUNK = 60_000
 _LAST = 99_999_999
+DEFAULT_LOCALE = "en"
+"""Whose formats a text without a locale gets."""
 _MOST_CACHED = 200
 
 
@@ -41,45 +45,101 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
 
 
+class Translation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The parts of a template in another language: `text`, `html` or both. Without a subject it has that of the template."""
+
+    subject: str | None = None
+    text: str | None = None
+    html: str | None = None
+
+
 class Template(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One version of a template, counted from 1. It has `text`, `html` or both, unless it `is_deleted`."""
+    """One version of a template, counted from 1. It has `text`, `html` or both, unless it `is_deleted`.
+
+    `locale` is the language of these parts; `translations` are in others. `test_data` are variables for previews.
+    """
 
     name: str
     version: int
     created_at: datetime
+    kind: Kind = "jinja2"
     description: str = ""
+    locale: str = ""
     subject: str | None = None
     text: str | None = None
     html: str | None = None
+    translations: Mapping[str, Translation] = {}
     variables: Mapping[str, Variable] = {}
+    test_data: Mapping[str, Any] = {}
     is_deleted: bool = False
 
 
+class Part(Protocol):
+    """A compiled source. `names` are the variables without which it cannot be rendered."""
+
+    names: frozenset[str]
+
+    def render(self, variables: Mapping[str, Any], budget: "WorkBudget", locale: str) -> str:
+        """Render it with the formats of a locale. Raises `Unrenderable`."""
+
+
+def compiled(kind: Kind, source: str, *, is_html: bool) -> Part:
+    """Compile a source. Raises `NoTemplate`."""
+    if kind == "handlebars":
+        from relay.handlebars.template import Part as HandlebarsPart
+
+        return HandlebarsPart(source)
+    from relay.clients.template_sandbox import Part as JinjaPart
+
+    return JinjaPart(source, is_html=is_html)
+
+
 class Ready:
-    """A template with its parts compiled."""
+    """A template with its parts compiled, by locale and part. The template's own are those of no locale."""
 
     def __init__(self, template: Template) -> None:
         """Raises `NoTemplate`."""
-        from relay.clients.template_sandbox import Part
-
         self.template = template
-        self._parts: Mapping[str, Part] = {
-            part: Part(source, is_html=part == "html")
-            for part in PARTS
-            if (source := getattr(template, part)) is not None
+        self._parts: Mapping[str, Mapping[str, Part]] = {
+            locale.lower(): {
+                part: compiled(template.kind, source, is_html=part == "html")
+                for part in PARTS
+                if (source := getattr(each, part)) is not None
+            }
+            for locale, each in (("", template), *template.translations.items())
         }
+
+    def parts(self, locale: str) -> list[str]:
+        """Return the parts that a message for this locale has."""
+        own = self._parts[self._chosen(locale)]
+        return [part for part in PARTS if part in own or (part == "subject" and part in self._parts[""])]
 
     def missing(self, variables: Mapping[str, Any]) -> list[str]:
         """Return the required variables that are missing."""
         declared = self.template.variables
         return [name for name, variable in declared.items() if variable.is_required and name not in variables]
 
-    def render(self, part: str, variables: Mapping[str, Any], budget: "WorkBudget") -> str | None:
-        """Render one of `PARTS`; None if the template does not have it. Raises `Unrenderable`."""
-        if part not in self._parts:
+    def render(self, part: str, variables: Mapping[str, Any], budget: "WorkBudget", locale: str = "") -> str | None:
+        """Render one of `PARTS` for a locale; None if the template does not have it. Raises `Unrenderable`."""
+        chosen = self._chosen(locale)
+        found = self._parts[chosen].get(part) or (self._parts[""].get(part) if part == "subject" else None)
+        if found is None:
             return None
         defaults = {name: each.default for name, each in self.template.variables.items() if not each.is_required}
-        return self._parts[part].render({**defaults, **variables}, budget)
+        return found.render({**defaults, **variables}, budget, self._formats(locale, chosen))
+
+    def _chosen(self, locale: str) -> str:
+        """Return the locale of the translation for a locale, or for its language: `ja` for `ja-JP`, else none."""
+        tag = locale.lower()
+        while tag and tag not in self._parts:
+            tag = tag.rpartition("-")[0]
+        return tag
+
+    def _formats(self, locale: str, chosen: str) -> str:
+        """Return the locale whose formats belong to a text: the one that was asked for, if the text is in its language."""
+        own = self.template.locale
+        is_in_language = chosen or not (own or len(self._parts) > 1) or _language(own) == _language(locale)
+        return (locale if is_in_language else own) or DEFAULT_LOCALE
 
 
 class Templates:
@@ -88,7 +148,7 @@ class Templates:
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
-        self._ready: dict[tuple[str, int | None], tuple[Ready, datetime]] = {}
+        self._ready: dict[tuple[str, int | None], tuple[Ready | None, datetime]] = {}
 
     async def put(self, template: Template) -> Template:
         """Store the next version. Sets `version` and `created_at`."""
@@ -119,13 +179,24 @@ class Templates:
 
     async def ready(self, name: str, version: int | None = None) -> Ready:
         """Return a compiled version, at most `CACHE` old. Raises `NotFound`."""
+        ready = await self.find(name, version)
+        if ready is None:
+            raise NotFound("no such template or version")
+        return ready
+
+    async def find(self, name: str, version: int | None = None) -> Ready | None:
+        """Return a compiled version, or None if there is none, at most `CACHE` old."""
         now = self._clock()
-        ready, read_at = self._ready.get((name, version), (None, now))
-        if ready is None or now - read_at > CACHE:
-            template = await self.get(name, version)
-            if ready is None or ready.template != template:
-                # A large template takes longer to compile than others may be kept waiting.
-                ready = await asyncio.to_thread(Ready, template)
+        ready, read_at = self._ready.get((name, version), (None, None))
+        if read_at is None or now - read_at > CACHE:
+            try:
+                template = await self.get(name, version)
+            except NotFound:
+                ready = None
+            else:
+                if ready is None or ready.template != template:
+                    # A large template takes longer to compile than others may be kept waiting.
+                    ready = await asyncio.to_thread(Ready, template)
             if len(self._ready) >= _MOST_CACHED:
                 self._ready.clear()
             self._ready[name, version] = (ready, now)
@@ -175,6 +246,10 @@ class Templates:
 
     def _forget(self, name: str) -> None:
         self._ready = {key: value for key, value in self._ready.items() if key[0] != name}
+
+
+def _language(locale: str) -> str:
+    return locale.partition("-")[0].lower()
 
 
 def _row(version: int) -> str:

@@ -27,10 +27,10 @@ class Part:
         except SyntaxProblem as problem:
             raise NoTemplate(f"{_place(source, problem.at)}: {excerpt(problem.reason)}") from problem
 
-    def render(self, variables: Mapping[str, Any], budget: WorkBudget) -> str:
-        """Render the template with variables. Raises `Unrenderable`."""
+    def render(self, variables: Mapping[str, Any], budget: WorkBudget, locale: str = "en") -> str:
+        """Render the template with variables and the formats of a locale. Raises `Unrenderable`."""
         try:
-            with rendering(budget):
+            with rendering(budget, locale):
                 return "".join(evaluate(self._program, variables))
         except Exhausted as error:
             raise Unrenderable(exhausted(budget)) from error

@@ -48,10 +48,11 @@ def exhausted(budget: WorkBudget) -> str:
 
 
 class _Rendering:
-    """The work that is left to one rendering."""
+    """The work that is left to one rendering, and the locale of its formats."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, locale: str) -> None:
         self.left = limit
+        self.locale = locale
 
     def charge(self, work: int) -> None:
         """Take work. Raises `Exhausted`."""
@@ -65,10 +66,10 @@ _RENDERING: ContextVar[_Rendering] = ContextVar("rendering")
 
 
 @contextmanager
-def rendering(budget: WorkBudget) -> Iterator[None]:
+def rendering(budget: WorkBudget, locale: str) -> Iterator[None]:
     """Charge everything within: it has a limit of its own, and no more than its request has left."""
     limit = min(MAX_WORK, budget.left)
-    current = _Rendering(limit)
+    current = _Rendering(limit, locale)
     token = _RENDERING.set(current)
     try:
         yield
@@ -80,6 +81,11 @@ def rendering(budget: WorkBudget) -> Iterator[None]:
 def charge(work: int) -> None:
     """Take work from the rendering. Raises `Exhausted`, and `LookupError` outside of one (while a template is compiled)."""
     _RENDERING.get().charge(work)
+
+
+def locale() -> str:
+    """Return the locale whose formats the rendering uses."""
+    return _RENDERING.get().locale
 
 
 def work_left() -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from relay.acceptance.draft import Limits
 from relay.clients.templates import MAX_BYTES
-from tests.api.harness import ApiResponse, Harness, file, message
+from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
 WELCOME: dict[str, Any] = {
     "description": "What new customers get.",
@@ -245,3 +245,106 @@ async def test_batch_shares_one_budget_of_work_and_renders_beside_other_requests
     assert (results[0]["status"], results[-1]["status"]) == (200, 422)
     assert "Send smaller batches" in results[-1]["error"]["details"][0]["message"]
     assert turns >= len(results)
+
+
+HANDLEBARS: dict[str, Any] = {
+    "kind": "handlebars",
+    "subject": "Hello {{{name}}}",
+    "html": "<p>{{#if name}}Hello {{name}}{{else}}Hello{{/if}}</p>",
+    "text": None,
+    "description": None,
+    "variables": None,
+}
+
+
+async def test_handlebars_template_is_rendered_and_missing_variables_are_empty(relay: Harness) -> None:
+    stored = await put(relay, **HANDLEBARS)
+    assert (stored.status, stored.json["kind"], stored.json["variables"]) == (201, "handlebars", {})
+    assert (await post(relay, variables={"name": "A&B"})).status == 202
+    await relay.deliver()
+    mail = await caught(relay)
+    assert (mail["subject"], mail["html"].strip()) == ("Hello A&B", "<p>Hello A&amp;B</p>")
+    assert (await post(relay, variables={})).status == 202
+
+
+async def test_required_variable_of_a_handlebars_template_must_be_given(relay: Harness) -> None:
+    await put(relay, **{**HANDLEBARS, "variables": {"name": {"required": True}}})
+    assert (await post(relay, variables={})).problems == [("missing_variable", "variables.name")]
+
+
+async def test_wrong_handlebars_is_refused_with_its_place(relay: Harness) -> None:
+    translations = {"ja": {"html": "{{> footer}}"}}
+    response = await put(relay, **{**HANDLEBARS, "html": "a\n{{#if a}}", "translations": translations})
+    assert response.problems == [("invalid_template", "html"), ("invalid_template", "translations.ja.html")]
+    assert response.error["details"][0]["message"] == "Line 2, column 1: {{#if}} is not closed."
+
+
+@pytest.mark.parametrize(
+    ("locale", "subject"),
+    [
+        ("ja-JP", "Ja"),
+        ("ja_JP", "Ja"),
+        ("JA", "Ja"),
+        ("zh-Hant-TW", "Hant"),
+        ("zh-CN", "Zh"),
+        ("fr", "En"),
+        (None, "En"),
+    ],
+)
+async def test_locale_falls_back_to_the_language_and_then_to_the_template(
+    relay: Harness, locale: str | None, subject: str
+) -> None:
+    translations = {"ja": {"subject": "Ja"}, "zh": {"subject": "Zh"}, "zh-Hant": {"subject": "Hant"}}
+    for each in translations.values():
+        each["text"] = "{{ name }}"
+    assert (await put(relay, subject="En", html=None, translations=translations)).status == 201
+    fields = {"locale": locale} if locale else {}
+    assert (await post(relay, variables={"name": "x", "greeting": "hi"}, **fields)).status == 202
+    await relay.deliver()
+    assert (await caught(relay))["subject"] == subject
+    preview = {"variables": {"name": "x"}, **fields}
+    shown = await relay.call("POST", "/v1/templates/welcome/preview", json=preview)
+    assert shown.json["subject"] == subject
+
+
+async def test_translation_without_a_subject_has_that_of_the_template(relay: Harness) -> None:
+    await put(relay, translations={"ja": {"html": "<p>{{ name }}様</p>"}})
+    assert (await post(relay, locale="ja")).status == 202
+    await relay.deliver()
+    mail = await caught(relay)
+    assert (mail["subject"], mail["html"].strip()) == ("Welcome, Ada", "<p>Ada様</p>")
+    assert mail["text"].strip() == "Ada様"  # made from the html: the template's text is in another language
+
+
+@pytest.mark.parametrize(
+    ("fields", "problems"),
+    [
+        ({"translations": {"ja": {"subject": "x"}}}, [("no_content", "translations.ja.text")]),
+        ({"translations": {"no locale": {"text": "x"}}}, [("invalid_value", "translations['no locale']")]),
+        ({"translations": {"ja-JP": {"text": "x"}, "ja_jp": {"text": "y"}}}, [("invalid_value", "translations.ja_jp")]),
+        ({"locale": "x"}, [("invalid_value", "locale")]),
+        ({"kind": "mustache"}, [("invalid_choice", "kind")]),
+    ],
+)
+async def test_wrong_localization_is_refused(
+    relay: Harness, fields: dict[str, Any], problems: list[tuple[str, str]]
+) -> None:
+    assert (await put(relay, **fields)).problems == problems
+
+
+async def test_locale_needs_a_template_and_a_valid_tag(relay: Harness) -> None:
+    await put(relay)
+    assert (await post(relay, locale="not a locale")).problems == [("invalid_value", "locale")]
+    plain = await relay.call("POST", "/v1/messages", json=message(locale="ja"))
+    assert plain.problems == [("not_applicable", "locale")]
+
+
+async def test_preview_without_variables_uses_the_test_data(relay: Harness) -> None:
+    stored = await put(relay, **{**HANDLEBARS, "test_data": {"name": "Test"}, "locale": "en"})
+    assert (stored.json["test_data"], stored.json["locale"]) == ({"name": "Test"}, "en")
+    shown = await relay.call("POST", "/v1/templates/welcome/preview", json={"locale": "en"})
+    assert shown.json["subject"] == "Hello Test"
+    page = await relay.call("GET", shown.json["html_url"].removeprefix(BASE), client=None)
+    assert b"<p>Hello Test</p>" in page.body
+    given = await relay.call("POST", "/v1/templates/welcome/preview", json={"variables": {}})
+    assert given.json["subject"] == "Hello"

@@ -51,6 +51,13 @@ console.log(
         customArgs: { source: "node" },
       }),
     ),
+    rendered: await outcome(() =>
+      sendgrid.send({
+        from: whole.from,
+        templateId: "d-stored-by-relay",
+        personalizations: people.map((to, at) => ({ to, dynamicTemplateData: { number: 4713 + at, gift: at === 1 } })),
+      }),
+    ),
     refused: await outcome(() =>
       sendgrid.send({ from: whole.from, to: "ada@graph.test", templateId: "d-0123456789" }),
     ),

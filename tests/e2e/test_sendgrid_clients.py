@@ -132,9 +132,18 @@ async def test_python_batches_are_cancelled(place: Place) -> None:
     assert place.standins.smtp.inbox.of(name) == []
 
 
+TEMPLATE = {
+    "kind": "handlebars",
+    "subject": "Order {{number}}",
+    "text": "{{#if gift}}A gift{{else}}No gift{{/if}}: {{number}}",
+    "html": "<p>{{#equals number '4713'}}First{{else}}Another{{/equals}} order</p>",
+}
+
+
 async def test_node_library_sends_mail(place: Place) -> None:
     node = shutil.which("node")
     assert node is not None
+    assert (await place.relay.call("PUT", "/v1/templates/d-stored-by-relay", json=TEMPLATE))[0] == 201
     process = await asyncio.create_subprocess_exec(
         node, str(SCRIPT), place.relay.url, place.relay.key, stdout=asyncio.subprocess.PIPE
     )
@@ -149,8 +158,13 @@ async def test_node_library_sends_mail(place: Place) -> None:
     by_sendgrid = await arrived(place.standins.sendgrid.inbox, results["template"]["id"])
     assert by_sendgrid.fields["custom_args"]["source"] == "node"
     async with asyncio.timeout(PATIENCE_SECONDS):
-        [by_smtp] = await place.standins.smtp.inbox.wait_for(1)
+        by_smtp, rendered = sorted(await place.standins.smtp.inbox.wait_for(2), key=lambda mail: mail.subject)
     assert (by_smtp.subject, (by_smtp.text or "").strip()) == ("Order 4712", "Your order 4712 is on its way.")
+    assert (rendered.subject, (rendered.text or "").strip()) == ("Order 4714", "A gift: 4714")
+    assert (rendered.html or "").strip() == "<p>Another order</p>"
+    assert results["rendered"]["status"] == 202
+    by_graph = await arrived(place.standins.graph.inbox, results["rendered"]["id"])
+    assert (by_graph.subject, (by_graph.html or "").strip()) == ("Order 4713", "<p>First order</p>")
     assert [error["field"] for error in results["refused"]["errors"]] == ["template_id"]
     assert (results["wrong"]["status"], results["wrong"]["errors"][0]["field"]) == (
         400,

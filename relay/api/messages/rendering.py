@@ -41,7 +41,7 @@ async def rendered(call: Call, draft: Draft, limits: Limits, budget: "WorkBudget
         text = problem.message
         raise Refusal(400, "invalid_request", text, target="template", problems=[problem]) from error
     wanted = [part for part in PARTS if part != "subject" or not draft.message.subject]
-    parts = await fill_in(ready, draft.variables, wanted, limits, budget)
+    parts = await fill_in(ready, draft.variables, wanted, limits, budget, locale=draft.locale)
     message = msgspec.structs.replace(
         draft.message,
         subject=draft.message.subject or parts["subject"] or "",
@@ -52,15 +52,32 @@ async def rendered(call: Call, draft: Draft, limits: Limits, budget: "WorkBudget
 
 
 async def fill_in(
-    ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits, budget: "WorkBudget"
+    ready: Ready,
+    variables: Mapping[str, Any],
+    wanted: Sequence[str],
+    limits: Limits,
+    budget: "WorkBudget",
+    *,
+    locale: str = "",
+    subject: str = "",
 ) -> dict[str, str | None]:
-    """The parts (of `PARTS`) that are wanted. Raises `Refusal` (422) with every problem of them."""
+    """The parts (of `PARTS`) that are wanted; `subject` is used when the template's is empty.
+
+    Raises `Refusal` (422) with every problem of them.
+    """
     # Rendering takes longer than others may be kept waiting.
-    return await asyncio.to_thread(_fill_in, ready, variables, wanted, limits, budget)
+    return await asyncio.to_thread(_fill_in, ready, variables, wanted, limits, budget, locale=locale, subject=subject)
 
 
 def _fill_in(
-    ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits, budget: "WorkBudget"
+    ready: Ready,
+    variables: Mapping[str, Any],
+    wanted: Sequence[str],
+    limits: Limits,
+    budget: "WorkBudget",
+    *,
+    locale: str,
+    subject: str,
 ) -> dict[str, str | None]:
     from relay.rendering.errors import Unrenderable
 
@@ -71,14 +88,14 @@ def _fill_in(
     parts: dict[str, str | None] = {}
     for part in wanted:
         try:
-            parts[part] = ready.render(part, variables, budget)
+            parts[part] = ready.render(part, variables, budget, locale)
         except Unrenderable as error:
             problems.add("rendering_failed", "template", f"The template's {part} cannot be filled in. {error}")
     _raise_any(problems)
     if "subject" in wanted:
         # Line breaks come from how a template is laid out, and would end the header.
-        subject = " ".join((parts["subject"] or "").split())
-        parts["subject"] = fields.read_subject(subject, problems, limits, is_required=True)
+        own = " ".join((parts["subject"] or "").split()) or subject
+        parts["subject"] = fields.read_subject(own, problems, limits, is_required=True)
     if not any(parts.get(part) for part in ("text", "html")):
         problems.add("no_content", "template", "Text and html are empty with these variables.")
     _raise_any(problems)

@@ -160,7 +160,10 @@ SIGNED = (
     _query("until", "Expiry of the signed URL (Unix time), taken from `html_url`."),
     _query("signature", "The signature, taken from `html_url`."),
 )
-VARIABLES = _query("variables", "The variables as JSON, taken from `html_url`.")
+VARIABLES = (
+    _query("variables", "The variables as JSON, taken from `html_url`."),
+    _query("locale", "The locale, taken from `html_url`."),
+)
 UPLOAD = (
     _query("name", "The file's name.", {"type": "string", "minLength": 1}, is_required=True),
     _query("type", "The media type, by default guessed from the name."),

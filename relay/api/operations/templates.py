@@ -49,7 +49,7 @@ TAG = Tag(
             summary="Show a preview's HTML as a page",
             description="The URL comes from `html_url` of a preview; its signature replaces a key. Scripts and remote "
                 "content are blocked.",
-            parameters=(given.TEMPLATE, *given.SIGNED, given.VARIABLES), responses={200: "text/html"},
+            parameters=(given.TEMPLATE, *given.SIGNED, *given.VARIABLES), responses={200: "text/html"},
             errors=(403, 404, 429)),
     ),
 )

@@ -15,6 +15,7 @@ from relay.api.text_checks import control_problem
 _TAG = re.compile(r"[A-Za-z0-9_.:/+-](?:[A-Za-z0-9_.:/+ -]*[A-Za-z0-9_.:/+-])?")
 _METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 _VERSION = re.compile(r"[1-9][0-9]{0,6}")
 
 
@@ -124,6 +125,16 @@ def read_choice_name(
         text = f"Not a valid name. Use 1 to {limits.max_template_name} ASCII letters, digits and _-. characters."
         problems.add("invalid_value", target, text)
     return value
+
+
+def read_locale(value: Any, target: str, problems: Problems, limits: Limits) -> str:
+    """Read a language tag such as `ja-JP` (RFC 5646); `ja_JP` is accepted too. Nothing is an empty text."""
+    if not isinstance(value, str):
+        return ""
+    if not _LOCALE.fullmatch(value) or len(value) > limits.max_locale:
+        problems.add("invalid_value", target, "Not a valid locale. Use a language tag such as en, ja-JP or zh-Hant-TW.")
+        return ""
+    return value.replace("_", "-")
 
 
 def read_open_object(value: Any, target: str, max_bytes: int, problems: Problems, limits: Limits) -> Mapping[str, Any]:

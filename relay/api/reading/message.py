@@ -92,6 +92,7 @@ def read_message(
         dry_run=value.get("dry_run") is True,
         template=template,
         variables=read("variables", _read_variables),
+        locale=fields.read_locale(value.get("locale"), "locale", problems, limits),
         file_names=files.within.names,
         opaque_parts=files.within.opaque,
     )
@@ -173,9 +174,12 @@ def _check_content(value: Mapping[str, Any], problems: Problems, *, has_template
         for name in ("text", "html"):
             if value.get(name) is not None:
                 problems.add("not_applicable", name, "The template provides the text and HTML. Leave this out.")
-    elif value.get("variables") is not None:
-        problems.add("not_applicable", "variables", "Variables need a template. Add `template`, or leave them out.")
-    elif not any(value.get(name) for name in ("text", "html")):
+        return
+    needs_template = [name for name in ("variables", "locale") if value.get(name) is not None]
+    for name in needs_template:
+        text = f"{name.capitalize()} can only be used with a template. Add `template`, or leave this out."
+        problems.add("not_applicable", name, text)
+    if not needs_template and not any(value.get(name) for name in ("text", "html")):
         problems.add("no_content", "text", "The message has no content. Add text, html or both, or name a template.")
 
 

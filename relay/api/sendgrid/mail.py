@@ -54,11 +54,16 @@ def count_messages(value: Any) -> int:
     return max(1, min(len(blocks), MAX_PERSONALIZATIONS)) if isinstance(blocks, list) else 1
 
 
-async def read_mail(value: Any, now: datetime, problems: Problems, limits: Limits, *, size: int = 0) -> Mail:
-    """Read the messages of a request of this many bytes. Use them only if `problems` stayed empty."""
+async def read_mail(
+    value: Any, now: datetime, problems: Problems, limits: Limits, *, size: int = 0, is_rendered: bool = False
+) -> Mail:
+    """Read the messages of a request of this many bytes. Use them only if `problems` stayed empty.
+
+    With `is_rendered` Relay fills in the template that the mail names, so SendGrid need not.
+    """
     mail = read(value, SendGridMail, problems)
     is_countable = _check_counts(mail, problems)
-    common = await run_sized(partial(_common, mail, now, problems, limits), size)
+    common = await run_sized(partial(_common, mail, now, problems, limits, is_rendered=is_rendered), size)
     # With far too many of something, reading each would take seconds.
     drafts = await read_personalizations(common, mail.get("personalizations", ()) if is_countable else ())
     sandbox = mail.get("mail_settings", {}).get("sandbox_mode", {})
@@ -83,7 +88,7 @@ def _check_counts(mail: Mapping[str, Any], problems: Problems) -> bool:
     return len(problems.found) == before
 
 
-def _common(mail: Mapping[str, Any], now: datetime, problems: Problems, limits: Limits) -> Common:
+def _common(mail: Mapping[str, Any], now: datetime, problems: Problems, limits: Limits, *, is_rendered: bool) -> Common:
     content = parts.read_content(mail.get("content", ()), problems)
     if not (mail.get("content") or has_template(mail)):
         text = "Unless a valid template_id is provided, the content parameter is required."
@@ -105,7 +110,8 @@ def _common(mail: Mapping[str, Any], now: datetime, problems: Problems, limits: 
         headers=parts.read_own_headers(mail.get("headers", {}), "headers", problems, limits),
         categories=parts.read_categories(mail.get("categories", ()), problems),
         reply_to=() if _has_tags(mail) else read_reply_to(mail, NO_TAGS, problems, limits),
-        options=_options(mail, content),
+        options=_options(mail, content, is_rendered=is_rendered),
+        is_rendered=is_rendered,
         send_at=parts.read_time(mail.get("send_at"), "send_at", now, problems, limits),
         now=now,
         problems=problems,
@@ -124,7 +130,7 @@ def _subject_of_all(mail: Mapping[str, Any], problems: Problems, limits: Limits)
     return parts.read_title(mail.get("subject"), "subject", problems, limits, is_required=is_required)
 
 
-def _options(mail: Mapping[str, Any], content: parts.Content) -> Mapping[str, Any]:
+def _options(mail: Mapping[str, Any], content: parts.Content, *, is_rendered: bool) -> Mapping[str, Any]:
     """Return the options for SendGrid. Sandbox mode is not among them: Relay itself does not send then."""
     options = {name: mail[name] for name in _PASSED_ON if mail.get(name)}
     given = mail.get("mail_settings", {})
@@ -135,6 +141,8 @@ def _options(mail: Mapping[str, Any], content: parts.Content) -> Mapping[str, An
         options["mail_settings"] = settings
     if content.others:
         options["content"] = [dict(part) for part in content.others]
-    if has_template(mail) and mail.get("sections"):
+    if is_rendered:
+        options.pop("template_id", None)
+    elif has_template(mail) and mail.get("sections"):
         options["sections"] = mail["sections"]
     return options

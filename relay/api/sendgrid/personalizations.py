@@ -10,6 +10,7 @@ import msgspec
 
 from relay.acceptance.draft import Draft, Limits
 from relay.api.problems import Problems
+from relay.api.reading.fields import read_locale, read_open_object
 from relay.api.sendgrid import parts
 from relay.api.sendgrid.substitutions import NO_TAGS, Tags, TagSets, TooMuch
 from relay.core.model import Address, Attachment, Message
@@ -50,6 +51,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...]
     reply_to: tuple[Address, ...]
     options: Mapping[str, Any]
+    is_rendered: bool
+    """Whether Relay has the template, and fills it in."""
     send_at: datetime | None
     now: datetime
     problems: Problems
@@ -153,8 +156,28 @@ def _personalized(common: Common, block: Block, field: str) -> PersonalizedDraft
     send_at = common.send_at
     if "send_at" in block:
         send_at = parts.read_time(block["send_at"], f"{field}.send_at", common.now, common.problems, common.limits)
-    draft = Draft(message=message, send_at=send_at, file_names=common.files.names, opaque_parts=common.files.opaque)
+    variables = _variables(common, block, field)
+    draft = Draft(
+        message=message,
+        send_at=send_at,
+        variables=variables,
+        locale=read_locale(variables.get("locale"), field, Problems(1), common.limits),
+        file_names=common.files.names,
+        opaque_parts=common.files.opaque,
+    )
     return PersonalizedDraft(draft=draft, field=field, own=frozenset(block), size=size)
+
+
+def _variables(common: Common, block: Block, field: str) -> Mapping[str, Any]:
+    """Read the values for a template that Relay fills in."""
+    if not common.is_rendered:
+        return {}
+    if block.get("substitutions"):
+        text = "Substitutions can not be used with a dynamic template. Use dynamic_template_data."
+        common.problems.add("not_applicable", f"{field}.substitutions", text)
+    limits, target = common.limits, f"{field}.dynamic_template_data"
+    given = block.get("dynamic_template_data")
+    return read_open_object(given, target, limits.max_variables_bytes, common.problems, limits)
 
 
 def _message(common: Common, block: Block, field: str, tags: Tags) -> Message:
@@ -213,8 +236,8 @@ def _arguments(common: Common, block: Block, field: str) -> Mapping[str, str]:
 
 def _own_options(common: Common, block: Block) -> Mapping[str, Any]:
     options = dict(common.options)
-    if has_template(common.mail) and block.get("substitutions"):
+    if has_template(common.mail) and block.get("substitutions") and not common.is_rendered:
         options["substitutions"] = block["substitutions"]
-    if block.get("dynamic_template_data"):
+    if block.get("dynamic_template_data") and not common.is_rendered:
         options["dynamic_template_data"] = block["dynamic_template_data"]
     return {"sendgrid": options} if options else {}

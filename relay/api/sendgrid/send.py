@@ -18,6 +18,7 @@ from relay.api.problems import WHOLE, Problems
 from relay.api.sendgrid.body import body_size, read_body, unpacked
 from relay.api.sendgrid.mail import Mail, count_messages, read_mail
 from relay.api.sendgrid.personalizations import PersonalizedDraft
+from relay.api.sendgrid.templates import find_template, render
 from relay.api.services import Call
 from relay.clients import idempotency
 from relay.core.errors import Problem, Refusal
@@ -28,6 +29,7 @@ from relay.providers.sendgrid.options import demands
 _CHUNK = 20
 """Decide this many messages before yielding to other requests."""
 _RECIPIENT = re.compile(r"(to|cc|bcc)\[(\d+)\]")
+_HINTS = {"template_id": " Relay does not have this template; relay templates import --from-sendgrid copies it."}
 _FILE = re.compile(r"attachments\[(\d+)\]\.(name|type)")
 
 
@@ -64,11 +66,14 @@ async def _read(call: Call, now: datetime) -> Mail:
     size = body_size(call.request, limits.max_body_bytes)
     value = await run_sized(partial(read_body, call.request, limits.max_body_bytes, problems), size)
     await call.services.quotas.take_messages(call.client, count_messages(value))
-    mail = await read_mail(value, now, problems, limits, size=size)
+    ready = await find_template(call, value)
+    mail = await read_mail(value, now, problems, limits, size=size, is_rendered=ready is not None)
     if mail.batch_id is not None and not is_group(mail.batch_id, call.client.mac_key):
         problems.add("invalid_value", "batch_id", "Not a valid batch_id. Create one with POST /v3/mail/batch.")
     problems.raise_any()
-    return mail
+    if ready is None:
+        return mail
+    return msgspec.structs.replace(mail, drafts=tuple(await render(ready, mail.drafts, limits)))
 
 
 async def _decide(call: Call, drafts: Sequence[PersonalizedDraft], now: datetime) -> list[Verdict]:
@@ -101,7 +106,10 @@ def _problems(personalized: PersonalizedDraft, refusal: Refusal) -> list[Problem
         if problem.code == "not_carriable":
             options = demands(personalized.draft.message.options.get("sendgrid", {}))
             fields = [name for name in options if f"options.sendgrid.{name}" in problem.message] or fields
-        found += [Problem(code=problem.code, target=field, message=problem.message) for field in fields]
+        found += [
+            Problem(code=problem.code, target=field, message=problem.message + _HINTS.get(field, ""))
+            for field in fields
+        ]
     return found
 
 

@@ -180,9 +180,22 @@ class VariableFields(Shape, frozen=True, kw_only=True):
     description: Annotated[str | None, says("A note for people.", maxLength=500)] = None
 
 
-class TemplateRequest(Shape, frozen=True, kw_only=True):
-    """The next version of a template: Jinja2, rendered for each message."""
+class TranslationFields(Shape, frozen=True, kw_only=True):
+    """The parts of a template in another language."""
 
+    subject: Annotated[str | None, says("The subject. The default is the template's.", "ようこそ、{{ name }}様")] = None
+    text: Annotated[str | None, says("The plain text. At least one of text and html is required.")] = None
+    html: Annotated[str | None, says("The HTML.", "<p>{{ name }}様</p>")] = None
+
+
+class TemplateRequest(Shape, frozen=True, kw_only=True):
+    """The next version of a template, rendered for each message."""
+
+    kind: Annotated[
+        Literal["jinja2", "handlebars"] | None,
+        says("The language of the sources; handlebars is that of SendGrid's dynamic templates. The default is jinja2."),
+    ] = None
+    locale: Annotated[str | None, says("The language of these parts, for formats of dates and numbers.", "en")] = None
     description: Annotated[str | None, says("A note for people.", "Sent to new customers.", maxLength=500)] = None
     subject: Annotated[str | None, says("The subject. A message's own subject replaces it.", "Welcome, {{ name }}")] = (
         None
@@ -197,19 +210,30 @@ class TemplateRequest(Shape, frozen=True, kw_only=True):
             "<p>Hello {{ name }}.</p>",
         ),
     ] = None
+    translations: Annotated[
+        dict[str, TranslationFields] | None,
+        says(
+            "The parts in other languages, by locale. A message for `ja-JP` gets `ja-JP`, else `ja`, else the parts above."
+        ),
+    ] = None
     variables: Annotated[
         dict[str, VariableFields] | None,
         says(
-            "The variables by name. A variable that the template uses and that is not listed here is required.",
+            "The variables by name. A variable that a Jinja2 template uses and that is not listed here is required; in"
+            " Handlebars it may be missing.",
             {"name": {"default": "friend"}},
         ),
     ] = None
+    test_data: Annotated[dict[str, Any] | None, says("Variables for previews that give none.", {"name": "Ada"})] = None
 
 
 class PreviewRequest(Shape, frozen=True, kw_only=True):
     """Values to preview a template with."""
 
-    variables: Annotated[dict[str, Any] | None, says("The variables.", {"name": "Ada"})] = None
+    variables: Annotated[
+        dict[str, Any] | None, says("The variables. The default is the template's test data.", {"name": "Ada"})
+    ] = None
+    locale: Annotated[str | None, says("The locale of a message.", "ja-JP")] = None
     version: Annotated[_Version | None, says("The version. The default is the newest.")] = None
 
 

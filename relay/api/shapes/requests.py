@@ -205,6 +205,14 @@ class MessageFields(Shape, frozen=True, kw_only=True):
         ),
     ] = None
     variables: Annotated[dict[str, Any] | None, says("Values for the template.", {"name": "Ada"})] = None
+    locale: Annotated[
+        str | None,
+        says(
+            "The recipient's language: which translation of the template is used, and how its dates and numbers are written.",
+            "ja-JP",
+            maxLength=_LIMITS.max_locale,
+        ),
+    ] = None
     dry_run: Annotated[bool | None, says("Check and explain everything, but send nothing.", False)] = None
 
 

@@ -1,7 +1,7 @@
 """Responses about a client's resources: uploads, templates, suppressions and webhooks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -58,17 +58,29 @@ class TemplateVariableView(Struct, frozen=True, kw_only=True):
     description: Annotated[str, says("A description of the variable.")] | UnsetType = UNSET
 
 
+class TranslationView(Struct, frozen=True, kw_only=True):
+    """The parts of a template in another language."""
+
+    subject: Annotated[str, says("The source of the subject.")] | UnsetType = UNSET
+    text: Annotated[str, says("The source of the plain text.")] | UnsetType = UNSET
+    html: Annotated[str, says("The source of the HTML.")] | UnsetType = UNSET
+
+
 class TemplateView(Struct, frozen=True, kw_only=True):
     """A version of a template with its sources."""
 
     name: Annotated[str, says("The template's name.")]
     version: Annotated[int, says("The version.")]
     created_at: Annotated[Time, says("When this version was created.")]
+    kind: Annotated[Literal["jinja2", "handlebars"], says("The language of the sources.")]
     description: Annotated[str, says("A description of the template.")] | UnsetType = UNSET
+    locale: Annotated[str, says("The language of these parts.")] | UnsetType = UNSET
     subject: Annotated[str, says("The source of the subject.")] | UnsetType = UNSET
     text: Annotated[str, says("The source of the plain text.")] | UnsetType = UNSET
     html: Annotated[str, says("The source of the HTML.")] | UnsetType = UNSET
+    translations: Annotated[Mapping[str, TranslationView], says("The parts in other languages.")] | UnsetType = UNSET
     variables: Annotated[Mapping[str, TemplateVariableView], says("The variables, by name.")]
+    test_data: Annotated[Mapping[str, Any], says("Variables for previews.")] | UnsetType = UNSET
 
 
 class PreviewView(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import pytest
 from relay.clients.template_sandbox import Part
 from relay.clients.templates import CACHE, MAX_VERSIONS, TABLE, Template, Templates
 from relay.core.errors import NotFound, Unavailable
+from relay.platform.storage.ports import Entity
 from relay.rendering.errors import NoTemplate, Unrenderable
 from relay.rendering.work import WorkBudget
 from tests.doubles import START, Place
@@ -201,3 +202,31 @@ async def test_other_process_sees_a_change(place: Place) -> None:
 async def test_largest_template_fits_a_row(place: Place) -> None:
     await place.templates.put(welcome("ä" * 200_000))
     assert (await place.templates.get("welcome")).text == "ä" * 200_000
+
+
+OLD_ROW = (
+    b'{"name":"welcome","version":1,"created_at":"2026-03-01T12:00:00Z","description":"d","subject":"s","html":"<p>h</p>",'
+    b'"variables":{"name":{},"city":{"is_required":false,"default":"Paris"}}}'
+)
+"""A template as versions without kinds and translations stored it."""
+
+
+async def test_row_of_an_earlier_version_is_read_and_written_as_it_was(place: Place) -> None:
+    row = Entity(partition="welcome", row="99999998", properties={"template0": OLD_ROW, "version": 1})
+    await place.memory.tables.insert(TABLE, row)
+    found = await place.templates.get("welcome")
+    assert (found.kind, found.locale, found.translations, found.test_data) == ("jinja2", "", {}, {})
+    await place.templates.put(found)
+    stored = await place.memory.tables.get(TABLE, "welcome", "99999997")
+    now = START.isoformat().replace("+00:00", "Z").encode()
+    expected = OLD_ROW.replace(b'"version":1', b'"version":2').replace(b"2026-03-01T12:00:00Z", now)
+    assert stored.properties["template0"] == expected
+
+
+async def test_what_is_not_there_is_looked_for_again_after_a_while(place: Place) -> None:
+    assert await place.templates.find("welcome") is None
+    other = Templates(place.memory.tables, place.time)
+    await other.put(Template(name="welcome", version=0, created_at=START, text="x"))
+    assert await place.templates.find("welcome") is None
+    place.time.move(CACHE.total_seconds() + 1)
+    assert await place.templates.find("welcome") is not None

@@ -125,7 +125,7 @@ MAILBOX_HINT = "a string such as Name <a@example.com>, or an object with email a
         (
             PreviewRequest,
             {"xyz": 1},
-            [("unknown_field", "xyz", "Unknown field `xyz`. Known fields: variables, version.")],
+            [("unknown_field", "xyz", "Unknown field `xyz`. Known fields: variables, locale, version.")],
         ),
         (
             RescheduleRequest,

@@ -39,10 +39,10 @@ export async function show({ main, one: name, signal, focusTitle }) {
     const fields = {
       subject: field({ name: "subject", label: t("field.subject"), value: template.subject ?? "" }),
       text: area("text", t("field.text"), null, 8),
-      html: area("html", t("field.html"), t("template.html"), 12),
+      html: area("html", t("field.html"), template.kind === "handlebars" ? t("template.handlebars") : t("template.html"), 12),
       description: field({ name: "description", label: t("field.description"), value: template.description ?? "" }),
     };
-    const variables = field({ name: "variables", label: t("template.variables"), lines: 8, class: "mono", value: JSON.stringify(examples(template.variables), null, 2), hint: t("template.variablesHint") });
+    const variables = field({ name: "variables", label: t("template.variables"), lines: 8, class: "mono", value: JSON.stringify(template.test_data ?? examples(template.variables), null, 2), hint: t("template.variablesHint") });
     const result = h("div", {}, emptyState(t("template.noPreview"), t("template.noPreviewText")));
     const others = h("p", { class: "error", role: "alert" });
     const save = h("button", { type: "submit", class: "primary" }, template.version ? t("template.saveAs", { version: template.version + 1 }) : t("common.save"));
@@ -53,7 +53,7 @@ export async function show({ main, one: name, signal, focusTitle }) {
       save.setAttribute("aria-busy", "true");
       try {
         const body = Object.fromEntries(Object.entries(fields).map(([part, each]) => [part, each.input.value]).filter(([, value]) => value));
-        const saved = await call("PUT", path, { body: { ...body, variables: declared(template.variables) } });
+        const saved = await call("PUT", path, { body: { ...kept(template), ...body, variables: declared(template.variables) } });
         // The editor is drawn again: what is typed after the message must not be lost.
         await load(path);
         toast(t("template.saved", { version: saved.version }));
@@ -110,6 +110,11 @@ export async function show({ main, one: name, signal, focusTitle }) {
     };
     await openDialog({ title: t("common.deleteTitle", { name }), text: t("template.deleteText"), action: t("common.delete"), isDanger: true, run });
   }
+}
+
+/** Return what the editor does not show and a new version keeps. */
+function kept({ kind, locale, translations, test_data }) {
+  return { kind, locale, translations, test_data };
 }
 
 /** Return the variables, or null after showing that they are not valid JSON. */
