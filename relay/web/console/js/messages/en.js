@@ -495,7 +495,7 @@ export default {
   "templates.nameHint": "Lowercase letters, digits, - and _.",
   "templates.badName": "A name consists of lowercase letters, digits, - and _.",
   "template.html": "Values are escaped. Jinja2: {{ name }}, {% if … %}, {% for … %}.",
-  "template.handlebars": "Values are escaped. Handlebars: {{name}}, {{#if …}}, {{#each …}}.",
+  "template.handlebars": "Values are escaped. Handlebars: {{ name }}, {{#if …}}, {{#each …}}.",
   "template.variables": "Variables (JSON)",
   "template.variablesHint": "Values for the preview and the test.",
   "template.noPreview": "No preview yet",

@@ -507,7 +507,7 @@ export default {
   "templates.nameHint": "英小文字、数字、- と _ が使えます。",
   "templates.badName": "名前に使えるのは、英小文字、数字、- と _ だけです。",
   "template.html": "値はエスケープされます。Jinja2: {{ name }}、{% if … %}、{% for … %}。",
-  "template.handlebars": "値はエスケープされます。Handlebars: {{name}}、{{#if …}}、{{#each …}}。",
+  "template.handlebars": "値はエスケープされます。Handlebars: {{ name }}、{{#if …}}、{{#each …}}。",
   "template.variables": "変数(JSON)",
   "template.variablesHint": "プレビューとテスト送信に使う値です。",
   "template.noPreview": "プレビューはまだありません",
