@@ -322,6 +322,20 @@ MUTANTS = (
         only="held for bounces",
     ),
     Mutant(
+        module="events/apply.py",
+        old="if place in recorded or (again and place in keys)}",
+        new="if place in recorded}",
+        breaks="a process that dies between a reply's event and its webhook leaves the client without a post",
+        only="answered by mail",
+    ),
+    Mutant(
+        module="core/part_states.py",
+        old="    parts = [_accepted_before(part, refusal, all_recipients) for part in parts]\n",
+        new="",
+        breaks="a report about a lost response is dropped while its route is held",
+        only="refused report lost responses",
+    ),
+    Mutant(
         module="clients/idempotency.py",
         old="        return await self._take_over(known, plan)",
         new="        return None",

@@ -9,7 +9,7 @@ import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.send_request import SendRequest
-from relay.providers.contract import BounceReport, BounceReports
+from relay.providers.contract import BounceReport, BounceReports, ReceivedAnswer
 from tests.crash_points.faults import Fault, Operation, Process, ProcessDiedError, invocation
 
 SILENCE_SECONDS = 30.0
@@ -53,7 +53,7 @@ class Ledger:
         self.acceptances: list[Acceptance] = []
         self.sends: Counter[tuple[str, str]] = Counter()
         self.checks: Counter[str] = Counter()
-        self.reports: list[bytes] = []
+        self.reports: list[BounceReport | ReceivedAnswer] = []
         self.reports_done = 0
         self.refused: list[Acceptance] = []
         self.withdrawn: dict[tuple[str, int], Rejected] = {}
@@ -94,7 +94,7 @@ class Ledger:
         if rest:
             self.acceptances.append(msgspec.structs.replace(acceptance, recipients=rest))
         refused = [request.message.recipients[number].email for number in numbers]
-        self.reports += [_report(request, refused)] * 2
+        self.reports += [BounceReport(raw=_report(request, refused), is_by_provider=True)] * 2
 
 
 def _report(request: SendRequest, refused: Sequence[str]) -> bytes:
@@ -239,8 +239,13 @@ class ScriptedProvider:
         await self._process.begin(Operation(name=f"reports of {mailbox}", is_write=False, is_storage=False))
         read = int(cursor or "0")
         self._ledger.reports_done = max(self._ledger.reports_done, read)
-        found = tuple(BounceReport(raw=raw, is_by_provider=True) for raw in self._ledger.reports[read:])
-        return BounceReports(found=found, cursor=str(len(self._ledger.reports)), is_more=False)
+        mails = self._ledger.reports[read:]
+        return BounceReports(
+            found=tuple(mail for mail in mails if isinstance(mail, BounceReport)),
+            answers=tuple(mail for mail in mails if isinstance(mail, ReceivedAnswer) and answers_since is not None),
+            cursor=str(len(self._ledger.reports)),
+            is_more=False,
+        )
 
     async def close(self) -> None:
         """See the contract."""

@@ -14,6 +14,7 @@ import pytest
 from tests import depth
 from tests.crash_points.brake_scenarios import BRAKE_SCENARIOS
 from tests.crash_points.faults import Fault, Operation
+from tests.crash_points.reply_scenarios import REPLY_SCENARIOS
 from tests.crash_points.report_scenarios import REPORT_SCENARIOS
 from tests.crash_points.scenarios import DEADLY, SCENARIOS
 from tests.crash_points.timer_scenarios import TIMER_SCENARIOS
@@ -30,7 +31,7 @@ OUTAGE_SECONDS = 180.0
 """How long storage refuses: shorter than a lease, and than the callers' patience."""
 MOST_ALIKE = 4
 """Operations alike in a row that are all tried: reads of one name (the shards of a table), sends of one entry's messages."""
-ALL = (*SCENARIOS, *TIMER_SCENARIOS, *TROUBLE_SCENARIOS, *REPORT_SCENARIOS, *BRAKE_SCENARIOS)
+ALL = (*SCENARIOS, *TIMER_SCENARIOS, *TROUBLE_SCENARIOS, *REPORT_SCENARIOS, *BRAKE_SCENARIOS, *REPLY_SCENARIOS)
 FAULTS = [
     pytest.param(scenario, fault, id=f"{scenario.name}-{fault}")
     for scenario in ALL

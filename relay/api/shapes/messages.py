@@ -41,6 +41,7 @@ class RecipientStatus(StrEnum):
     COMPLAINED = "complained"
 
 
+# No part has the last one, so `relay.core.model.State` does not know it: what decides by a state need not think of it.
 class RecordState(StrEnum):
     """The state of a message, or `unreadable`."""
 

@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from relay.api.messages.access.states_only import message_states
 from relay.api.messages.view import message_view
+from relay.api.shapes.messages import RecordState
 from relay.core import part_states
 from relay.core.arrival.arrivals import Reports
 from relay.core.model import Attempt, MessageStatus, Part, State
@@ -67,3 +68,7 @@ def test_attempt_that_found_an_earlier_one_accepted_names_it() -> None:
     for shown in (view, message_states(view)):
         assert not isinstance(shown.attempts, UnsetType)
         assert [(each.number, each.verified) for each in shown.attempts] == [(1, UNSET), (2, 1)]
+
+
+def test_every_state_of_a_record_can_be_shown() -> None:
+    assert {str(each) for each in RecordState} == {*map(str, State), "unreadable"}
