@@ -81,10 +81,26 @@ async def unreached(screen: Screen) -> list[str]:
 
 
 async def test_every_page_suits_screen_readers_and_the_keyboard_at_each_width(browser: Browser, site: Site) -> None:
+    _, hook, _ = await site.relay.call("POST", "/v1/webhooks", json={"url": "https://shop.example/hook"})
     screen = await Screen.open(browser, site, key=site.relay.key)
     found = []
-    for path, title in pages(site):
+    for path, title in (*pages(site), (f"/console#/webhooks/{hook['id']}", "https://shop.example/hook")):
         await open_loaded(screen, path, title)
+        for size in (WIDE, TABLET, PHONE):
+            await screen.page.set_viewport_size(size)
+            problems = (*await violations(screen), *await unreached(screen))
+            found += [f"{path} at {size['width']}: {each}" for each in problems]
+    assert found == []
+    await screen.close()
+    await site.relay.call("DELETE", f"/v1/webhooks/{hook['id']}")
+
+
+async def test_sign_in_suits_screen_readers_and_the_keyboard_at_each_width(browser: Browser, site: Site) -> None:
+    screen = await Screen.open(browser, site)
+    found = []
+    for path in ("/console", "/inbox"):
+        await screen.go(path)
+        await screen.page.get_by_label("Key").wait_for()
         for size in (WIDE, TABLET, PHONE):
             await screen.page.set_viewport_size(size)
             problems = (*await violations(screen), *await unreached(screen))
