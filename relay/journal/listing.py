@@ -6,7 +6,7 @@ and filtered. So a page has a bounded cost however much lies in the range; it ma
 a next one. With terms, the index names the batches that may have them. See docs/reference/listing.md.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import sqrt
@@ -19,9 +19,9 @@ from relay.core.arrival.arrivals import Reports
 from relay.core.errors import Unavailable
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
-from relay.journal.search.lookup import Lookup
+from relay.journal.search.lookup import Lookup, Stretch
 from relay.journal.search.matches import Found, MessageFilter, messages, unreadable_messages
-from relay.journal.search.terms import Kind
+from relay.journal.search.terms import Kind, Term
 from relay.journal.unreadable import UnreadableRecord
 from relay.platform import concurrency
 
@@ -119,28 +119,24 @@ class Listing:
         """Return the wanted messages among those that the index names; where it names none, scan."""
         terms = wanted.terms if wanted.client is None else wanted.terms | {(Kind.CLIENT, wanted.client)}
         found: list[Found] = []
-        candidates = scans = 0
-        for _ in range(MAX_WINDOWS):
-            for stretch in await lookup.stretches(terms, since, before):
-                rest = limit - len(found)
-                if stretch.names is None:
-                    page, position = await self._scan(wanted, since=stretch.since, before=before, last=last, limit=rest)
-                    scans += 1
-                else:
-                    names = stretch.names[: MAX_CANDIDATES - candidates]
-                    page, position = await self._candidates(names, wanted, last, rest)
-                    candidates += len(names)
-                    if position is None and len(names) < len(stretch.names):
-                        position = f"{names[-1] if names else before}-00"
-                found += page
-                if position is not None:
-                    return found, position
-                before = stretch.since
-                if scans == MAX_SCANS and before > since:
-                    return found, f"{before}-00"
-            if before <= since:
-                return found, None
-        return found, f"{before}-00"
+        room, scans = MAX_CANDIDATES, MAX_SCANS
+        async for stretch in _stretches(lookup, terms, since, before):
+            rest = limit - len(found)
+            if stretch.names is None:
+                page, position = await self._scan(wanted, since=stretch.since, before=before, last=last, limit=rest)
+                scans -= 1
+            else:
+                page, position = await self._candidates(stretch.names[:room], wanted, last, rest)
+                if position is None and len(stretch.names) > room:
+                    position = f"{stretch.names[room - 1] if room else before}-00"
+                room -= len(stretch.names)
+            found += page
+            if position is not None:
+                return found, position
+            before = stretch.since
+            if not scans:
+                break
+        return found, None if before <= since else f"{before}-00"
 
     async def _candidates(
         self, names: Sequence[str], wanted: MessageFilter, last: _Last, limit: int
@@ -220,6 +216,16 @@ class Listing:
         records = await concurrency.gather_limited(calls, limit=_QUERIES_AT_ONCE)
         found = (record for page in records for record in page if record.batch in chosen)
         return sorted(found, key=lambda record: record.batch, reverse=True)
+
+
+async def _stretches(lookup: Lookup, terms: Collection[Term], since: str, before: str) -> AsyncIterator[Stretch]:
+    """Yield the stretches of a range, newest first: as many as a page looks up."""
+    for _ in range(MAX_WINDOWS):
+        for stretch in await lookup.stretches(terms, since, before):
+            yield stretch
+            before = stretch.since
+        if before <= since:
+            return
 
 
 def _of_shard(names: Sequence[str], shard: str) -> Sequence[str]:

@@ -108,7 +108,7 @@ def message_view(
         next_attempt_at=next_attempt_at(status),
         size=submission.size,
         recipients=list(_recipients(submission, message, status, events, arrivals)),
-        attempts=[_attempt(part, attempt, submission.optional) for part in status.parts for attempt in part.attempts],
+        attempts=_attempts(status, submission),
         events=[_event(event) for event in events],
     )
     if message is None:
@@ -120,6 +120,12 @@ def message_view(
         tags=message.tags,
         metadata=message.metadata,
     )
+
+
+def _attempts(status: MessageStatus, submission: Submission) -> Sequence[AttemptView]:
+    """Show the attempts of all parts, oldest first."""
+    views = (_attempt(part, attempt, submission.optional) for part in status.parts for attempt in part.attempts)
+    return sorted(views, key=lambda view: view.at)
 
 
 def next_attempt_at(status: MessageStatus) -> datetime | UnsetType:

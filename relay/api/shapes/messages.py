@@ -163,8 +163,8 @@ class EventView(Struct, frozen=True, kw_only=True):
     answer: Annotated[AnswerView, says("The mail of a reply.")] | UnsetType = UNSET
 
 
-class MessageView(Struct, frozen=True, kw_only=True):
-    """A message: its state, recipients, attempts and events. While it is queued only its id, state and time are known."""
+class KnownMessageView(Struct, frozen=True, kw_only=True):
+    """What is known of a message in every place that shows one."""
 
     id: Annotated[MessageName, says("The message's id.")]
     state: Annotated[RecordState, says("The message's state.")]
@@ -172,6 +172,11 @@ class MessageView(Struct, frozen=True, kw_only=True):
     bounce_type: _BounceType | UnsetType = UNSET
     created_at: Annotated[Time, says("When the message was accepted.")]
     erased_at: Annotated[Time, says("When an operator erased the message.")] | UnsetType = UNSET
+
+
+class MessageView(KnownMessageView, frozen=True, kw_only=True):
+    """A message: its state, recipients, attempts and events. While it is queued only its id, state and time are known."""
+
     recipient_count: Annotated[int, says("The number of recipients of an erased message.")] | UnsetType = UNSET
     lane: Annotated[str, says("The message's lane.")] | UnsetType = UNSET
     client: Annotated[str, says("The client that sent the message.")] | UnsetType = UNSET
@@ -194,15 +199,9 @@ class MessageView(Struct, frozen=True, kw_only=True):
     events: Annotated[Sequence[EventView], says("What providers reported.")] | UnsetType = UNSET
 
 
-class MessageSummaryView(Struct, frozen=True, kw_only=True):
+class MessageSummaryView(KnownMessageView, frozen=True, kw_only=True):
     """A message in a list. Content that was purged or erased is left out."""
 
-    id: Annotated[MessageName, says("The message's id.")]
-    state: Annotated[RecordState, says("The message's state.")]
-    arrival: _WorstArrival | UnsetType = UNSET
-    bounce_type: _BounceType | UnsetType = UNSET
-    created_at: Annotated[Time, says("When the message was accepted.")]
-    erased_at: Annotated[Time, says("When an operator erased the message.")] | UnsetType = UNSET
     recipient: Annotated[str, says("The address of the first recipient.")] | UnsetType = UNSET
     recipient_count: Annotated[int, says("The number of recipients.")] | UnsetType = UNSET
     client: Annotated[str, says("The client that sent the message; empty if that cannot be read.")]

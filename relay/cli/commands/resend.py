@@ -1,6 +1,5 @@
 """`relay resend`, `redrive`: send a message again that was sent; resend mail that a provider accepted and lost."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -40,9 +39,8 @@ def resend_message(
     """Resend a message and return its state. Raises `RemoteError`, which says how to repeat a call without a response."""
     if sent_until is None:
         shown = remote.call("GET", f"/v1/messages/{message}")
-        # Not the greatest text: one of two times may have fractions of a second.
-        times = (attempt["at"] for attempt in shown.get("attempts", ()))
-        sent_until = max(times, key=datetime.fromisoformat, default=shown["created_at"])
+        attempts = shown.get("attempts")
+        sent_until = attempts[-1]["at"] if attempts else shown["created_at"]
     body = {"sent_until": sent_until, "route": route, "reason": reason}
     try:
         done: dict[str, Any] = remote.call("POST", f"/v1/messages/{message}/resend", json=body, is_repeatable=True)

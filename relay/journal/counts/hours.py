@@ -16,6 +16,7 @@ from relay.core.arrival.arrivals import Reports, arrivals_of, recipient_count
 from relay.core.arrival.brake import lane_key, vouched_counts
 from relay.core.arrival.counts import Counts, Dimension, HourCounts, Named, Tally, counts_of
 from relay.core.model import MessageStatus, Part, Submission
+from relay.journal.counts.rechecks import pause
 from relay.journal.counts.sampling import sample
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
@@ -35,8 +36,6 @@ _PARTITION = "hour"
 _LANES = "lanes"
 _NEVER_RELEASED: Mapping[str, datetime] = {}
 _PAGE_ROWS = 500
-SHORTEST = timedelta(minutes=10)
-"""How long no hour is due after all that were have been counted."""
 _named_decoder = msgspec.json.Decoder(dict[str, Counts])
 _total_decoder = msgspec.json.Decoder(Counts)
 _encoder = msgspec.json.Encoder()
@@ -136,11 +135,7 @@ def due_hours(now: datetime, counted: Mapping[datetime, datetime], recounted: ti
     newest = now.replace(minute=0, second=0, microsecond=0)
     first = min(counted, default=newest - HOUR)
     hours = (hour for number in range(recounted // HOUR + 1) if (hour := newest - HOUR * number) >= first)
-    return [hour for hour in hours if hour not in counted or now - counted[hour] >= _pause(now - hour)]
-
-
-def _pause(age: timedelta) -> timedelta:
-    return max(SHORTEST, (age - HOUR) / 4)
+    return [hour for hour in hours if hour not in counted or now - counted[hour] >= pause(now - hour, steady=HOUR)]
 
 
 class _Records:

@@ -20,6 +20,7 @@ import msgspec
 
 from relay.core import ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
+from relay.journal.counts.rechecks import pause
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.journal.search import postings
@@ -257,7 +258,7 @@ def is_due(at: datetime, hour: IndexedHour | None, now: datetime) -> bool:
         return over > 0
     if hour.is_due or any(number not in hour.counts for number in range(over)):
         return True
-    return over > 0 and now - hour.checked_at >= max(SLICE, (now - at - 2 * HOUR) / 4)
+    return over > 0 and now - hour.checked_at >= pause(now - at, steady=2 * HOUR)
 
 
 def _differs(hour: IndexedHour, number: int, found: Mapping[int, int]) -> bool:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from relay.core.arrival.counts import Counts, Dimension, HourCounts, summed, worst_first
-from relay.journal.counts.hours import HOUR, SHORTEST, ArrivalHours
+from relay.journal.counts.hours import HOUR, ArrivalHours
+from relay.journal.counts.rechecks import SHORTEST
 from relay.operations.timers.client_brake import ClientBrake
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event

@@ -7,8 +7,8 @@ import pytest
 from relay.cli.commands.resend import resend_message
 from relay.cli.remote import UNAVAILABLE, Remote, RemoteError
 
-LAST = "2026-03-01T12:00:00.5Z"
-SHOWN = {"created_at": "2026-03-01T11:00:00Z", "attempts": [{"at": LAST}, {"at": "2026-03-01T12:00:00Z"}]}
+LAST = "2026-03-01T12:00:00Z"
+SHOWN = {"created_at": "2026-03-01T11:00:00Z", "attempts": [{"at": "2026-03-01T11:00:00.5Z"}, {"at": LAST}]}
 MESSAGE = {"id": "msg_1", "state": "deferred"}
 
 

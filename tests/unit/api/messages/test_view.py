@@ -1,4 +1,4 @@
-"""The view of a message: when it expires, by what its parts have waited for, and how its attempts ended."""
+"""The view of a message: when it expires, by what its parts have waited for, and how its attempts ended, in their order."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from relay.api.messages.access.states_only import message_states
 from relay.api.messages.view import message_view
-from relay.api.shapes.messages import RecordState
+from relay.api.shapes.messages import MessageView, RecordState
 from relay.core import part_states
 from relay.core.arrival.arrivals import Reports
 from relay.core.model import Attempt, MessageStatus, Part, State
@@ -23,6 +23,20 @@ def held(code: str) -> Part:
     return part_states.hold(WAITING, "main", code, START, START + HOUR, scope="main", expires_at=expires_at)
 
 
+def view_of(*parts: Part) -> MessageView:
+    return message_view(
+        "m",
+        SUBMISSION,
+        None,
+        MessageStatus(parts=parts),
+        (),
+        lane="bulk",
+        created_at=START,
+        now=START + HOUR,
+        reports=lambda _: Reports.ALL,
+    )
+
+
 @pytest.mark.parametrize(
     ("part", "expires_at"),
     [
@@ -34,18 +48,7 @@ def held(code: str) -> Part:
     ],
 )
 def test_expiry_shown_is_the_expiry_that_delivery_uses(part: Part, expires_at: object) -> None:
-    status = MessageStatus(parts=(changed(part, recipients=(0,)), changed(WAITING, recipients=(1,))))
-    view = message_view(
-        "m",
-        SUBMISSION,
-        None,
-        status,
-        (),
-        lane="bulk",
-        created_at=START,
-        now=START + HOUR,
-        reports=lambda _: Reports.ALL,
-    )
+    view = view_of(changed(part, recipients=(0,)), changed(WAITING, recipients=(1,)))
     assert view.expires_at == expires_at
 
 
@@ -54,17 +57,7 @@ def test_attempt_that_found_an_earlier_one_accepted_names_it() -> None:
     lost = Attempt(number=1, route="main", provider="graph", at=START, outcome="unknown", code="response_lost")
     found = Attempt(number=2, route="main", provider="graph", at=START + HOUR, outcome="sent", verified=1)
     part = Part(route="main", state=State.SENT, attempt=2, attempts=(lost, found))
-    view = message_view(
-        "m",
-        SUBMISSION,
-        None,
-        MessageStatus(parts=(part,)),
-        (),
-        lane="bulk",
-        created_at=START,
-        now=START + HOUR,
-        reports=lambda _: Reports.ALL,
-    )
+    view = view_of(part)
     for shown in (view, message_states(view)):
         assert not isinstance(shown.attempts, UnsetType)
         assert [(each.number, each.verified) for each in shown.attempts] == [(1, UNSET), (2, 1)]
@@ -72,3 +65,14 @@ def test_attempt_that_found_an_earlier_one_accepted_names_it() -> None:
 
 def test_every_state_of_a_record_can_be_shown() -> None:
     assert {str(each) for each in RecordState} == {*map(str, State), "unreadable"}
+
+
+def test_attempts_of_all_parts_are_shown_oldest_first() -> None:
+    tried = [
+        Attempt(number=number, route="main", provider="smtp", at=START + number * HOUR / 3, outcome="deferred")
+        for number in range(4)
+    ]
+    parts = (changed(WAITING, attempts=(tried[0], tried[3])), changed(WAITING, attempts=(tried[1], tried[2])))
+    attempts = view_of(*parts).attempts
+    assert not isinstance(attempts, UnsetType)
+    assert [attempt.number for attempt in attempts] == [0, 1, 2, 3]

@@ -35,8 +35,7 @@ export async function resend({ id, attempts }, done) {
   const reason = field({ name: "reason", label: t("field.reason"), hint: t("resend.reasonHint"), maxlength: "200" });
   const run = async () => {
     // The newest attempt on the page: what is sent after it is not sent again, even if this request is repeated.
-    // Compared without the Z, which sorts after a fraction of a second.
-    const until = `${attempts.map(({ at }) => at.slice(0, -1)).sort().at(-1)}Z`;
+    const until = attempts.at(-1).at;
     const how = { ...(route.read() && { route: route.read() }), ...(reason.read() && { reason: reason.read() }) };
     await call("POST", `/v1/messages/${id}/resend`, { body: { sent_until: until, ...how } });
     done();
