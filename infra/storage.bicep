@@ -46,6 +46,7 @@ var tables = [
   'suppressions'
   'templates'
   'timers'
+  'topics'
   'webhooks'
   'webhooklog'
 ]

@@ -20,7 +20,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     (aware UTC) or None. With `template`, text and html are still missing. `file_names` are those of the files within a raw
     message or an attached one, `opaque_parts` what those of its parts are whose files cannot be seen. `other_senders` are a raw
     message's senders beside From, by the target of their field; `rebuilt` is what routes would send of it that take no finished
-    message.
+    message. A message with a `topic` has one recipient.
     """
 
     message: Message
@@ -39,6 +39,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     opaque_parts: tuple[str, ...] = ()
     other_senders: Mapping[str, Sequence[Address]] = {}
     rebuilt: Rebuilt | None = None
+    topic: str | None = None
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

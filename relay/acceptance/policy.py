@@ -15,12 +15,23 @@ from relay.acceptance.draft import Draft
 from relay.clients.policy import Policy
 from relay.clients.registry import Client
 from relay.core.errors import Problem, Refusal
-from relay.core.model import Address, Message, Submission
+from relay.core.model import Address, Message, Rebuilt, Submission, Unsubscribe
 from relay.core.settings import DEFAULT_LANE, Settings
 from relay.mime.file_names import Files, files_in_text, kinds_of, readings
 from relay.mime.size import attachments_size, estimate_size
 from relay.routes import capabilities, routing
 from relay.routes.recipient_budget.limits import excess
+
+
+class LinkedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message about a topic with its link in it, as it is sent.
+
+    `replaced` names options of a provider that do the same as the link on its routes (`sendgrid.asm`).
+    """
+
+    message: Message
+    unsubscribe: Unsubscribe
+    replaced: tuple[str, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +55,12 @@ def decide(
     now: datetime,
     traceparent: str | None,
     suppressed: Callable[[Sequence[Address]], Mapping[int, str]] = lambda _: {},
+    linked: Callable[[Message], LinkedMessage] | None = None,
 ) -> Verdict:
-    """Decide how a message is accepted. Raises `Refusal` with every reason against it."""
+    """Decide how a message is accepted. Raises `Refusal` with every reason against it.
+
+    `linked` gives a message about a topic its unsubscribe link, once its recipient is certain.
+    """
     policy = client.policy
     lane = draft.lane or (policy.lanes[0] if policy.lanes else DEFAULT_LANE)
     _raise_if(
@@ -55,7 +70,9 @@ def decide(
         _unknown_names(draft, lane, settings),
     )
     message = _redirected(draft.message, policy)
-    size = draft.size if draft.size is not None and message is draft.message else estimate_size(message)
+    link = None if linked is None else linked(message)
+    carried, replaced = (message, ()) if link is None else (link.message, link.replaced)
+    size = draft.size if draft.size is not None and carried is draft.message else estimate_size(carried)
     _raise_if(
         403, "forbidden", "The client's policy does not allow this message.", _forbidden(draft, lane, size, policy)
     )
@@ -66,16 +83,17 @@ def decide(
         expires_at=begins_at + timedelta(seconds=draft.expires_in_seconds or settings.lane_expiry(lane)),
         message=message,
         size=size,
-        body_size=size - attachments_size(message),
+        body_size=size - attachments_size(carried),
         delivery=draft.delivery or policy.delivery,
         send_at=draft.send_at if draft.send_at and draft.send_at > now else None,
         route=draft.route,
         traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
         suppressed=suppressed(message.recipients),
-        features=tuple(sorted(capabilities.required(message))),
-        optional=capabilities.optional(message),
-        rebuilt=draft.rebuilt,
+        features=tuple(sorted(capabilities.required(carried) - {f"options.{name}" for name in replaced})),
+        optional=(*capabilities.optional(message), *replaced),
+        rebuilt=draft.rebuilt if link is None else _with_fields(draft.rebuilt),
         has_own_expiry=draft.expires_in_seconds is not None,
+        unsubscribe=None if link is None else link.unsubscribe,
     )
     router = routing.Router(settings)
     legs = router.legs(submission, message, lane)
@@ -95,6 +113,11 @@ def _over_budget(settings: Settings, message: Message, legs: Sequence[routing.Le
         reasons = [excess(settings.routes[name], message, leg.recipients) for name in leg.routes if many]
         if all(reasons):
             yield from reasons
+
+
+def _with_fields(rebuilt: Rebuilt | None) -> Rebuilt | None:
+    """Return what the content of a finished message needs with a link."""
+    return rebuilt and msgspec.structs.replace(rebuilt, features=tuple(sorted({*rebuilt.features, "headers"})))
 
 
 def may_call_from(policy: Policy, address: str) -> bool:

@@ -76,6 +76,8 @@ CODES = {
     # what does not exist in Relay, or the client may not use
     "unknown_lane": "The lane does not exist.",
     "unknown_route": "The route does not exist.",
+    "unknown_topic": "The client has no topic of this name.",
+    "no_unsubscribe_link": "Messages cannot have unsubscribe links, because Relay's public address is not known or has no https.",
     "unknown_template": "No template has this name, or it has no such version.",
     "not_renderable": "The template cannot be rendered with the message's variables; `details` says why.",
     "missing_variable": "The template needs a variable that the message does not provide.",
@@ -106,6 +108,7 @@ CODES = {
     "idempotency_key_reused": "The Idempotency-Key was already used with a different payload.",
     "idempotency_key_in_use": "A request with this Idempotency-Key is still in progress.",
     # clients
+    "too_many_topics": "The client has as many topics as it may have; delete one before you add another.",
     "client_exists": "A client with this name already exists.",
     "too_many_keys": "The client already has two active keys with this role; remove one before you add another.",
     "own_client": "A client cannot delete itself.",

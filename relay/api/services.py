@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from relay.routes.probes import Probes
     from relay.routes.readiness import Readiness
     from relay.routes.recipient_budget.usage import RecipientUsage
+    from relay.unsubscribe.topics import Topics
 
 
 class Services(Protocol):
@@ -80,6 +81,8 @@ class Services(Protocol):
     def idempotency(self) -> "Idempotency": ...
     @property
     def suppressions(self) -> "Suppressions": ...
+    @property
+    def topics(self) -> "Topics": ...
     @property
     def uploads(self) -> "Uploads": ...
     @property

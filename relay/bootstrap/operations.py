@@ -191,6 +191,7 @@ class Operations(UseCases):
             webhooks=self.webhooks,
             uploads=self.uploads,
             suppressions=self.suppressions,
+            topics=self.topics,
             brakes=self.brakes,
             clock=self.clock,
         )

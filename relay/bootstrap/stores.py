@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from relay.routes.readiness import Readiness
     from relay.routes.recipient_budget.counting import ExternalRecipients
     from relay.routes.recipient_budget.usage import RecipientUsage
+    from relay.unsubscribe.topics import Topics
 
 
 def utc_now() -> datetime:
@@ -84,6 +85,13 @@ class Stores:
         from relay.clients.suppressions import Suppressions
 
         return Suppressions(self.storage.tables, self.clock, self.settings.suppression_rules)
+
+    @cached_property
+    def topics(self) -> "Topics":
+        """What recipients can unsubscribe from."""
+        from relay.unsubscribe.topics import Topics
+
+        return Topics(self.storage.tables, self.clock)
 
     @cached_property
     def journal(self) -> "Journal":

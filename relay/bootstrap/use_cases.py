@@ -54,6 +54,7 @@ class UseCases(Connections):
             brakes=self.brakes,
             content=self.content,
             external_recipients=self.external_recipients,
+            suppressions=self.suppressions,
         )
 
     @cached_property
@@ -170,9 +171,14 @@ class UseCases(Connections):
             followers=(self.suppressions, self.reported_refusals, self.webhooks),
             gets_reports=partial(gets_reports, self.settings),
             content=self.content.stored,
+            topic_of_group=self._topic_of_group,
             clock=self.clock,
             sleep=self.sleep,
         )
+
+    async def _topic_of_group(self, client_id: str, group: int) -> str:
+        topic = await self.topics.of_group(client_id, group)
+        return "" if topic is None else topic.name
 
     @cached_property
     def reported_refusals(self) -> "ReportedRefusals":

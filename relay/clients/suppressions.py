@@ -1,9 +1,9 @@
 """Store suppressed addresses: after a bounce, a complaint, an unsubscription, or by hand.
 
-Table `suppressions`: partition `all` or `of-<client id>`, row a digest of the address; and partition `log`, a row for each
-change, by time; and partition `reported`, a row for each address that mailed reports name. A process reads a scope once, caches
-digests and reasons, and then reads only the log, at most every half minute: a message of a thousand recipients costs one query
-or none. See docs/decisions/0021-suppressions.md.
+Table `suppressions`: partition `all`, `of-<client id>` or `of-<client id>~<topic>`, row a digest of the address; and partition
+`log`, a row for each change, by time; and partition `reported`, a row for each address that mailed reports name. A process reads
+a scope once, caches digests and reasons, and then reads only the log, at most every half minute: a message of a thousand
+recipients costs one query or none. See docs/decisions/0021-suppressions.md.
 """
 
 import asyncio
@@ -29,7 +29,11 @@ from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.SUPPRESSIONS_TABLE
 ALL = ""
-"""The scope of entries for all clients; any other scope is a client's id."""
+"""The scope of entries for all clients; any other scope is a client's id, or that of a topic of a client (`topic_scope`)."""
+TOPIC = "topic_unsubscribed"
+"""Why a recipient gets no mail about a topic, whoever made the entry."""
+RESUBSCRIBED = "resubscribed"
+"""The reason of an entry that is over because its recipient wants the mail again. It outlasts the events from before."""
 CACHE = timedelta(seconds=30)
 """Time until all processes know a change."""
 OVERLAP = timedelta(seconds=120)
@@ -90,26 +94,35 @@ class _Change(msgspec.Struct, frozen=True):
 
 
 class Known:
-    """A snapshot of the suppressions of one client, in memory."""
+    """A snapshot of the suppressions of one client, in memory; also of some of its topics."""
 
-    def __init__(self, scopes: Sequence[Mapping[str, _Known]], now: datetime) -> None:
+    def __init__(
+        self,
+        scopes: Sequence[Mapping[str, _Known]],
+        now: datetime,
+        topics: Mapping[str, Mapping[str, _Known]] | None = None,
+    ) -> None:
         self._scopes = scopes
         self._now = now
+        self._topics = topics or {}
 
-    def among(self, recipients: Sequence[Address]) -> Mapping[int, str]:
-        """Return the numbers of the suppressed recipients, with their reasons."""
-        if not any(self._scopes):
+    def among(self, recipients: Sequence[Address], topic: str | None = None) -> Mapping[int, str]:
+        """Return the numbers of the suppressed recipients of mail, about a topic or about none, with their reasons."""
+        of_topic = self._topics[topic] if topic is not None else {}
+        if not any(self._scopes) and not of_topic:
             return {}
-        found = ((number, self._reason(address.email)) for number, address in enumerate(recipients))
+        found = ((number, self._reason(key_of(address.email), of_topic)) for number, address in enumerate(recipients))
         return {number: reason for number, reason in found if reason}
 
-    def _reason(self, email: str) -> str:
-        key = key_of(email)
+    def _reason(self, key: str, of_topic: Mapping[str, _Known]) -> str:
         for scope in self._scopes:
-            known = scope.get(key)
-            if known is not None and (known.expires_at is None or known.expires_at > self._now):
-                return known.reason
-        return ""
+            if self._holds(scope, key):
+                return scope[key].reason
+        return TOPIC if self._holds(of_topic, key) else ""
+
+    def _holds(self, scope: Mapping[str, _Known], key: str) -> bool:
+        known = scope.get(key)
+        return known is not None and (known.expires_at is None or known.expires_at > self._now)
 
 
 class Suppressions:
@@ -126,17 +139,40 @@ class Suppressions:
 
     # ── reading ──
 
-    async def known_to(self, client_id: str) -> Known:
-        """Return the suppressions of a client, at most `CACHE` old. Raises `StorageError` only before the first read."""
+    async def known_to(self, client_id: str, topics: Iterable[str] = ()) -> Known:
+        """Return the suppressions of a client and of these topics, at most `CACHE` old.
+
+        Raises `StorageError` only before the first read.
+        """
+        scopes = {topic: topic_scope(client_id, topic) for topic in topics}
+        now = await self._up_to_date(client_id, (client_id, ALL, *scopes.values()))
+        of_topics = {topic: self._scopes[scope] for topic, scope in scopes.items()}
+        return Known((self._scopes[client_id], self._scopes[ALL]), now, of_topics)
+
+    async def is_unsubscribed(self, client_id: str, topic: str, email: str) -> bool:
+        """Whether an address gets no mail about a topic, as of `CACHE` ago at worst. Raises as `known_to` does."""
+        scope = topic_scope(client_id, topic)
+        now = await self._up_to_date(client_id, (scope,))
+        return bool(Known((), now, {topic: self._scopes[scope]}).among([Address(email=email)], topic))
+
+    async def _up_to_date(self, client_id: str, scopes: Sequence[str]) -> datetime:
+        """Read what is older than `CACHE`, and return the time it is for."""
         now = self._clock()
         async with self._reading:
             try:
-                await self._refresh((client_id, ALL), now)
+                await self._refresh(scopes, now)
             except Unavailable:
-                if not {client_id, ALL} <= self._scopes.keys():
+                if not set(scopes) <= self._scopes.keys():
                     raise
                 log_event("suppressions_stale", level=logging.WARNING, client_id=client_id)
-        return Known((self._scopes[client_id], self._scopes[ALL]), now)
+        return now
+
+    async def last(self, scope: str, email: str) -> Suppression | None:
+        """Read the row of an address, also when it is over."""
+        try:
+            return decode(TABLE, await self._tables.get(TABLE, _partition(scope), key_of(email)), _suppression)
+        except NotFound:
+            return None
 
     async def get(self, scope: str, email: str) -> Suppression:
         """Read one entry. Raises `NotFound`, also for an expired one."""
@@ -176,8 +212,8 @@ class Suppressions:
         properties = {"expires_at": _NEVER, **entity.properties}
 
         def decide(known: Entity | None) -> RowChange[bool]:
-            existing = readable(TABLE, (known,) if known is not None else (), _suppression)
-            if any(_lasts(each) >= _lasts(suppression) for each in existing):
+            existing = list(readable(TABLE, (known,) if known is not None else (), _suppression))
+            if any(_lasts(each) >= _lasts(suppression) or _revokes(each, suppression) for each in existing):
                 return RowChange(result=False)
             return RowChange(result=True, properties=entity.properties if known is None else properties)
 
@@ -191,16 +227,36 @@ class Suppressions:
         await self._tables.delete_all(TABLE, _partition(scope), [key_of(email) for email in chosen])
         await self._log([Suppression(email=each, reason="", scope=scope, at=now, expires_at=now) for each in chosen])
 
+    async def resubscribe(self, scope: str, email: str, at: datetime) -> None:
+        """End an entry of a topic, so that no event from before `at` brings it back."""
+        await self.put([Suppression(email=email, reason=RESUBSCRIBED, scope=scope, at=at, expires_at=at)])
+
     async def follow(self, events: Sequence[MessageEvent]) -> None:
         """Suppress recipients after an event: the address does not exist, a complaint, an unsubscription."""
         for each in events:
             reason = _reason_of(each)
-            if reason and each.is_ours:
+            if each.event.topic:
+                await self._follow_topic(each)
+            elif reason and each.is_ours:
                 made = self.made(each.event.recipient, reason, each.client_id, source=each.event.provider)
                 if made.scope == ALL and not await self._is_believed_for_all(each, made):
                     made = msgspec.structs.replace(made, scope=each.client_id)
                 await self.add(made)
                 log_event("suppressed", message=each.message, client=each.client, reason=reason)
+
+    async def _follow_topic(self, event: MessageEvent) -> None:
+        """Suppress or resubscribe the recipient for the topic of the event alone."""
+        at, email = event.event.at, event.event.recipient
+        scope = topic_scope(event.client_id, event.event.topic)
+        if not event.is_ours:
+            return
+        if event.event.kind == EventKind.UNSUBSCRIBED:
+            made = self.made(email, "unsubscribed", event.client_id, scope=scope, source=event.event.provider)
+            await self.add(msgspec.structs.replace(made, at=at))
+        elif event.event.kind == EventKind.RESUBSCRIBED:
+            known = await self.last(scope, email)
+            if known is not None and known.at <= at:
+                await self.resubscribe(scope, email, at)
 
     async def _is_believed_for_all(self, event: MessageEvent, made: Suppression) -> bool:
         """Whether an event may suppress its recipient for other clients too.
@@ -252,14 +308,22 @@ class Suppressions:
         return True
 
     async def remove_all(self, client_id: str, deadline: Deadline = NEVER) -> Progress:
-        """Delete the list of a deleted client."""
-        query = Query(partition=_partition(client_id), select=())
-        return await delete_where(self._tables, TABLE, query, lambda _: True, deadline=deadline, keeps_changed=False)
+        """Delete the lists of a deleted client and its topics."""
+        own = _partition(client_id)
+        first = _partition(topic_scope(client_id, ""))
+        # No name of a topic begins with a tilde.
+        of_topics = Query(partition_from=first, partition_before=f"{first}~", select=())
+        done = Progress()
+        for query in (Query(partition=own, select=()), of_topics):
+            done += await delete_where(
+                self._tables, TABLE, query, lambda _: True, deadline=deadline, keeps_changed=False
+            )
+        return done
 
     async def purge(self, deadline: Deadline = NEVER) -> Progress:
         """Delete expired entries and the old log."""
         now = self._clock()
-        query = Query(select=("at", "expires_at"))
+        query = Query(select=("at", "expires_at", "reason"))
         return await delete_where(
             self._tables, TABLE, query, lambda entity: _is_forgotten(entity, now), deadline=deadline
         )
@@ -309,6 +373,11 @@ class Suppressions:
         await self._tables.upsert_all(TABLE, rows)
 
 
+def topic_scope(client_id: str, topic: str) -> str:
+    """Return the scope of the recipients that do not want mail about a topic of a client."""
+    return f"{client_id}~{topic}"
+
+
 def key_of(email: str) -> str:
     """Hash an address, ignoring case and whether its domain is in A-labels or U-labels."""
     local, _, domain = email.strip().rpartition("@")
@@ -336,6 +405,11 @@ def _reported_by(known: Entity | None, now: datetime) -> Sequence[str]:
 
 def _lasts(suppression: Suppression) -> datetime:
     return suppression.expires_at or _NEVER
+
+
+def _revokes(existing: Suppression, suppression: Suppression) -> bool:
+    """Whether the recipient asked for mail again after what would suppress the address happened."""
+    return existing.reason == RESUBSCRIBED and existing.at >= suppression.at
 
 
 def _partition(scope: str) -> str:
@@ -395,6 +469,6 @@ def _change(entity: Entity) -> _Change:
 
 def _is_forgotten(entity: Entity, now: datetime) -> bool:
     at, expires_at = entity.properties.get("at"), entity.properties.get("expires_at")
-    if entity.partition == _LOG:
+    if entity.partition == _LOG or entity.properties.get("reason") == RESUBSCRIBED:
         return isinstance(at, datetime) and at < now - LOG_KEPT
     return isinstance(expires_at, datetime) and expires_at <= now

@@ -30,7 +30,9 @@ class EventKind(StrEnum):
     CLICKED = "clicked"
     """A tracked link was followed, by a person or by a machine."""
     UNSUBSCRIBED = "unsubscribed"
-    """The recipient unsubscribed."""
+    """The recipient unsubscribed, from a topic if the event names one."""
+    RESUBSCRIBED = "resubscribed"
+    """The recipient wants mail about a topic again."""
     REPLIED = "replied"
     """A person answered the mail: the recipient, or who else got it."""
     AUTO_REPLIED = "auto_replied"
@@ -45,7 +47,8 @@ KINDS: Mapping[EventKind, str] = {
     EventKind.COMPLAINED: "The recipient reported it as spam.",
     EventKind.OPENED: "The tracking image was loaded, by a person or by a machine.",
     EventKind.CLICKED: "A tracked link was followed, by a person or by a machine.",
-    EventKind.UNSUBSCRIBED: "The recipient unsubscribed.",
+    EventKind.UNSUBSCRIBED: "The recipient unsubscribed, from one topic if the event names it.",
+    EventKind.RESUBSCRIBED: "The recipient wants mail about a topic again.",
     EventKind.REPLIED: "A person answered the mail.",
     EventKind.AUTO_REPLIED: "A program answered the mail: out of office, or another automatic reply (RFC 3834).",
 }
@@ -177,7 +180,8 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
     that is not known. `likely` is a `LikelyActor`, empty where nothing says so. `raw` is what the provider said, as it was.
     `answer` is the mail of a `replied` or `auto_replied`.
-    `source` is an `EventSource`; empty in what an older version recorded.
+    `source` is an `EventSource`; empty in what an older version recorded. `topic` is what an `unsubscribed` or `resubscribed`
+    is about, empty for all mail of the client.
     """
 
     index: int
@@ -194,6 +198,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     likely: str = ""
     answer: Answer | None = None
     source: str = ""
+    topic: str = ""
 
 
 class RecipientState(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,6 +222,8 @@ class EventSource(StrEnum):
     """A report that arrived as mail. Whoever knows the message's id can have written it: its recipients, its sender."""
     CLIENT = "client"
     """A client, about its own message."""
+    RECIPIENT = "recipient"
+    """The recipient, by the signed link in their mail."""
 
 
 class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 PREFIX = "msg_"
+LENGTH = len(PREFIX) + 40
+"""Characters of a message's name."""
 IN_TEXT = re.compile(r"(?<![0-9a-z_])msg_[0-9a-v]{40}(?![0-9a-z])")
 """A message's name in any text: a Message-ID of Relay's contains it."""
 _MAC_BYTES = 8
@@ -59,7 +61,7 @@ def mac(key: bytes, batch: str, index: int) -> str:
 
 def parse(text: str) -> MessageId:
     """Read a message name. Raises `ValueError` when it is not one."""
-    if not text.startswith(PREFIX) or len(text) != len(PREFIX) + 40:
+    if not text.startswith(PREFIX) or len(text) != LENGTH:
         raise ValueError("not a message id")
     packed = base64.b32hexdecode(text[len(PREFIX) :].upper())
     return MessageId(batch=packed[:16].hex(), index=packed[16], mac=packed[17:].hex())

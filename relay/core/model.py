@@ -141,6 +141,16 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     losses: tuple[str, ...] = ()
 
 
+class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The topic of a message with one recipient, and the link by which this recipient unsubscribes from it.
+
+    Delivery adds the message's id to the link.
+    """
+
+    topic: str
+    link: str
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message with what was decided about it at acceptance; one element of a batch.
 
@@ -152,6 +162,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `group` is what the caller may stop it by (`relay.delivery.send_groups`). `has_own_expiry`: the request asked for it.
     `optional` names the options that routes of other providers than theirs ignore (`sendgrid.tracking_settings.open_tracking`).
     `rebuilt` is what routes without `raw_mime` would send of a finished message.
+    `unsubscribe` is there for a message about a topic.
     `client` is the name of its client at acceptance, `client_id` that client's id, which no later client of that name has.
     """
 
@@ -172,6 +183,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body_size: int = 0
     optional: tuple[str, ...] = ()
     rebuilt: Rebuilt | None = None
+    unsubscribe: Unsubscribe | None = None
 
     @property
     def is_bare(self) -> bool:

@@ -15,7 +15,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     without brackets, the same in every attempt. `recipients` are the numbers (indices into `message.recipients`) this
     attempt is for; the envelope. Attachments have their `content` in memory. `attempt_id` is a UUID that is the same
     whenever this very attempt is looked at again (for provider-side idempotency and verification).
-    `date` is when the message was accepted.
+    `date` is when the message was accepted. `has_link`: Relay gave the message the header fields of its unsubscribe link.
     """
 
     id: str
@@ -25,6 +25,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     attempt_id: str
     date: datetime
+    has_link: bool = False
 
     def of(self, kind: Sequence[Address], offset: int) -> tuple[Address, ...]:
         """Those of `kind`, a run of `message.recipients` that begins at `offset`, that are in this attempt's envelope."""

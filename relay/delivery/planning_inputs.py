@@ -5,8 +5,9 @@ from datetime import datetime
 
 import msgspec
 
+from relay.clients.suppressions import Suppressions
 from relay.core import entries
-from relay.core.model import FINAL, Message, MessageStatus
+from relay.core.model import FINAL, Message, MessageStatus, Submission
 from relay.core.part_history import keeps_route
 from relay.core.part_states import expires_at, resume
 from relay.core.settings import Settings
@@ -32,6 +33,7 @@ class PlanningInputs:
         brakes: Brakes,
         content: Content,
         external_recipients: ExternalRecipients,
+        suppressions: Suppressions,
     ) -> None:
         self._settings = settings
         self._router = Router(settings)
@@ -39,6 +41,7 @@ class PlanningInputs:
         self._brakes = brakes
         self._content = content
         self._external_recipients = external_recipients
+        self._suppressions = suppressions
 
     async def of(
         self,
@@ -50,6 +53,9 @@ class PlanningInputs:
         """Return the planning context of each of these messages. `statuses`: what is recorded about them already."""
         envelopes = {index: await self._envelope(entry, index, statuses) for index in indices}
         legs = {index: self._legs(entry, index, envelope) for index, envelope in envelopes.items()}
+        for index, envelope in envelopes.items():
+            if envelope is not None and await self._has_unsubscribed(entry.messages[index], envelope):
+                legs[index] = ()
         troubled: Mapping[str, Hold] = {
             scope: hold for scope, hold in (await self._holds.all()).items() if hold.state is not RouteState.ACTIVE
         }
@@ -103,6 +109,13 @@ class PlanningInputs:
         envelope = submission.message or await self._content.message(submission)
         sender = statuses[index].sender if statuses is not None else None
         return envelope if envelope is None or sender is None else msgspec.structs.replace(envelope, sender=sender)
+
+    async def _has_unsubscribed(self, submission: Submission, envelope: Message) -> bool:
+        """Whether the recipient of a message about a topic unsubscribed from it, perhaps since it was accepted."""
+        if submission.unsubscribe is None:
+            return False
+        topic, email = submission.unsubscribe.topic, envelope.recipients[0].email
+        return await self._suppressions.is_unsubscribed(submission.client_id, topic, email)
 
     def _legs(self, entry: entries.BatchEntry, index: int, envelope: Message | None) -> Sequence[Leg] | None:
         if envelope is None:

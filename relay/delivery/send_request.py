@@ -22,6 +22,11 @@ def send_request_of(record: Record, entry: entries.BatchEntry, index: int, part:
     suppressed = entry.messages[index].suppressed
     not_suppressed = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
     name = record.message_id(index, entry)
+    unsubscribe = entry.messages[index].unsubscribe
+    if unsubscribe is not None:
+        from relay.unsubscribe.links import with_link
+
+        message = with_link(message, f"{unsubscribe.link}/{name}")
     own = message.headers.get(MESSAGE_ID, "").strip("<> ")
     if own:
         others = {field: value for field, value in message.headers.items() if field != MESSAGE_ID}
@@ -34,4 +39,5 @@ def send_request_of(record: Record, entry: entries.BatchEntry, index: int, part:
         attempt=part.attempt,
         attempt_id=part_history.attempt_id(name, part, part.attempt),
         date=ids.created_at(record.batch),
+        has_link=unsubscribe is not None,
     )

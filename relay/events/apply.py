@@ -56,12 +56,14 @@ class Events:
         followers: Sequence[EventFollower],
         gets_reports: Callable[[str, str, str, str], bool],
         content: Callable[[str], Awaitable[Message | None]],
+        topic_of_group: Callable[[str, int], Awaitable[str]],
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """`content` reads a message from its blob; None if it was purged.
 
         `gets_reports` returns whether a mailbox, which a route reads, gets reports about another route's mail of a sender.
+        `topic_of_group` finds the topic of a client, by its id, that means a group of SendGrid; an empty name if there is none.
         """
         self._journal = journal
         self._queues = queues
@@ -69,6 +71,7 @@ class Events:
         self._followers = followers
         self._gets_reports = gets_reports
         self._content = content
+        self._topic_of_group = topic_of_group
 
     async def enqueue(self, found: Sequence[ProviderEvent]) -> int:
         """Store events on the queue. Returns the number of entries. Raises `StorageError`: the provider must then retry."""
@@ -139,7 +142,10 @@ class Events:
         recipients = {index: _emails(message) for index, message in messages.items()}
         applied: dict[tuple[int, str], _Applied] = {}
         for reported, index in ours:
-            event = _event(_named(reported, recipients[index]), index, record)
+            topic = reported.topic
+            if reported.group:
+                topic = await self._topic_of_group(entry.messages[index].client_id, reported.group)
+            event = _event(_named(reported, recipients[index]), index, record, topic)
             weighed = self._weighed(reported, event, record.statuses[index], messages[index])
             applied[index, weighed.event.key] = weighed
         attempted = {
@@ -208,9 +214,30 @@ def _emails(message: Message | None) -> Sequence[str]:
     return () if message is None else [address.email.lower() for address in message.recipients]
 
 
-def _without_record(batch: str, group: Sequence[object]) -> Sequence[MessageEvent]:
-    log_event("events_without_record", batch=batch, events=len(group))
-    return ()
+def _without_record(batch: str, group: Sequence[tuple[ProviderEvent, ids.MessageId]]) -> Sequence[MessageEvent]:
+    """Return the events that count without a record: those of recipients, about a topic."""
+    followed = [_unrecorded(each, name) for each, name in group if each.topic and each.source is EventSource.RECIPIENT]
+    log_event("events_without_record", batch=batch, events=len(group), followed=len(followed))
+    return followed
+
+
+def _unrecorded(reported: ProviderEvent, name: ids.MessageId) -> MessageEvent:
+    return MessageEvent(
+        event=RecordedEvent(
+            index=name.index,
+            kind=reported.kind,
+            at=reported.at,
+            key=reported.key,
+            recipient=reported.recipient,
+            provider=reported.provider,
+            topic=reported.topic,
+        ),
+        message=reported.message,
+        client=reported.client,
+        client_id=reported.client_id,
+        is_ours=True,
+        source=reported.source,
+    )
 
 
 def _put_back(entry: provider_events.Entry) -> bytes:
@@ -269,7 +296,7 @@ def _attempt_of(reported: ProviderEvent, index: int, record: Record) -> int:
     return max((attempt.number for attempt in begun), default=0)
 
 
-def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent:
+def _event(reported: ProviderEvent, index: int, record: Record, topic: str) -> RecordedEvent:
     return RecordedEvent(
         index=index,
         kind=reported.kind,
@@ -283,6 +310,7 @@ def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent
         bounce_class=reported.bounce_class,
         likely=reported.likely,
         answer=reported.answer,
+        topic=topic,
         attempt=reported.attempt or _attempt_of(reported, index, record),
     )
 

@@ -42,7 +42,9 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     of that key without a recipient: the provider has the mail. `source` says who vouches for it. `code` is the enhanced status
     code; `attempt` is 0 and `recipient` empty if unknown; `attempt_id` is what the mail itself says of its attempt
     (`relay.core.part_history.attempt_id`). `answer` is a mail that answers the message. `mailbox` got the report, and `read_by`
-    is the route whose identity reads that mailbox; both are empty for events that came otherwise.
+    is the route whose identity reads that mailbox; both are empty for events that came otherwise. `topic` is what a recipient
+    unsubscribed from; `group` is SendGrid's id of a group, which the client's topics may name. `client` is the name of the client
+    `client_id` in an event that counts without a record of its message.
     """
 
     kind: str
@@ -64,6 +66,9 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     answer: Answer | None = None
     mailbox: str = ""
     read_by: str = ""
+    topic: str = ""
+    group: int = 0
+    client: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

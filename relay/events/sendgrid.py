@@ -37,8 +37,11 @@ _KINDS: Mapping[str, EventKind] = {
     "click": EventKind.CLICKED,
     "unsubscribe": EventKind.UNSUBSCRIBED,
     "group_unsubscribe": EventKind.UNSUBSCRIBED,
+    "group_resubscribe": EventKind.RESUBSCRIBED,
 }
-"""The event kind of each SendGrid event. `group_resubscribe` and account events are ignored."""
+"""The event kind of each SendGrid event. Account events are ignored."""
+_OF_GROUPS = frozenset(("group_unsubscribe", "group_resubscribe"))
+"""Events about an unsubscribe group, `asm_group_id`. All other events of mail with a group name it too."""
 _DROPPED: tuple[tuple[str, BounceClass], ...] = (
     ("bounced address", BounceClass.SUPPRESSED),
     ("spam reporting address", BounceClass.SUPPRESSED),
@@ -143,8 +146,15 @@ def _provider_event(item: Mapping[str, Any], kind: EventKind, now: datetime) -> 
         likely=likely_actor(item.get("useragent"), is_machine=item.get("sg_machine_open"))
         if kind in ENGAGEMENTS
         else "",
+        group=_group_of(item),
         raw=text_of(msgspec.json.encode(item).decode(), MAX_RAW),
     )
+
+
+def _group_of(item: Mapping[str, Any]) -> int:
+    group = item.get("asm_group_id")
+    is_valid = isinstance(group, int) and not isinstance(group, bool) and 0 < group < 2**31
+    return int(group or 0) if is_valid and item.get("event") in _OF_GROUPS else 0
 
 
 def _time(seconds: Any, now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""Delete a client, and what belongs to it: its webhooks, its unused uploads, its suppressions.
+"""Delete a client, and what belongs to it: its webhooks, its unused uploads, its topics and suppressions.
 
 Everything is stored under the client's id, so nothing of it can reach a later client of the same name, whatever is left. The
 client is listed as deleted before its row goes; the nightly timer continues from that list, and keeps a client on it for an
@@ -20,6 +20,7 @@ from relay.events.webhooks.delivery import Webhooks
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.routes.brakes import Brakes
+from relay.unsubscribe.topics import Topics
 
 LISTED = timedelta(hours=1)
 """How long a deleted client is looked at again."""
@@ -37,6 +38,7 @@ class DeletedClients:
         webhooks: Webhooks,
         uploads: Uploads,
         suppressions: Suppressions,
+        topics: Topics,
         brakes: Brakes,
         clock: Callable[[], datetime],
     ) -> None:
@@ -44,6 +46,7 @@ class DeletedClients:
         self._webhooks = webhooks
         self._uploads = uploads
         self._suppressions = suppressions
+        self._topics = topics
         self._brakes = brakes
         self._clock = clock
 
@@ -78,5 +81,6 @@ class DeletedClients:
         progress = await self._webhooks.remove_all(gone.id, deadline)
         # Nobody could release it any more: what it had accepted is sent, as of any deleted client.
         await self._brakes.remove(gone.id)
+        progress += await self._topics.remove_all(gone.id, deadline)
         progress += await self._suppressions.remove_all(gone.id, deadline)
         return progress + await self._uploads.remove_all(gone.id, deadline)

@@ -20,6 +20,7 @@ SEND_GROUPS_TABLE = "groups"
 SUPPRESSIONS_TABLE = "suppressions"
 TEMPLATES_TABLE = "templates"
 TIMERS_TABLE = "timers"
+TOPICS_TABLE = "topics"
 UPLOADS_TABLE = "attachments"
 WEBHOOKS_TABLE = "webhooks"
 WEBHOOK_LOG_TABLE = "webhooklog"
@@ -41,6 +42,7 @@ TABLES = (
     SUPPRESSIONS_TABLE,
     TEMPLATES_TABLE,
     TIMERS_TABLE,
+    TOPICS_TABLE,
     UPLOADS_TABLE,
     WEBHOOKS_TABLE,
     WEBHOOK_LOG_TABLE,

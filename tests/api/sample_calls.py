@@ -21,6 +21,8 @@ async def values_of(relay: Harness) -> dict[str, dict[str, str]]:
     await relay.call("POST", "/v3/user/scheduled_sends", json={"batch_id": group, "status": "pause"}, client="boss")
     await relay.call("PUT", "/v1/templates/hello", json={"subject": "Hello", "text": "Hello"}, client="boss")
     await relay.call("POST", "/v1/suppressions", json={"email": "ada@example.org"}, client="boss")
+    await relay.call("PUT", "/v1/topics/news", json={}, client="boss")
+    await relay.call("POST", "/v1/topics/news/suppressions", json={"email": "ada@example.org"}, client="boss")
     await relay.deliver()
     [caught] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
     [key] = (await relay.call("GET", "/v1/clients/app", client="boss")).json["keys"]
@@ -30,6 +32,7 @@ async def values_of(relay: Harness) -> dict[str, dict[str, str]]:
         "/v1/webhooks": {"id": hook.json["id"]},
         "/v1/templates": {"name": "hello"},
         "/v1/suppressions": {"email": "ada@example.org"},
+        "/v1/topics": {"name": "news", "email": "ada@example.org"},
         "/v1/inbox": {"name": caught["name"]},
         "/v1/clients/{name}/webhooks": {"name": "app", "id": theirs.json["id"]},
         "/v1/clients": {"name": "app", "id": key["id"]},

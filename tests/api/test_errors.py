@@ -27,6 +27,7 @@ from relay.journal.records import TABLE
 from relay.operations.timers.run_now import LEASE
 from relay.platform.resources import IDEMPOTENCY_TABLE, TIMERS_TABLE
 from relay.platform.storage.ports import Entity, Value
+from relay.unsubscribe.topics import MAX_TOPICS
 from tests.api.entra import ROLES, person
 from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
@@ -78,6 +79,19 @@ async def three_keys(relay: Harness) -> ApiResponse:
     """A second key, and a third."""
     await relay.call("POST", "/v1/clients/app/keys", client="boss")
     return await relay.call("POST", "/v1/clients/app/keys", client="boss")
+
+
+async def many_topics(relay: Harness) -> ApiResponse:
+    """One topic more than a client may have."""
+    for number in range(MAX_TOPICS):
+        await relay.call("PUT", f"/v1/topics/t{number}", json={})
+    return await relay.call("PUT", "/v1/topics/more", json={})
+
+
+async def insecure_link(_: Harness) -> ApiResponse:
+    """A message about a topic, in a relay that is known by an address without https."""
+    relay = await Harness({"RELAY_PUBLIC_URL": "http://relay.example"}).start()
+    return await relay.call("POST", "/v1/messages", json=message(unsubscribe={"topic": "news"}))
 
 
 async def wrong_keys(relay: Harness) -> ApiResponse:
@@ -358,6 +372,9 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "invalid_template": (400, request("PUT", "/v1/templates/a", json={"text": "{{"}, client="boss")),
     "template_not_found": (404, request("GET", "/v1/templates/a")),
     "unknown_template": (400, fields(text=None, template="a")),
+    "unknown_topic": (400, fields(unsubscribe={"topic": "news"})),
+    "no_unsubscribe_link": (422, insecure_link),
+    "too_many_topics": (409, many_topics),
     "not_renderable": (422, of_template("{{ name }}")),
     "missing_variable": (422, of_template("{{ name }}")),
     "rendering_failed": (422, of_template("{{ 1 / 0 }}")),
@@ -426,6 +443,7 @@ WITHOUT_RETRY_AFTER = {
     "not_resendable",
     "not_dead",
     "client_exists",
+    "too_many_topics",
     "too_many_keys",
     "own_client",
     "idempotency_key_unreadable",

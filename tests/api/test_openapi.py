@@ -107,6 +107,7 @@ async def test_example_request_is_accepted(relay: Harness, operation: Operation)
     hook = await relay.call("POST", "/v1/webhooks", json={"url": "https://example.com/mail"}, client="boss")
     template = {"text": "Hello, {{ name }}."}
     assert (await relay.call("PUT", "/v1/templates/hello", json=template, client="boss")).status == 201
+    assert (await relay.call("PUT", "/v1/topics/hello", json={}, client="boss")).status == 201
     batch = (await relay.call("POST", "/v3/mail/batch", client="boss")).json["batch_id"]
     stop = {"batch_id": batch, "status": "cancel"}
     assert (await relay.call("POST", "/v3/user/scheduled_sends", json=stop, client="boss")).status == 201

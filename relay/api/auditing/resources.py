@@ -9,7 +9,8 @@ import msgspec
 
 from relay.api.services import Call
 from relay.clients.keys import Role
-from relay.clients.suppressions import ALL
+from relay.clients.registry import Client
+from relay.clients.suppressions import ALL, topic_scope
 from relay.routes.hold_rows import Hold
 
 
@@ -47,6 +48,24 @@ async def suppression(call: Call) -> Any:
     if call.client.role is Role.OPERATOR:
         scope = (await call.services.clients.get(named)).id if named else ALL
     return await call.services.suppressions.get(scope, call.values["email"])
+
+
+async def topic(call: Call) -> Any:
+    """Read a topic."""
+    return await call.services.topics.get((await owner_of(call)).id, call.values["name"])
+
+
+async def topic_suppression(call: Call) -> Any:
+    """Read the entry of a topic's list that the call changes."""
+    scope = topic_scope((await owner_of(call)).id, call.values["name"])
+    return await call.services.suppressions.get(scope, call.values["email"])
+
+
+async def owner_of(call: Call) -> Client:
+    """Return the client whose topics a call is about: the caller, or the one that an operator names."""
+    named = call.request.query.get("client")
+    is_other = named is not None and call.client.role is Role.OPERATOR
+    return await call.services.clients.get(named or "") if is_other else call.client
 
 
 async def route(call: Call) -> Any:

@@ -16,7 +16,7 @@ from relay.api.messages import idempotency as repetition
 from relay.api.messages.completion import Completion
 from relay.api.messages.explanation import explanation_view
 from relay.api.messages.idempotency import Repeatable
-from relay.api.messages.send import accepted_view, decide
+from relay.api.messages.send import accepted_view, decide, recipients_of
 from relay.api.reading.batch import open_batch, too_large_together
 from relay.api.reading.body import check_body
 from relay.api.services import Call
@@ -58,14 +58,14 @@ async def _decide(
     results: _Results = {}
     verdicts: dict[int, Verdict] = {}
     size = 0
-    known = await call.services.suppressions.known_to(call.client.id)
+    recipients = await recipients_of(call, [draft for draft in drafts if isinstance(draft, Draft)])
     for number, draft in enumerate(drafts):
         if number % _AT_A_TIME == 0:
             await asyncio.sleep(0)
         try:
             if isinstance(draft, Refusal):
                 raise draft
-            verdict = decide(call, await completion.complete(draft), known, now)
+            verdict = decide(call, await completion.complete(draft), recipients, now)
         except Refusal as refusal:
             results[number] = _refused(call, number, refusal)
             continue

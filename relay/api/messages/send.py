@@ -1,6 +1,6 @@
 """Accept a message."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -10,7 +10,7 @@ from msgspec import UNSET
 from relay.acceptance import policy
 from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Draft, Limits
-from relay.acceptance.policy import Verdict
+from relay.acceptance.policy import LinkedMessage, Verdict
 from relay.api.http import Response, json_response
 from relay.api.messages import idempotency as repetition
 from relay.api.messages import waiting
@@ -23,12 +23,20 @@ from relay.api.shapes.acceptance import AcceptedView, SuppressedView
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
+from relay.core.model import Message
 from relay.platform.concurrency import run_sized
 from relay.routes import capabilities
 
 RETRY_AFTER_SECONDS = 1
 RAW = "message/rfc822"
 """The media type of a finished message."""
+
+
+class Recipients(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides about recipients. `linked` returns what gives a message about a topic its link, and raises `Refusal`."""
+
+    known: Known
+    linked: Callable[[Draft], Callable[[Message], LinkedMessage]] | None = None
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -49,7 +57,7 @@ async def send(call: Call) -> Response:
     draft = await _draft(call, limits)
     completion = Completion(call, limits)
     draft = await completion.complete(draft)
-    verdict = decide(call, draft, await call.services.suppressions.known_to(call.client.id))
+    verdict = decide(call, draft, await recipients_of(call, [draft]))
     if draft.dry_run:
         from relay.api.messages.explanation import explanation_view
 
@@ -86,15 +94,32 @@ def _fingerprint(call: Call) -> str:
     return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
 
 
-def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) -> Verdict:
-    """Apply the client's policy and the suppressions to a draft. Raises `Refusal`."""
+async def recipients_of(call: Call, drafts: Sequence[Draft]) -> Recipients:
+    """Read what decides about the recipients of messages: suppressions, and the topics if any message is about one."""
+    if all(draft.topic is None for draft in drafts):
+        return Recipients(known=await call.services.suppressions.known_to(call.client.id))
+    from relay.unsubscribe.topic_mail import topic_mail
+
+    names = [draft.topic for draft in drafts if draft.topic is not None]
+    topics = await topic_mail(call.services.topics, call.client, call.services.settings.public_url, names)
+    return Recipients(
+        known=await call.services.suppressions.known_to(call.client.id, topics.names), linked=topics.linked
+    )
+
+
+def decide(call: Call, draft: Draft, recipients: Recipients, now: datetime | None = None) -> Verdict:
+    """Apply the client's policy, the suppressions and the topics to a draft. Raises `Refusal`."""
+    linked = None
+    if draft.topic is not None and recipients.linked is not None:
+        linked = recipients.linked(draft)
     return policy.decide(
         client=call.client,
         draft=draft,
         settings=call.services.settings,
         now=now or call.services.clock(),
         traceparent=call.request.headers.get("traceparent"),
-        suppressed=known.among,
+        suppressed=partial(recipients.known.among, topic=draft.topic),
+        linked=linked,
     )
 
 

@@ -107,6 +107,7 @@ def message_view(
         send_at=given(submission.send_at),
         next_attempt_at=next_attempt_at(status),
         size=submission.size,
+        topic=UNSET if submission.unsubscribe is None else submission.unsubscribe.topic,
         recipients=list(_recipients(submission, message, status, events, arrivals)),
         attempts=_attempts(status, submission),
         events=[_event(event) for event in events],
@@ -231,6 +232,7 @@ def _event(event: RecordedEvent) -> EventView:
         attempt=given(event.attempt or None),
         likely=given(event.likely or None),
         answer=given(None if event.answer is None else _answer(event.answer)),
+        topic=given(event.topic or None),
     )
 
 

@@ -11,6 +11,7 @@ OPERATIONS = Operations(
         "/v1/attachments": "relay.api.operations.attachments",
         "/v1/templates": "relay.api.operations.templates",
         "/v1/suppressions": "relay.api.operations.suppressions",
+        "/v1/topics": "relay.api.operations.suppressions",
         "/v1/webhooks": "relay.api.operations.webhooks",
         "/v1/inbox": "relay.api.operations.inbox",
         "/v1/deadletters": "relay.api.operations.recovery",

@@ -62,6 +62,7 @@ CLIENT_NAME = _path("name", "The client's name.", "[a-z0-9][a-z0-9-]{0,62}", not
 KEY_ID = _path("id", "The key's id.", "[0-9a-f]{8}", not_found="not_found")
 ROUTE_NAME = _path("name", "The route's name.", _NAME)
 STEP_NAME = _path("name", "The step's name, as `GET /v1/timers` lists it.", "[a-z_]{1,32}", not_found="not_found")
+TOPIC_NAME = _path("name", "The topic's name.", "[a-z0-9][a-z0-9_.-]{0,63}", not_found="not_found")
 EMAIL = _path("email", "The address.", "[^@]+@[^@]+")
 BATCH_ID = _path("batch_id", "The batch id.", "[A-Za-z0-9_-]{32}")
 ATTACHMENT_NUMBER = _path("number", "The attachment's number, counted from 0.", "[0-9]{1,4}")
@@ -97,8 +98,10 @@ RAW_MESSAGE = (
         "expires_in_seconds", "With message/rfc822: how long to try, in seconds.", {"type": "integer", "minimum": 1}
     ),
     _query("tags", "With message/rfc822: tags, separated by commas."),
+    _query("unsubscribe", "With message/rfc822: the topic that the recipient can unsubscribe from with one click."),
     _header("X-Relay-Mail-From", "With message/rfc822: the same as `from` in the query."),
     _header("X-Relay-Rcpt-To", "With message/rfc822: the same as `to` in the query."),
+    _header("X-Relay-Unsubscribe", "With message/rfc822: the same as `unsubscribe` in the query."),
 )
 
 # ── lists ──

@@ -1,13 +1,15 @@
-"""Operations about suppressions."""
+"""Operations about suppressions and topics."""
 
 from relay.api.operation import OF_BODIES, Audit, Body, Operation, Tag
 from relay.api.operations import parameters as given
 from relay.clients.roles import OPERATORS
 
+_TOPIC = {"titles": {"en": "News", "ja": "お知らせ"}, "descriptions": {"en": "What is new in our shop."}}
+
 # fmt: off
 TAG = Tag(
     name="Suppressions",
-    description="Manage the addresses that Relay does not send to.",
+    description="Manage the addresses that Relay does not send to, and the topics that recipients can unsubscribe from.",
     operations=(
         Operation(name="ListSuppressions", endpoint="GET /v1/suppressions", cost=5, handler="resources.suppressions:index",
             summary="List suppressions",
@@ -53,6 +55,62 @@ TAG = Tag(
             description="Returns 204 also when the address is not suppressed. Operators remove it for every client, and with "
                 "`client` also for that one; 404 when there is no such client.",
             parameters=(given.EMAIL, given.CLIENT), responses={204: ""}, errors=(404,)),
+        Operation(name="ListTopics", endpoint="GET /v1/topics", handler="resources.topics:index",
+            summary="List topics", description="Returns the caller's topics; operators get those of `client`.",
+            parameters=(given.CLIENT,), responses={200: "shapes.resources:TopicListView"}, errors=(403, 404)),
+        Operation(name="ShowTopic", endpoint="GET /v1/topics/{name}", handler="resources.topics:show",
+            summary="Get a topic", description="Returns a topic with its titles and descriptions.",
+            parameters=(given.TOPIC_NAME, given.CLIENT), responses={200: "shapes.resources:TopicView"},
+            errors=(403, 404)),
+        Operation(name="PutTopic", endpoint="PUT /v1/topics/{name}", handler="resources.topics:put",
+            audit=Audit(members=("client", "sendgrid_group_id"), resource="auditing.resources:topic"),
+            summary="Create or replace a topic",
+            description="Returns 201 for a new topic and 200 for one that was replaced, whose suppressions stay.",
+            parameters=(given.TOPIC_NAME, given.CLIENT),
+            body=Body(shape="shapes.admin_requests:TopicRequest", example=_TOPIC),
+            responses={201: "shapes.resources:TopicView", 200: "shapes.resources:TopicView"},
+            errors=(*OF_BODIES, 403, 404, 409)),
+        Operation(name="DeleteTopic", endpoint="DELETE /v1/topics/{name}", handler="resources.topics:delete",
+            audit=Audit(members=("client",), resource="auditing.resources:topic"),
+            summary="Delete a topic",
+            description="Returns 204 also when there is no such topic. Its suppressions stay: they count again when a "
+                "topic of the name is created.",
+            parameters=(given.TOPIC_NAME, given.CLIENT), responses={204: ""}, errors=(403,)),
+        Operation(name="ListTopicSuppressions", endpoint="GET /v1/topics/{name}/suppressions", cost=5,
+            handler="resources.topics:list_suppressions",
+            summary="List who gets no mail about a topic",
+            description="Returns a page of the addresses that unsubscribed or were added.",
+            parameters=(given.TOPIC_NAME, given.CLIENT, given.CURSOR),
+            responses={200: "shapes.resources:SuppressionPageView"}, errors=(400, 403, 404)),
+        Operation(name="AddTopicSuppression", endpoint="POST /v1/topics/{name}/suppressions",
+            handler="resources.topics:add_suppression",
+            audit=Audit(members=("email", "client")),
+            summary="Suppress an address for a topic",
+            description="Replaces an earlier entry for the address. Other topics and mail without a topic are not affected.",
+            parameters=(given.TOPIC_NAME, given.CLIENT),
+            body=Body(shape="shapes.admin_requests:TopicSuppressionRequest", example={"email": "ada@example.com"}),
+            responses={201: "shapes.resources:SuppressionView"}, errors=(*OF_BODIES, 403, 404)),
+        Operation(name="ImportTopicSuppressions", endpoint="POST /v1/topics/{name}/suppressions/import", cost=10,
+            handler="resources.topics:take_list",
+            audit=Audit(members=("client",)),
+            summary="Import suppressions of a topic",
+            description="Imports all rows or none. The body is JSON, or CSV with a header line.",
+            parameters=(given.TOPIC_NAME, given.CLIENT),
+            body=Body(shape="shapes.admin_requests:TopicSuppressionImport", others=("text/csv",),
+                example={"value": [{"email": "ada@example.com"}]},
+                other_example="email,note\r\nada@example.com,from the old list\r\n"),
+            responses={200: "shapes.resources:SuppressionsImportedView"}, errors=(*OF_BODIES, 403, 404)),
+        Operation(name="ExportTopicSuppressions", endpoint="GET /v1/topics/{name}/suppressions/export", cost=10,
+            handler="resources.topics:export",
+            summary="Export suppressions of a topic",
+            description="Returns the whole list as CSV that the import accepts.",
+            parameters=(given.TOPIC_NAME, given.CLIENT), responses={200: "text/csv"}, errors=(403, 404)),
+        Operation(name="RemoveTopicSuppression", endpoint="DELETE /v1/topics/{name}/suppressions/{email}",
+            handler="resources.topics:remove_suppression",
+            audit=Audit(members=("client",), resource="auditing.resources:topic_suppression"),
+            summary="Remove a suppression of a topic",
+            description="Returns 204 also when the address is not suppressed. Remove only what the recipient agreed to.",
+            parameters=(given.TOPIC_NAME, given.EMAIL, given.CLIENT), responses={204: ""}, errors=(403,)),
     ),
 )
 # fmt: on

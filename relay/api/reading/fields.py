@@ -12,11 +12,24 @@ from relay.api.problems import Problems, member
 from relay.api.reading.json_text import is_deeper
 from relay.api.text_checks import control_problem
 
+LINK_FIELDS = frozenset(("list-unsubscribe", "list-unsubscribe-post"))
+"""Fields that Relay writes into a message about a topic."""
+ONE_RECIPIENT = (
+    "A message with `unsubscribe` has exactly one recipient, in `to`: the link is this recipient's own. Send a message for each "
+    "recipient, for example as a batch."
+)
+OWN_LINK = "Relay writes this header for a message with `unsubscribe`. Leave out one of them."
 _TAG = re.compile(r"[A-Za-z0-9_.:/+-](?:[A-Za-z0-9_.:/+ -]*[A-Za-z0-9_.:/+-])?")
 _METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 _VERSION = re.compile(r"[1-9][0-9]{0,6}")
+
+
+def read_topic(value: Any) -> str | None:
+    """Read the topic of `unsubscribe`. Whether there is such a topic is checked with the client's topics."""
+    topic = value.get("topic") if isinstance(value, dict) else None
+    return topic if isinstance(topic, str) else None
 
 
 def read_subject(value: Any, problems: Problems, limits: Limits, *, is_required: bool) -> str:

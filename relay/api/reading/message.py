@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.acceptance.draft import Draft, Limits
-from relay.api.problems import WHOLE, Problems
+from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading import fields, json_text
 from relay.api.reading.addresses import EMPTY_SENDER, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.reading.attachments import read_attachments
@@ -79,6 +79,9 @@ def read_message(
         return_path=_return_path(value.get("return_path"), problems, limits),
         options=read("options", _read_options),
     )
+    topic = fields.read_topic(value.get("unsubscribe"))
+    if topic is not None:
+        _check_topic(message, problems)
     size = _checked_size(message, problems, limits)
     delivery = value.get("delivery")
     return Draft(
@@ -95,7 +98,17 @@ def read_message(
         locale=fields.read_locale(value.get("locale"), "locale", problems, limits),
         file_names=files.within.names,
         opaque_parts=files.within.opaque,
+        topic=topic,
     )
+
+
+def _check_topic(message: Message, problems: Problems) -> None:
+    """Check that one recipient gets the link, and that no other link is there."""
+    if len(message.recipients) > 1 or (message.recipients and not message.to):
+        problems.add("not_applicable", "unsubscribe", fields.ONE_RECIPIENT)
+    for name in message.headers:
+        if name.lower() in fields.LINK_FIELDS:
+            problems.add("not_applicable", member("headers", name), fields.OWN_LINK)
 
 
 def _read_recipients(name: str, value: Any, problems: Problems, limits: Limits) -> list[Located]:

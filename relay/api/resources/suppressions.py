@@ -4,50 +4,31 @@ The list for all clients holds addresses that other clients wrote to. A client m
 lists or changes it.
 """
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
-from relay.acceptance.draft import Limits
 from relay.api.cursors import page_of
-from relay.api.http import Response, csv_response, json_response
-from relay.api.problems import Problems
-from relay.api.reading.addresses import read_mailbox
+from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
+from relay.api.resources import suppression_lists as lists
+from relay.api.resources.suppression_lists import view_of
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import (
-    Reason,
-    SuppressionFields,
-    SuppressionImport,
-    SuppressionRequest,
-    SyncRequest,
-)
+from relay.api.shapes.admin_requests import SuppressionImport, SuppressionRequest, SyncRequest
 from relay.api.shapes.common import given
 from relay.api.shapes.resources import (
     SuppressionListView,
     SuppressionPageView,
     SuppressionsImportedView,
     SuppressionsSynchronizedView,
-    SuppressionView,
 )
 from relay.clients.keys import Role
-from relay.clients.suppressions import ALL, REASONS, Suppression
+from relay.clients.suppressions import ALL, Suppression
 from relay.core.errors import NotFound, Refusal
-from relay.core.model import Address
 from relay.core.outcomes import Deferred, RouteFault
 
-MOST_IMPORTED = 10_000
-MAX_IMPORT_BYTES = 4_194_304
-MAX_NOTE = 500
 SYNC_PAGES = 200
 """The number of pages of a provider's lists that one call reads."""
-_COLUMNS = ("email", "reason", "at", "expires_at", "source", "note")
-_LIMITS = Limits()
 
 
 async def index(call: Call) -> Response:
@@ -58,12 +39,12 @@ async def index(call: Call) -> Response:
     found, cursor = await page_of(reading)
     chosen = f"client={quote(client)}&" if client and call.client.role is Role.OPERATOR else ""
     link = f"{call.base_url}/v1/suppressions?{chosen}cursor={quote(cursor, safe='')}" if cursor else None
-    return json_response(SuppressionPageView(value=[_view(each) for each in found], next_link=given(link)))
+    return json_response(SuppressionPageView(value=[view_of(each) for each in found], next_link=given(link)))
 
 
 async def show(call: Call) -> Response:
     """Handle GET /v1/suppressions/{email}."""
-    found = [_view(each) for scope in await _scopes(call) if (each := await _get(call, scope)) is not None]
+    found = [view_of(each) for scope in await _scopes(call) if (each := await _get(call, scope)) is not None]
     if not found:
         raise Refusal(404, "not_found", "This address is not suppressed.")
     return json_response(SuppressionListView(value=found))
@@ -73,12 +54,7 @@ async def add(call: Call) -> Response:
     """Handle POST /v1/suppressions: an entry for the same address is replaced."""
     value = read_request(call.request, SuppressionRequest)
     scope = await _scope(call, value.client, for_all=value.for_all)
-    problems = Problems(_LIMITS.max_problems)
-    made = _made(call, value, scope, "", problems)
-    if made is None or problems:
-        raise problems.refusal()
-    await call.services.suppressions.put([made])
-    return json_response(_view(made), 201)
+    return json_response(view_of(await lists.add(call, value, scope)), 201)
 
 
 async def remove(call: Call) -> Response:
@@ -90,34 +66,20 @@ async def remove(call: Call) -> Response:
 
 async def take_list(call: Call) -> Response:
     """Handle POST /v1/suppressions/import."""
-    problems = Problems(_LIMITS.max_problems)
     if call.request.content_type == "text/csv":
-        rows, scope = (
-            _csv(call.request.body, problems),
-            await _scope(call, call.request.query.get("client"), for_all=None),
-        )
+        rows = lists.read_csv(call.request.body)
+        scope = await _scope(call, call.request.query.get("client"), for_all=None)
     else:
-        value = read_request(call.request, SuppressionImport, max_bytes=MAX_IMPORT_BYTES)
+        value = read_request(call.request, SuppressionImport, max_bytes=lists.MAX_IMPORT_BYTES)
         scope = await _scope(call, value.client, for_all=value.for_all)
         rows = value.value
-    if len(rows) > MOST_IMPORTED:
-        problems.add("too_many", "value", f"{MOST_IMPORTED} are possible in one request; send several.")
-        problems.raise_any()
-    made = [_made(call, row, scope, f"value[{number}].", problems) for number, row in enumerate(rows)]
-    problems.raise_any()
-    await call.services.suppressions.put([each for each in made if each is not None])
-    return json_response(SuppressionsImportedView(imported=len(made)))
+    return json_response(SuppressionsImportedView(imported=await lists.take(call, rows, scope)))
 
 
 async def export(call: Call) -> Response:
     """Handle GET /v1/suppressions/export: CSV that `import` accepts."""
     scope = await _scope(call, call.request.query.get("client"), for_all=None)
-    rows, cursor = list[list[Any]](), None
-    while True:
-        found, cursor = await call.services.suppressions.page(scope, cursor=cursor)
-        rows += [_row(each) for each in found]
-        if cursor is None:
-            return csv_response("suppressions.csv", _COLUMNS, rows)
+    return await lists.export(call, scope, "suppressions.csv")
 
 
 async def synchronize(call: Call) -> Response:
@@ -175,65 +137,3 @@ async def _get(call: Call, scope: str) -> Suppression | None:
         return await call.services.suppressions.get(scope, call.values["email"])
     except NotFound:
         return None
-
-
-def _made(call: Call, row: SuppressionFields, scope: str, place: str, problems: Problems) -> Suppression | None:
-    address = read_mailbox(row.email, f"{place}email", problems, _LIMITS)
-    reason = row.reason or "manual"
-    note = row.note or ""
-    if reason not in REASONS:
-        problems.add("invalid_choice", f"{place}reason", f"A reason is one of {', '.join(REASONS)}.")
-        return None
-    if len(note) > MAX_NOTE:
-        problems.add("too_long", f"{place}note", f"A note has at most {MAX_NOTE} characters.")
-    if not isinstance(address, Address):
-        return None
-    made = call.services.suppressions.made(address.email, reason, scope, scope=scope, note=note, source="api")
-    seconds = row.expires_in_seconds
-    if seconds is None:
-        return made
-    return msgspec.structs.replace(made, expires_at=made.at + timedelta(seconds=seconds))
-
-
-def _csv(body: bytes, problems: Problems) -> Sequence[SuppressionFields]:
-    """Read a CSV with a column `email`, and optionally `reason` and `note`; other columns are ignored."""
-    if len(body) > MAX_IMPORT_BYTES:
-        raise Refusal(
-            413, "message_too_large", f"The list is too large (limit {MAX_IMPORT_BYTES} bytes). Send several."
-        )
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refusal(400, "invalid_request", "The list is not encoded in UTF-8.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if "email" not in (reader.fieldnames or ()):
-        problems.add("required", "email", "The first line names the columns; one of them must be `email`.")
-        problems.raise_any()
-    return list(_rows(reader))
-
-
-def _rows(reader: "csv.DictReader[str]") -> Iterator[SuppressionFields]:
-    try:
-        for row in reader:
-            email, reason, note = (str(row.get(name) or "").strip() for name in ("email", "reason", "note"))
-            yield SuppressionFields(email=email, reason=cast("Reason | None", reason or None), note=note)
-    except csv.Error as error:
-        raise Refusal(400, "invalid_request", "The list is not valid CSV.") from error
-
-
-def _row(each: Suppression) -> list[Any]:
-    """Return a row of the CSV."""
-    values = msgspec.structs.asdict(_view(each))
-    return ["" if values[name] is msgspec.UNSET else values[name] for name in _COLUMNS]
-
-
-def _view(each: Suppression) -> SuppressionView:
-    return SuppressionView(
-        email=each.email,
-        reason=each.reason,
-        for_all=each.scope == ALL,
-        at=each.at,
-        expires_at=given(each.expires_at),
-        source=given(each.source or None),
-        note=given(each.note or None),
-    )

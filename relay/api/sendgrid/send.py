@@ -13,7 +13,7 @@ from relay.acceptance.draft import Limits
 from relay.acceptance.policy import Verdict
 from relay.api.http import Response
 from relay.api.messages.idempotency import Repeatable, accept_once, earlier, repeatable
-from relay.api.messages.send import decide
+from relay.api.messages.send import decide, recipients_of
 from relay.api.problems import WHOLE, Problems
 from relay.api.sendgrid.body import body_size, read_body, unpacked
 from relay.api.sendgrid.mail import Mail, count_messages, read_mail
@@ -29,7 +29,10 @@ from relay.providers.sendgrid.options import demands
 _CHUNK = 20
 """Decide this many messages before yielding to other requests."""
 _RECIPIENT = re.compile(r"(to|cc|bcc)\[(\d+)\]")
-_HINTS = {"template_id": " Relay does not have this template; relay templates import --from-sendgrid copies it."}
+_HINTS = {
+    "template_id": " Relay does not have this template; relay templates import --from-sendgrid copies it.",
+    "asm": " Every route carries the group to a single recipient once a topic of the client has it as `sendgrid_group_id`.",
+}
 _FILE = re.compile(r"attachments\[(\d+)\]\.(name|type)")
 
 
@@ -78,7 +81,11 @@ async def _read(call: Call, now: datetime) -> Mail:
 
 async def _decide(call: Call, drafts: Sequence[PersonalizedDraft], now: datetime) -> list[Verdict]:
     """Apply the policy to each message. Raises one `Refusal` with every reason against any of them."""
-    known = await call.services.suppressions.known_to(call.client.id)
+    if any("asm" in each.draft.message.options.get("sendgrid", {}) for each in drafts):
+        from relay.api.sendgrid.topics import with_topics
+
+        drafts = await with_topics(call, drafts)
+    recipients = await recipients_of(call, [each.draft for each in drafts])
     verdicts: list[Verdict] = []
     refusals: list[Refusal] = []
     problems: dict[Problem, None] = {}
@@ -86,7 +93,7 @@ async def _decide(call: Call, drafts: Sequence[PersonalizedDraft], now: datetime
         if number % _CHUNK == 0:
             await asyncio.sleep(0)
         try:
-            verdicts.append(decide(call, personalized.draft, known, now))
+            verdicts.append(decide(call, personalized.draft, recipients, now))
         except Refusal as refusal:
             refusals.append(refusal)
             problems |= dict.fromkeys(_problems(personalized, refusal))

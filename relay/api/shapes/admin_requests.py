@@ -164,6 +164,39 @@ class SuppressionImport(Shape, frozen=True, kw_only=True):
     for_all: _ForAll = None
 
 
+class TopicRequest(Shape, frozen=True, kw_only=True):
+    """A topic that recipients can unsubscribe from."""
+
+    titles: Annotated[
+        dict[str, str] | None,
+        says(
+            "What the preference page calls it, by language. Without a title it shows the name.",
+            {"en": "News", "ja": "お知らせ"},
+        ),
+    ] = None
+    descriptions: Annotated[
+        dict[str, str] | None,
+        says("A sentence for the preference page, by language.", {"en": "What is new in our shop, once a month."}),
+    ] = None
+    sendgrid_group_id: Annotated[
+        int | None,
+        says("SendGrid's unsubscribe group that means the same: `asm.group_id` in requests and events.", 12, minimum=1),
+    ] = None
+
+
+class TopicSuppressionRequest(SuppressionFields, frozen=True, kw_only=True):
+    """An address that gets no mail about a topic."""
+
+
+class TopicSuppressionImport(Shape, frozen=True, kw_only=True):
+    """Many addresses that get no mail about a topic."""
+
+    value: Annotated[
+        list[SuppressionFields],
+        says("The addresses.", [{"email": "ada@example.org", "reason": "unsubscribed"}], minItems=1, maxItems=10_000),
+    ]
+
+
 class SyncRequest(Shape, frozen=True, kw_only=True):
     """The route whose provider's suppression lists to import."""
 
@@ -239,7 +272,7 @@ class PreviewRequest(Shape, frozen=True, kw_only=True):
 
 EventKind = Literal[
     "processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", "replied",
-    "auto_replied", "client.held", "client.released",
+    "auto_replied", "resubscribed", "client.held", "client.released",
 ]  # fmt: skip
 
 

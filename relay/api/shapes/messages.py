@@ -161,6 +161,9 @@ class EventView(Struct, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     answer: Annotated[AnswerView, says("The mail of a reply.")] | UnsetType = UNSET
+    topic: (
+        Annotated[str, says("The topic that the recipient unsubscribed from, or subscribed to again.")] | UnsetType
+    ) = UNSET
 
 
 class KnownMessageView(Struct, frozen=True, kw_only=True):
@@ -193,6 +196,7 @@ class MessageView(KnownMessageView, frozen=True, kw_only=True):
     from_: Annotated[MailboxView, says("The sender.")] | UnsetType = field(name="from", default=UNSET)
     subject: Annotated[str, says("The subject.")] | UnsetType = UNSET
     tags: Annotated[Sequence[str], says("The message's tags.")] | UnsetType = UNSET
+    topic: Annotated[str, says("The topic that the recipient can unsubscribe from.")] | UnsetType = UNSET
     metadata: Annotated[Mapping[str, str], says("The caller's own keys and values.")] | UnsetType = UNSET
     recipients: Annotated[Sequence[RecipientView], says("The recipients.")] | UnsetType = UNSET
     attempts: Annotated[Sequence[AttemptView], says("The attempts to send, oldest first.")] | UnsetType = UNSET

@@ -85,6 +85,12 @@ class AttachmentObject(Shape, frozen=True, kw_only=True):
     ] = None
 
 
+class UnsubscribeFields(Shape, frozen=True, kw_only=True):
+    """What the recipient can unsubscribe from."""
+
+    topic: Annotated[str, says("The name of one of the client's topics.", "news", maxLength=64)]
+
+
 _SendAt = Annotated[
     Annotated[str, says("ISO 8601 with an offset.", format="date-time")] | int,
     expects("an ISO 8601 string such as 2030-01-31T08:00:00Z, or a Unix timestamp in whole seconds"),
@@ -211,6 +217,13 @@ class MessageFields(Shape, frozen=True, kw_only=True):
             "The recipient's language: which translation of the template is used, and how its dates and numbers are written.",
             "ja-JP",
             maxLength=_LIMITS.max_locale,
+        ),
+    ] = None
+    unsubscribe: Annotated[
+        UnsubscribeFields | None,
+        says(
+            "Adds an unsubscribe link for one click (RFC 8058). Such a message has exactly one recipient, in `to`.",
+            {"topic": "news"},
         ),
     ] = None
     dry_run: Annotated[bool | None, says("Check and explain everything, but send nothing.", False)] = None

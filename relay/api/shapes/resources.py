@@ -133,6 +133,22 @@ class SuppressionsImportedView(Struct, frozen=True, kw_only=True):
     imported: Annotated[int, says("The number of addresses that were imported.")]
 
 
+class TopicView(Struct, frozen=True, kw_only=True):
+    """A topic that recipients can unsubscribe from."""
+
+    name: Annotated[str, says("The topic's name.")]
+    created_at: Annotated[Time, says("When the topic was created.")]
+    titles: Annotated[Mapping[str, str], says("What the preference page calls it, by language.")]
+    descriptions: Annotated[Mapping[str, str], says("A sentence for the preference page, by language.")]
+    sendgrid_group_id: Annotated[int, says("SendGrid's unsubscribe group that means the same.")] | UnsetType = UNSET
+
+
+class TopicListView(Struct, frozen=True, kw_only=True):
+    """The topics of a client."""
+
+    value: Annotated[Sequence[TopicView], says("The topics.")]
+
+
 class SuppressionsSynchronizedView(Struct, frozen=True, kw_only=True):
     """The result of copying a provider's lists."""
 

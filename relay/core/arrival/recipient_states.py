@@ -23,7 +23,7 @@ class BounceType(StrEnum):
 
 _SOFT_CLASSES = frozenset({BounceClass.MAILBOX, BounceClass.NETWORK, BounceClass.ACCOUNT})
 _RANKS: Mapping[str, int] = {EventKind.DELIVERED: 1, EventKind.BOUNCED: 2, EventKind.COMPLAINED: 3}
-_IMPLY_DELIVERY = frozenset({EventKind.OPENED, EventKind.CLICKED, EventKind.UNSUBSCRIBED})
+_IMPLY_DELIVERY = frozenset({EventKind.OPENED, EventKind.CLICKED, EventKind.UNSUBSCRIBED, EventKind.RESUBSCRIBED})
 
 
 def bounce_type(code: str, bounce_class: str) -> BounceType:

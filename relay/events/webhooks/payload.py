@@ -70,6 +70,7 @@ def post_of(noted: MessageEvent, subscription: Subscription, source: str) -> Pos
         "attempt": event.attempt,
         "likely": event.likely,
         "answer": event.answer,
+        "topic": event.topic,
         "tags": list(noted.tags),
         "metadata": dict(noted.metadata),
     }

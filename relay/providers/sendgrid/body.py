@@ -26,12 +26,15 @@ MAX_CATEGORY = 255
 BLANK = " "
 """Sent for an empty subject or body, which SendGrid refuses."""
 
+LINK_FIELDS = ("List-Unsubscribe", "List-Unsubscribe-Post")
+"""The fields of Relay's unsubscribe link."""
 _METHOD = re.compile(r'\bmethod\s*=\s*"?([A-Za-z]+)', re.IGNORECASE)
 _encoder = msgspec.json.Encoder()
 
 
 def build(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
     """Build the body. Encoding it turns attachments into base64. Raises `ValueError` for text that UTF-8 cannot encode."""
+    request, options = _with_one_link(request, options)
     body = {**_frame(request, options), **_content(request.message, options)}
     # In each personalization: at the top, the vendor's description types custom_args as a string.
     own: dict[str, Any] = {"custom_args": _arguments(request)}
@@ -41,6 +44,16 @@ def build(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) ->
     if sandbox:
         body["mail_settings"] = {**options.get("mail_settings", {}), "sandbox_mode": {"enable": True}}
     return _encoder.encode(body)
+
+
+def _with_one_link(request: SendRequest, options: Mapping[str, Any]) -> tuple[SendRequest, Mapping[str, Any]]:
+    """Keep either Relay's link or the group of SendGrid, which adds fields of its own: the group if the message names it."""
+    if not request.has_link or "asm" not in options:
+        return request, options
+    if "asm" not in request.message.options.get("sendgrid", {}):
+        return request, {name: value for name, value in options.items() if name != "asm"}
+    headers = {name: value for name, value in request.message.headers.items() if name not in LINK_FIELDS}
+    return msgspec.structs.replace(request, message=msgspec.structs.replace(request.message, headers=headers)), options
 
 
 def personalizations(request: SendRequest) -> list[dict[str, list[dict[str, str]]]]:

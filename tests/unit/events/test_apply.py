@@ -41,6 +41,10 @@ def following() -> Following:
     return Following()
 
 
+async def no_topic(client_id: str, group: int) -> str:
+    return ""
+
+
 @pytest.fixture
 def events(place: Place, following: Following) -> Events:
     return Events(
@@ -50,6 +54,7 @@ def events(place: Place, following: Following) -> Events:
         followers=(following,),
         gets_reports=lambda *_: True,
         content=place.content.stored,
+        topic_of_group=no_topic,
         clock=place.time,
         sleep=place.time.sleep,
     )
@@ -406,6 +411,7 @@ async def test_any_order_and_repetition_give_the_same_result(data: st.DataObject
             followers=(following,),
             gets_reports=lambda *_: True,
             content=where.content.stored,
+            topic_of_group=no_topic,
             clock=where.time,
             sleep=where.time.sleep,
         )

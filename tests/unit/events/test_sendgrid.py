@@ -116,6 +116,7 @@ def one(**fields: Any) -> Any:
         ({"event": "click", "url": "https://example.com/"}, "clicked", "", ""),
         ({"event": "unsubscribe"}, "unsubscribed", "", ""),
         ({"event": "group_unsubscribe"}, "unsubscribed", "", ""),
+        ({"event": "group_resubscribe"}, "resubscribed", "", ""),
     ],
 )
 def test_each_event_maps_to_an_event_kind(fields: dict[str, Any], kind: str, code: str, bounce_class: str) -> None:
@@ -124,6 +125,24 @@ def test_each_event_maps_to_an_event_kind(fields: dict[str, Any], kind: str, cod
     assert (found.message, found.recipient, found.provider) == (NAME, "ada@example.org", "sendgrid")
     assert found.at == datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert f'"event":"{fields["event"]}"' in found.raw
+
+
+@pytest.mark.parametrize(
+    ("event", "group", "read"),
+    [
+        ("group_unsubscribe", 12, 12),
+        ("group_resubscribe", 12, 12),
+        # Every event of a mail with a group names the group; only these two are about it.
+        ("unsubscribe", 12, 0),
+        ("delivered", 12, 0),
+        ("group_unsubscribe", "12", 0),
+        ("group_unsubscribe", True, 0),
+        ("group_unsubscribe", -1, 0),
+        ("group_unsubscribe", None, 0),
+    ],
+)
+def test_event_about_a_group_names_it(event: str, group: Any, read: int) -> None:
+    assert one(event=event, asm_group_id=group).group == read
 
 
 def test_repeated_event_has_the_same_key() -> None:
@@ -138,7 +157,6 @@ def test_repeated_event_has_the_same_key() -> None:
     "item",
     [
         {"event": "delivered", "email": "ada@example.org"},
-        {"event": "group_resubscribe", "relay_id": NAME},
         {"event": "account_status_change", "relay_id": NAME},
         {"relay_id": NAME},
         {"event": ["delivered"], "relay_id": NAME},

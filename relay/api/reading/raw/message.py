@@ -26,11 +26,14 @@ from relay.routes import capabilities
 
 MAIL_FROM = "x-relay-mail-from"
 RCPT_TO = "x-relay-rcpt-to"
-QUERY = ("from", "to", "dry_run", "lane", "route", "delivery", "send_at", "expires_in_seconds", "tags")
+UNSUBSCRIBE = "x-relay-unsubscribe"
+QUERY = (
+    "from", "to", "dry_run", "lane", "route", "delivery", "send_at", "expires_in_seconds", "tags", "unsubscribe",
+)  # fmt: skip
 _NOT_OURS = frozenset(("code", "clientid", "wait"))
 """Query parameters of the Functions host (its key and the key's name), and of `relay.api.messages.waiting`."""
 _YES, _NO = ("true", "1"), ("false", "0")
-_SHOWN_AS = {MAIL_FROM: "X-Relay-Mail-From", RCPT_TO: "X-Relay-Rcpt-To"}
+_SHOWN_AS = {MAIL_FROM: "X-Relay-Mail-From", RCPT_TO: "X-Relay-Rcpt-To", UNSUBSCRIBE: "X-Relay-Unsubscribe"}
 _OF_RECIPIENTS = frozenset(("query.to", "X-Relay-Rcpt-To", "headers.To", "headers.Cc", "headers.Bcc"))
 _NO_ADDRESS = Address(email="")
 
@@ -62,15 +65,17 @@ def parse_raw(request: Request, *, now: datetime, limits: Limits, rebuilds: bool
     del body
     message = _message(head, raw, envelope, problems, limits)
     draft = _with_options(message, request.query, now, problems, limits)
+    topic = _topic(request, message, head, problems)
     problems.raise_any()
     rebuilt = capabilities.rebuilt(message) if rebuilds else None
-    return msgspec.structs.replace(draft, other_senders=head.other_senders, rebuilt=rebuilt)
+    return msgspec.structs.replace(draft, other_senders=head.other_senders, rebuilt=rebuilt, topic=topic)
 
 
 def fingerprint(request: Request) -> str:
     """Fingerprint what makes a repeated request the same: message, envelope and options, but not the keys."""
     chosen = sorted((name, value) for name, value in request.query.items() if name not in _NOT_OURS)
     envelope = [request.headers.get(name, "") for name in (MAIL_FROM, RCPT_TO)]
+    envelope += [request.headers[UNSUBSCRIBE]] if request.headers.get(UNSUBSCRIBE) else []
     said = msgspec.json.encode([chosen, envelope])
     return idempotency.fingerprint(request.path, request.content_type, said, request.body)
 
@@ -152,6 +157,18 @@ def _check_number(count: int, problems: Problems, limits: Limits) -> None:
     elif not count and not any(problem.target in _OF_RECIPIENTS for problem in problems.found):
         text = "At least one recipient is required: in the query (to), in X-Relay-Rcpt-To, or in the message's To, Cc or Bcc."
         problems.add("no_recipients", "to", text)
+
+
+def _topic(request: Request, message: Message, head: CheckedHeader, problems: Problems) -> str | None:
+    topic, at = _one_of(request, "unsubscribe", UNSUBSCRIBE, problems)
+    if not topic:
+        return None
+    if len(message.recipients) > 1:
+        problems.add("not_applicable", at, fields.ONE_RECIPIENT)
+    for field in head.fields:
+        if field.name in fields.LINK_FIELDS:
+            problems.add("not_applicable", member("headers", field.spelling), fields.OWN_LINK)
+    return topic
 
 
 def _with_options(

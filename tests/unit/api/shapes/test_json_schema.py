@@ -49,4 +49,10 @@ def test_schema_has_limits_examples_and_references() -> None:
     assert message["properties"]["subject"]["maxLength"] == 998
     assert message["properties"]["tags"]["examples"] == [["invoice", "eu"]]
     assert {"$ref": f"{REFERENCE}AddressObject"} in message["properties"]["from"]["anyOf"]
-    assert {"MessageRequest", "AddressObject", "AttachmentObject", "LogicAppsFile"} == schemas.keys()
+    assert {
+        "MessageRequest",
+        "AddressObject",
+        "AttachmentObject",
+        "LogicAppsFile",
+        "UnsubscribeFields",
+    } == schemas.keys()

@@ -68,6 +68,7 @@ export default {
   "word.opened": "opened",
   "word.clicked": "clicked",
   "word.unsubscribed": "unsubscribed",
+  "word.resubscribed": "resubscribed",
   "word.replied": "replied",
   "word.auto_replied": "auto replied",
   "word.rejected": "rejected",

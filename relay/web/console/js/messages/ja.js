@@ -80,6 +80,7 @@ export default {
   "word.opened": "開封",
   "word.clicked": "クリック",
   "word.unsubscribed": "配信停止",
+  "word.resubscribed": "配信再開",
   "word.replied": "返信",
   "word.auto_replied": "自動返信",
   "word.rejected": "拒否",

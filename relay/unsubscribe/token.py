@@ -1,0 +1,78 @@
+"""Write and read the token of an unsubscribe link: whose mail it is, the topic, and the recipient's address.
+
+    1-<client id>-<base64url of AES-SIV(key of the client, topic and address)>
+
+AES-SIV (RFC 5297) hides and authenticates. It needs no nonce, so no number of messages wears out a key, and a recipient has one
+link for a topic. The key derives from the client's MAC key, which is drawn with the client and never changes: keys of the API can
+be rotated, and links stay valid as long as the client exists. No name or address is readable in a URL.
+"""
+
+import base64
+import binascii
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from relay.clients.registry import Client
+
+VERSION = "1"
+MAX_TOKEN = 700
+"""Characters of the longest token: an address has 254 bytes, a topic's name 64."""
+_PURPOSE = b"relay unsubscribe link 1"
+_KEY_BYTES = 64
+
+
+class Subscriber(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient of a client's mail about a topic."""
+
+    client: Client
+    topic: str
+    email: str
+
+    def __repr__(self) -> str:
+        return f"Subscriber(client={self.client.name!r}, topic={self.topic!r})"
+
+
+def write(subscriber: Subscriber) -> str:
+    """Return the token of a subscriber, always the same one."""
+    client = subscriber.client
+    plain = msgspec.msgpack.encode((subscriber.topic, subscriber.email))
+    sealed = _cipher(client.mac_key).encrypt(plain, [_bound_to(client)])
+    return f"{VERSION}-{client.id}-{base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
+
+
+def client_id_of(token: str) -> str | None:
+    """Return the id of the client that a token claims to be of; None for what is no token."""
+    version, _, rest = token.partition("-")
+    client_id, _, sealed = rest.partition("-")
+    return client_id if version == VERSION and sealed and len(token) <= MAX_TOKEN and token.isascii() else None
+
+
+def read(client: Client, token: str) -> Subscriber | None:
+    """Return the subscriber in a token of this client; None if the client did not make it."""
+    from cryptography.exceptions import InvalidTag
+
+    text = token.removeprefix(f"{VERSION}-{client.id}-")
+    try:
+        sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        plain = _cipher(client.mac_key).decrypt(sealed, [_bound_to(client)])
+    except (binascii.Error, InvalidTag, ValueError):
+        return None
+    topic, email = msgspec.msgpack.decode(plain, type=tuple[str, str])
+    found = Subscriber(client=client, topic=topic, email=email)
+    # Base64 has several spellings of the same bytes; only ours is a link.
+    return found if write(found) == token else None
+
+
+def _bound_to(client: Client) -> bytes:
+    return f"{VERSION}-{client.id}".encode()
+
+
+@lru_cache(maxsize=1000)
+def _cipher(mac_key: bytes) -> Any:
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return AESSIV(HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=_PURPOSE).derive(mac_key))
