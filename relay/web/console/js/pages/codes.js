@@ -11,7 +11,7 @@ import { t } from "../i18n.js";
 export async function list({ main, signal, focusTitle }) {
   const causes = Object.entries(await loadCauses(signal)).map(([code, cause]) => ({ code, ...cause }));
   main.append(...heading(t("page.codes"), { text: t("codes.text") }).filter(Boolean), h("div", { class: "card" }, dataTable(t("page.codes"), [
-    { name: t("field.code"), cell: ({ code }) => h("a", { href: `#/codes/${code}` }, h("code", {}, code)) },
+    { name: t("field.code"), cell: ({ code }) => h("a", { class: "wide", href: `#/codes/${code}` }, h("code", {}, code)) },
     { name: t("field.meaning"), cell: ({ meaning }) => meaning },
     { name: t("field.whatToDo"), cell: ({ fix }) => h("span", { class: "wide" }, withCode(fix)) },
   ], causes)));

@@ -34,7 +34,7 @@ export async function show({ main, signal, focusTitle }) {
 
 function causes(value, refresh) {
   const columns = [
-    { name: t("field.cause"), cell: ({ code }) => h("a", { href: `#/deadletters/${code}`, data: { key: `open-${code}` } }, code) },
+    { name: t("field.cause"), cell: ({ code }) => h("a", { class: "wide", href: `#/deadletters/${code}`, data: { key: `open-${code}` } }, code) },
     { name: t("field.meaning"), cell: ({ code, meaning }) => meaningOf(code, meaning) },
     { name: t("page.messages"), kind: "number", cell: ({ count: total }) => number(total) },
     { name: "", kind: "tight", cell: ({ code, count: total }) => h("div", { class: "actions" }, redriveAll(code, total, refresh), discardAll(code, total, refresh)) },
