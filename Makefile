@@ -117,7 +117,7 @@ package: setup ## Pack the app with its dependencies, for a deployment without a
 	@$(PYTHON) -m devhost.package --with-dependencies $(TARGET)
 	@RELAY_PACKAGE=$(TARGET) $(PYTHON) -m pytest --quiet tests/e2e/test_package.py -k "dependencies or answers"
 
-screenshots: setup ## Renew the screenshots in docs/images (needs chromium)
+screenshots: setup ## Renew the screenshots in docs/images (needs chromium and a font with Japanese)
 	@RELAY_SCREENSHOTS=1 $(PYTHON) -m pytest tests/browser
 
 deep: setup ## Search longer for counterexamples: the property tests with many more and new inputs (many minutes)

@@ -22,6 +22,7 @@ async def test_browser_language_is_used_until_the_reader_chooses_another(browser
     await screen.go("/console", "概要")
     assert await language_of(screen) == "ja"
     await text("ルート sendgrid を保留しています(認証情報の拒否)").wait_for()
+    await screen.screenshot("console-overview.ja")
     await screen.press("English")
     await screen.heading("Overview").wait_for()
     assert await language_of(screen) == "en"

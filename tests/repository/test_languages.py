@@ -32,7 +32,7 @@ def in_code(text: str) -> set[str]:
 def links(text: str) -> set[str]:
     """Every target, with the languages of a page taken for one."""
     own = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"^\[[^\]]+\]: (\S+)", text, flags=re.MULTILINE)
-    return {re.sub(r"\.ja\.(md|svg)\b", r".\1", target) for target in own}
+    return {re.sub(r"\.ja\.(md|svg|png)\b", r".\1", target) for target in own}
 
 
 def test_there_are_translations() -> None:

@@ -29,7 +29,12 @@ def test_navigation_has_every_page_once_and_the_order_of_the_index() -> None:
 
 def test_navigation_has_a_section_for_the_translations() -> None:
     assert navigation()[-1] == {
-        "日本語": [{"最初の 1 時間": "tutorial.ja.md"}, {"SendGrid で送信する": "how-to/sendgrid.ja.md"}]
+        "日本語": [
+            {"最初の 1 時間": "tutorial.ja.md"},
+            {"IIS SMTP・Postfix の VM を置き換える": "how-to/leave-smtp-vm.ja.md"},
+            {"Exchange Online で送信する": "how-to/exchange-online.ja.md"},
+            {"SendGrid で送信する": "how-to/sendgrid.ja.md"},
+        ]
     }
 
 

@@ -75,7 +75,8 @@ function utc(at) {
 
 function relative(at, isDue) {
   const seconds = (at - Date.now()) / 1000;
-  if (Math.abs(seconds) < 5 || (isDue && seconds < 0)) return t("time.now");
+  if (isDue && seconds < 5) return t("time.due");
+  if (Math.abs(seconds) < 5) return t("time.now");
   const [largest] = inUnits(Math.abs(seconds));
   return seconds < 0 ? t("time.ago", { time: largest }) : t("time.in", { time: largest });
 }

@@ -127,9 +127,11 @@ export default {
   "unit.h": "{count} h",
   "unit.d": "{count} d",
   "time.now": "now",
+  "time.due": "now",
   "time.ago": "{time} ago",
   "time.in": "in {time}",
   "list.separator": ", ",
+  "sentence.separator": " ",
 
   // Buttons and answers that many pages share.
   "common.cancel": "Cancel",

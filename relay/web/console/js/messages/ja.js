@@ -139,9 +139,11 @@ export default {
   "unit.h": "{count} 時間",
   "unit.d": "{count} 日",
   "time.now": "たった今",
+  "time.due": "まもなく",
   "time.ago": "{time}前",
   "time.in": "{time}後",
   "list.separator": "、",
+  "sentence.separator": "",
 
   // Buttons and answers that many pages share.
   "common.cancel": "キャンセル",

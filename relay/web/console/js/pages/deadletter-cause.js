@@ -18,7 +18,7 @@ export async function show({ main, one: code, signal, focusTitle }) {
   const place = h("div", {}, loading());
   const tools = h("div", { class: "actions" });
   const cause = (await loadCauses(signal))[code];
-  const text = cause && [cause.meaning, " ", withCode(cause.fix)];
+  const text = cause && [cause.meaning, t("sentence.separator"), withCode(cause.fix)];
   main.append(...heading(code, { text, crumb: [t("page.deadletters"), "#/deadletters"] }).filter(Boolean), h("div", { class: "card" }, h("header", {}, tools), place));
   focusTitle();
   let rows = null;

@@ -1,5 +1,5 @@
 /**
- * Results of the doctor: each problem, why it matters, and how to fix it. Below them the steps of the timers.
+ * Results of the doctor, in English as the API returns them: each problem, why it matters, and how to fix it. Below them the steps of the timers.
  */
 
 import { get } from "../api.js";
@@ -40,7 +40,7 @@ function body(health, findings) {
 
 function finding({ about, health, what, why, fix }) {
   return h("li", { class: "finding" }, badge(health), h("div", {},
-    h("p", {}, h("strong", {}, about), " ", what),
-    why && h("p", { class: "muted" }, withCode(why)),
-    fix && h("p", {}, pieces("doctor.fix", { text: h("span", {}, withCode(fix)) }))));
+    h("p", { lang: "en" }, h("strong", {}, about), " ", what),
+    why && h("p", { class: "muted", lang: "en" }, withCode(why)),
+    fix && h("p", {}, pieces("doctor.fix", { text: h("span", { lang: "en" }, withCode(fix)) }))));
 }

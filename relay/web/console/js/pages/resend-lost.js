@@ -31,7 +31,7 @@ export async function resendLost(done) {
   if (!isCounted) return;
   await openDialog({
     title: found ? t("lost.confirm", { count: found }) : t("lost.none"),
-    text: [found ? t("lost.twice") : t("lost.noneText"), unreadable && t("lost.unreadable", { count: unreadable })].filter(Boolean).join(" "),
+    text: [found ? t("lost.twice") : t("lost.noneText"), unreadable && t("lost.unreadable", { count: unreadable })].filter(Boolean).join(t("sentence.separator")),
     action: found ? t("resend.action") : t("common.close"),
     run: async () => {
       if (!found) return null;
