@@ -48,6 +48,15 @@ async def test_browser_language_is_used_until_the_reader_chooses_another(browser
     await screen.close()
 
 
+async def test_wrong_key_is_refused_in_the_language_of_the_page(browser: Browser, site: Site) -> None:
+    screen = await Screen.open(browser, site, locale="ja")
+    await screen.go("/inbox", "受信箱")
+    await screen.page.get_by_label("キー").fill("relay_wrong")
+    await screen.press("サインイン")
+    await screen.page.get_by_text("有効なキーではありません。").wait_for()
+    await screen.close()
+
+
 async def test_language_without_messages_gets_english(browser: Browser, site: Site) -> None:
     screen = await Screen.open(browser, site, locale="fr-FR")
     await screen.go("/console", "Console")

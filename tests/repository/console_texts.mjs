@@ -90,4 +90,4 @@ const languages = {};
 for (const code of ["en", "ja"]) {
   languages[code] = { messages: await load(`${code}.js`), plurals: new Intl.PluralRules(code).resolvedOptions().pluralCategories };
 }
-console.log(JSON.stringify({ languages, causes: await load("causes.ja.js"), uses, texts }));
+console.log(JSON.stringify({ languages, causes: await load("causes.ja.js"), errors: await load("errors.ja.js"), uses, texts }));

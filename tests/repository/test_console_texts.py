@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from relay.api.errors import CODES
 from relay.api.resources.console import FOLDER
 from relay.api.shapes.messages import RecipientStatus, RecordState
 from relay.clients.keys import Role
@@ -170,9 +171,13 @@ def test_every_cause_has_a_japanese_name_meaning_and_fix() -> None:
     assert all(set(cause) == {"name", "meaning", "fix"} for cause in causes.values())
 
 
+def test_japanese_messages_of_errors_belong_to_codes() -> None:
+    assert set(console()["errors"]) - set(CODES) == set()
+
+
 def test_check_finds_texts_and_unknown_values(tmp_path: Path) -> None:
     (tmp_path / "messages").mkdir()
-    for name in ("en.js", "ja.js", "causes.ja.js"):
+    for name in ("en.js", "ja.js", "causes.ja.js", "errors.ja.js"):
         (tmp_path / "messages" / name).write_text("export default {};")
     (tmp_path / "page.js").write_text("""
         h("p", { class: "muted small", title: "all" }, isOn ? "on" : `${count} messages`);

@@ -2,7 +2,7 @@
  * Client for Relay's API, on this origin only.
  */
 
-import { t } from "./i18n.js";
+import { errors, t } from "./i18n.js";
 import { key } from "./session.js";
 
 /** A failed call: the response's status and error, or status 0 if there was no response. */
@@ -70,11 +70,16 @@ async function request(method, path, { body, signal }) {
   throw failure;
 }
 
+/** Return the message of an error in the language of the page, if its code has one. */
+function messageOf({ code, message }) {
+  return errors[code] ?? message;
+}
+
 async function failureOf(response) {
   const retryAfter = Number(response.headers.get("Retry-After")) || null;
   try {
     const { error } = await response.json();
-    return new CallFailed({ status: response.status, retryAfter, code: error.code, message: error.message, details: error.details });
+    return new CallFailed({ status: response.status, retryAfter, code: error.code, message: messageOf(error), details: error.details?.map((each) => ({ ...each, message: messageOf(each) })) });
   } catch {
     return new CallFailed({ status: response.status, retryAfter, code: "failed", message: t("error.status", { status: String(response.status) }) });
   }

@@ -4,10 +4,11 @@
 
 import causesJa from "./messages/causes.ja.js";
 import en from "./messages/en.js";
+import errorsJa from "./messages/errors.ja.js";
 import ja from "./messages/ja.js";
 
-/** The languages by code, each with its own name for itself. English texts of `causes` come from the API. */
-const LANGUAGES = { en: { name: "English", messages: en, causes: {} }, ja: { name: "日本語", messages: ja, causes: causesJa } };
+/** The languages by code, each with its own name for itself. English texts of causes and errors come from the API. */
+const LANGUAGES = { en: { name: "English", messages: en, causes: {}, errors: {} }, ja: { name: "日本語", messages: ja, causes: causesJa, errors: errorsJa } };
 const CHOICE = "relay-language";
 
 const codeOf = (tag) => tag.split("-")[0].toLowerCase();
@@ -18,8 +19,8 @@ export const language = [localStorage.getItem(CHOICE) ?? "", ...navigator.langua
 /** The browser's own variant of the language, such as `en-GB`, for dates and numbers. */
 export const locale = navigator.languages.find((tag) => codeOf(tag) === language && isValid(tag)) ?? language;
 
-/** Names, meanings and fixes of cause codes in the language, where it has its own. */
-export const { causes } = LANGUAGES[language];
+/** What codes of the API mean in the language, where it has its own texts: `{name, meaning, fix}` of causes, messages of errors. */
+export const { causes, errors } = LANGUAGES[language];
 
 const { messages } = LANGUAGES[language];
 const plurals = new Intl.PluralRules(locale);
