@@ -1,10 +1,10 @@
-"""Every command of the documentation runs against a relay, or is checked against what it names."""
+"""The commands of every page that calls a relay work. tests/repository/test_documented_commands.py has the other pages."""
 
 import asyncio
 import re
 import shutil
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
@@ -15,48 +15,11 @@ import pytest_asyncio
 from standardwebhooks import Webhook
 
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
-from tests.e2e.documented import (
-    Block,
-    blocks,
-    inline_code,
-    languages,
-    pages,
-    run_shell,
-    script,
-    shims_working,
-    write_shims,
-)
-from tests.e2e.documented_programs import SHIMS, Programs, check_options, check_target
-from tests.e2e.running import ROOT, RunningRelay, running_relay
+from tests.documented.pages import OTHERS, ROOT, calls_relay, commands, languages, pages
+from tests.documented.programs import SHIMS, Programs
+from tests.documented.shell import run_shell, script, shims_working, write_shims
+from tests.e2e.running import RunningRelay, running_relay
 
-OTHERS = {
-    "docs/api/examples.md": "tests/e2e/test_examples.py",
-    "docs/api/generated-clients.md": "tests/e2e/test_generated_clients.py",
-}
-"""Pages that a test of their own runs from the first to the last block."""
-
-NOT_COMMANDS = {
-    "{": "JSON: a format or a notice",
-    "core, platform": "the list of rooms",
-    "30 kills": "a report of `make soak`",
-    "#!/bin/sh": "a wrapper that replaces the shell; tests/e2e/test_mail_programs.py runs `sendmail`",
-}
-"""How an indented block begins that is no shell command."""
-
-LANGUAGES = {
-    "sh": "this test",
-    "": "text",
-    "text": "text",
-    "json": "a format; the tests of the room that reads it",
-    "http": "a request or response as it looks",
-    "mermaid": "a picture; `make site`",
-    "python": "test_python_examples_run, and the tests in PYTHON",
-    "js": "tests/e2e/test_sendgrid_clients.py; the call of batch.md is that of its Python",
-    "powershell": "no PowerShell here: test_powershell_calls_what_exists",
-    "csharp": "no .NET here",
-    "php": "tests/e2e/test_other_programs.py",
-    "properties": "no Java here",
-}
 PYTHON = {
     "docs/api/attachments.md": "tests/api/test_reference_docs.py",
     "docs/api/raw-mime.md": "tests/e2e/test_mail_programs.py",
@@ -65,19 +28,6 @@ PYTHON = {
     "docs/sendgrid-compatible.md": "tests/e2e/test_sendgrid_clients.py",
 }
 """The tests that run the Python examples of a page."""
-
-CMDLETS = {
-    "Connect-ExchangeOnline", "New-Mailbox", "Set-Mailbox", "New-ServicePrincipal", "New-ManagementScope",
-    "New-ManagementRoleAssignment", "Test-ServicePrincipalAuthorization", "New-ReceiveConnector", "Add-ADPermission",
-    "Get-ReceiveConnector", "Set-ReceiveConnector", "Connect-MgGraph", "New-MgServicePrincipal",
-}  # fmt: skip
-"""Commands of Exchange and of the Graph module: there is no Exchange here."""
-
-PAGES = [page for page in pages() if page not in OTHERS and any(True for _ in blocks(page))]
-
-
-def commands(page: str) -> Sequence[Block]:
-    return [block for block in blocks(page) if not block.text.startswith(tuple(NOT_COMMANDS))]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -154,7 +104,7 @@ async def remove_clients(relay: RunningRelay) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+@pytest.mark.parametrize("page", [page for page in pages() if page not in OTHERS and calls_relay(page)])
 async def test_every_command_of_a_page_works(
     page: str, relay: RunningRelay, sendgrid: SendGridStandIn, tmp_path: Path
 ) -> None:
@@ -162,38 +112,13 @@ async def test_every_command_of_a_page_works(
     write_shims(tmp_path / "bin", SHIMS)
     write_files(folder, relay.key, python=tmp_path / "bin/python")
     values = await create(relay, sendgrid)
-    programs = Programs(relay, folder)
+    programs = Programs(url=relay.url, environment=relay.environment, folder=folder)
     async with shims_working(tmp_path / "bin", programs.run) as environment:
         own = variables(relay, sendgrid)
         ran = await run_shell(script(commands(page), values), folder=folder, environment={**environment, **own})
     await remove_clients(relay)
     assert ran.code == 0, ran.errors + ran.output
     assert programs.seen
-
-
-@pytest.mark.parametrize("page", [page for page in pages() if page not in OTHERS])
-def test_every_block_has_a_known_language(page: str) -> None:
-    assert languages(page) <= LANGUAGES.keys()
-
-
-@pytest.mark.parametrize("page", pages())
-def test_commands_in_sentences_exist(page: str) -> None:
-    for code in inline_code(page):
-        words = code.replace("…", "0").split()
-        match words:
-            case ["relay", *rest] | ["python", "-m", "relay.cli", *rest]:
-                check_options(rest)
-            case ["make", target, *_]:
-                check_target(target)
-
-
-@pytest.mark.parametrize("page", [page for page in pages() if "powershell" in languages(page) and page not in OTHERS])
-def test_powershell_calls_what_exists(page: str) -> None:
-    text = "\n".join(
-        re.findall(r"^ *```powershell\n(.*?)^ *```$", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
-    )
-    used = set(re.findall(r"^ *([A-Z][a-z]+-[A-Z]\w+)", text, flags=re.MULTILINE))
-    assert used <= CMDLETS | {"Invoke-RestMethod", "Invoke-WebRequest"}
 
 
 @pytest.mark.asyncio(loop_scope="module")

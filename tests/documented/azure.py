@@ -7,8 +7,8 @@ from pathlib import Path
 
 from relay.bootstrap.configuration import load
 from relay.core.errors import SettingsError
-from tests.e2e.documented import Called, Result
-from tests.e2e.running import ROOT
+from tests.documented.pages import ROOT
+from tests.documented.shell import Called, Result
 
 _GUID = "8f3c1e52-7a0d-4f0e-9b55-000000000001"
 AZD = {"init", "up", "provision", "deploy", "down"}
@@ -18,6 +18,7 @@ AZ = {
     "account show": "an id of the reader's tenant",
     "ad app create": "an app registration of the reader's tenant",
     "ad app credential reset": "the same",
+    "ad app federated-credential create": "the same; a file after @ must be JSON",
     "ad app update": "the same; a file after @ must be JSON",
     "ad sp create": "the same",
     "functionapp deployment source config-zip": "the group and the app come from outputs of the infrastructure",

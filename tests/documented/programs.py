@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from devhost.__main__ import _parser
 from relay.cli.app import app
-from tests.e2e.documented import Called, Result
-from tests.e2e.documented_azure import AzdEnvironment, az
-from tests.e2e.running import ROOT, RunningRelay
+from tests.documented.azure import AzdEnvironment, az
+from tests.documented.pages import ROOT
+from tests.documented.shell import Called, Result
 
 KEPT_RUNNING = {"smtp", "tail"}
 """Commands of Relay that run until they are stopped: their options are checked. Tests of their own run them."""
@@ -30,12 +30,13 @@ SHIMS = ("relay", "python", "curl", "azd", "az", "make", *PASSED_ON, *ELSEWHERE)
 
 
 class Programs:
-    """Does what the programs of a page ask for."""
+    """Does what the programs of a page ask for, with the relay at `url`. `environment`: that of real programs."""
 
-    def __init__(self, relay: RunningRelay, folder: Path) -> None:
-        self._relay = relay
+    def __init__(self, *, url: str, environment: Mapping[str, str], folder: Path) -> None:
+        self._url = url
+        self._environment = environment
         self._folder = folder
-        outputs = {"RELAY_URL": relay.url, "RELAY_ACS_ENDPOINT": "https://acs-relay-0.communication.azure.com"}
+        outputs = {"RELAY_URL": url, "RELAY_ACS_ENDPOINT": "https://acs-relay-0.communication.azure.com"}
         self._azd = AzdEnvironment(outputs)
         self.seen: set[str] = set()
 
@@ -49,7 +50,7 @@ class Programs:
             case "python":
                 return await self._python(called, arguments)
             case "curl":
-                host = self._relay.url.removeprefix("http://")
+                host = self._url.removeprefix("http://")
                 more = ("--fail-with-body", "--max-time", "60", "--connect-to", f"127.0.0.1:7071:{host}")
                 return await self._real(called, ["curl", *more, *arguments])
             case "azd":
@@ -97,7 +98,7 @@ class Programs:
         process = await asyncio.create_subprocess_exec(
             *argv,
             cwd=called.folder,
-            env={**self._relay.environment, **_own(called.environment), "PYTHONPATH": str(ROOT)},
+            env={**self._environment, **_own(called.environment), "PYTHONPATH": str(ROOT)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

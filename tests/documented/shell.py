@@ -1,4 +1,4 @@
-"""The commands of the documentation: found in its pages, and run by a shell whose programs report to the test.
+"""Runs the commands of the documentation by a shell whose programs report to the test.
 
 The shell does what a reader's shell does with quotes, pipes, variables and here-documents. Every program on its path is a shim:
 it sends its arguments and its input to the test, which does the work or checks the arguments, and returns the output.
@@ -10,14 +10,11 @@ import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 
 import msgspec
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
-from tests.e2e.running import ROOT
+from tests.documented.pages import Block
 
 _SHIM = f"""#!{sys.executable} -IS
 import json, os, socket, sys
@@ -31,14 +28,6 @@ sys.stderr.write(result["errors"])
 sys.exit(result["code"])
 """
 _GUID = "8f3c1e52-7a0d-4f0e-9b55-000000000001"
-
-
-class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """A block of commands, and where it is."""
-
-    page: str
-    line: int
-    text: str
 
 
 class Called(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,37 +50,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     code: int = 0
     output: str = ""
     errors: str = ""
-
-
-def pages() -> Sequence[str]:
-    """Return the documents for people, without translations (tests/repository/test_languages.py compares their commands)."""
-    found = [*ROOT.glob("*.md"), ROOT / "connector/README.md", ROOT / "devhost/README.md", *ROOT.glob("docs/**/*.md")]
-    return sorted(str(page.relative_to(ROOT)) for page in found if not page.name.endswith(".ja.md"))
-
-
-def blocks(page: str) -> Sequence[Block]:
-    """Return the shell blocks of a page: those marked `sh`, and those that are only indented."""
-    return [
-        Block(page=page, line=token.map[0] + 1, text=token.content)
-        for token in _tokens(page)
-        if token.map and (token.type == "code_block" or (token.type == "fence" and token.info == "sh"))
-    ]
-
-
-def languages(page: str) -> set[str]:
-    """Return the languages of the fenced blocks of a page."""
-    return {token.info for token in _tokens(page) if token.type == "fence"}
-
-
-def inline_code(page: str) -> Sequence[str]:
-    """Return the code within the sentences and tables of a page."""
-    children = [child for token in _tokens(page) for child in token.children or ()]
-    return [child.content for child in children if child.type == "code_inline"]
-
-
-@cache
-def _tokens(page: str) -> Sequence[Token]:
-    return MarkdownIt("commonmark").enable("table").parse((ROOT / page).read_text())
 
 
 def script(found: Sequence[Block], values: Mapping[str, str]) -> str:
