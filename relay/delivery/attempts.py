@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from relay.core import entries, part_history, part_states
+from relay.core import entries
 from relay.core.errors import StorageError, Unavailable, UnreadableEntry
 from relay.core.model import Part
 from relay.core.outcomes import AskLater, NotYet, Outcome, PerRecipient, Rejected, Unknown
+from relay.core.parts import attempt_results, part_history, part_states
 from relay.core.settings import Lane, Route, Settings
 from relay.delivery.send_groups import SendGroups
 from relay.delivery.send_request import as_sent, send_request_of
@@ -132,7 +133,7 @@ class Attempts:
             log_failure("attempt_failed", route=ours.part.route)
             answer = Unknown(code="poisoned", reply=type(error).__name__)
             result = self._result(batch, ours.part, answer, begun_at)
-            after = part_states.settle(ours.part, batch.entry.messages[ours.index], result)
+            after = attempt_results.settle(ours.part, batch.entry.messages[ours.index], result)
             return Change(index=ours.index, before=ours.part, after=after)
 
     async def _make_one(self, batch: _Batch, ours: OwnedPart, wait: Part | None) -> Change:
@@ -174,7 +175,7 @@ class Attempts:
         spare = await self._watch.spare_route(
             batch.entry, part, submission, message, answer=answer, lane=batch.lane, now=result.now
         )
-        settled = part_states.settle(part, submission, msgspec.structs.replace(result, spare_route=spare), held)
+        settled = attempt_results.settle(part, submission, msgspec.structs.replace(result, spare_route=spare), held)
         self._log(batch, ours, settled)
         if message is not None:
             lane, name = batch.record.lane, batch.record.batch
@@ -186,8 +187,8 @@ class Attempts:
 
     def _result(
         self, batch: _Batch, part: Part, answer: Outcome | PerRecipient, at: datetime, *, is_final_check: bool = False
-    ) -> part_states.AttemptResult:
-        return part_states.AttemptResult(
+    ) -> attempt_results.AttemptResult:
+        return attempt_results.AttemptResult(
             answer=answer,
             provider=self._settings.routes[part.route].provider,
             at=at,

@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.acceptance.fan_out import FanOut
-from relay.core import entries, part_turns
+from relay.core import entries
 from relay.core.errors import AlreadyExists, NotFound, Unavailable
 from relay.core.model import MessageStatus, Part, State
+from relay.core.parts import part_turns
 from relay.delivery import planning
 from relay.delivery.attempts import Attempts, OwnedPart
 from relay.delivery.planning_inputs import PlanningInputs

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_history, part_states
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
+from relay.core.parts import part_history, part_states
 from relay.routes.recipient_budget.counting import CODE as NO_ROOM
 from relay.routes.recipient_budget.counting import EXCESS_CODE
 from relay.routes.recipient_budget.window import Shortage

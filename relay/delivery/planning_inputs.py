@@ -8,8 +8,8 @@ import msgspec
 from relay.clients.suppressions import Suppressions
 from relay.core import entries
 from relay.core.model import FINAL, Message, MessageStatus, Submission
-from relay.core.part_history import keeps_route
-from relay.core.part_states import expires_at, resume
+from relay.core.parts.part_history import keeps_route
+from relay.core.parts.part_states import expires_at, resume
 from relay.core.settings import Settings
 from relay.delivery.planning import CANARY_WAIT, FRESH, HeldRoute, PlanningContext, no_shortage
 from relay.journal.content import Content

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from relay.acceptance.fan_out import FanOut
-from relay.core import entries, part_history, part_states, part_turns
+from relay.core import entries
 from relay.core.errors import AlreadyExists, NotFound
 from relay.core.model import MessageStatus, Part, State
+from relay.core.parts import part_history, part_states, part_turns
 from relay.delivery.planning import FRESH
 from relay.delivery.settlement import Change, FollowUp, apply
 from relay.journal.change import Decision, change_record

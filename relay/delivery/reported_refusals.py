@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import ids, part_history, part_states
+from relay.core import ids
 from relay.core.entries import BatchEntry
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
 from relay.core.model import WAITING, Attempt, Message, MessageStatus, State
-from relay.core.part_history import uncertain_attempts
-from relay.core.part_states import LaterRefusal
+from relay.core.parts import part_history, put_back
+from relay.core.parts.part_history import uncertain_attempts
+from relay.core.parts.put_back import LaterRefusal
 from relay.core.settings import Route, Settings
 from relay.delivery.settlement import FollowUp
 from relay.journal.change import Decision, change_record
@@ -160,7 +161,7 @@ class ReportedRefusals:
             changed: dict[int, MessageStatus] = {}
             for each in found:
                 status = changed.get(each.index, record.statuses[each.index])
-                parts = part_states.put_back_refused(status.parts, each.refusal, at, all_recipients=each.all_recipients)
+                parts = put_back.put_back_refused(status.parts, each.refusal, at, all_recipients=each.all_recipients)
                 after = msgspec.structs.replace(status, parts=part_history.truncate_history(parts))
                 if after != status and not record.is_erased(each.index):
                     changed[each.index] = after

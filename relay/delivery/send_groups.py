@@ -19,9 +19,10 @@ from functools import partial
 
 import msgspec
 
-from relay.core import ids, part_states, part_turns
+from relay.core import ids
 from relay.core.errors import AlreadyExists, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import Part, Submission
+from relay.core.parts import part_states, part_turns
 from relay.journal.records import Journal
 from relay.platform import concurrency, resources
 from relay.platform.storage.ports import Entity, Query, Tables, every_row

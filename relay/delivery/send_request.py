@@ -2,8 +2,9 @@
 
 import msgspec
 
-from relay.core import entries, ids, part_history
+from relay.core import entries, ids
 from relay.core.model import Message, Part
+from relay.core.parts import part_history
 from relay.core.send_request import SendRequest
 from relay.journal.record_rows import Record
 

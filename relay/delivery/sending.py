@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from relay.core import part_history, part_states
 from relay.core.errors import StorageError
 from relay.core.model import Attempt, DeliveryGuarantee, Part, Submission
 from relay.core.outcomes import AskLater, Deferred, NotYet, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.parts import part_history, part_states
 from relay.core.send_request import SendRequest
 from relay.core.settings import Settings
 from relay.delivery.provider_calls import ProviderCalls

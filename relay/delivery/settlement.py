@@ -11,8 +11,9 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core import entries, part_history, part_turns
+from relay.core import entries
 from relay.core.model import DEAD, MessageStatus, Part
+from relay.core.parts import part_history, part_turns
 from relay.core.settings import Lane, queues_for
 from relay.journal.change import Decision, RecordChange, change_record
 from relay.journal.dead_letters import DeadLetter, DeadLetters

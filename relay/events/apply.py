@@ -16,11 +16,12 @@ from functools import partial
 import msgspec
 
 from relay.core import entries as wire
-from relay.core import ids, part_history
+from relay.core import ids
 from relay.core.arrival.arrivals import reported_of, vouched_of
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.events import EventFollower, EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
+from relay.core.parts import part_history
 from relay.events import provider_events
 from relay.events.answers import bounds
 from relay.events.provider_events import QUEUE, REPORT, ProviderEvent, key_of

@@ -41,10 +41,10 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     With `unnamed_key`, an event of a recipient that the message does not name (a member of a list, an alias) becomes one event
     of that key without a recipient: the provider has the mail. `source` says who vouches for it. `code` is the enhanced status
     code; `attempt` is 0 and `recipient` empty if unknown; `attempt_id` is what the mail itself says of its attempt
-    (`relay.core.part_history.attempt_id`). `answer` is a mail that answers the message. `mailbox` got the report, and `read_by`
-    is the route whose identity reads that mailbox; both are empty for events that came otherwise. `topic` is what a recipient
-    unsubscribed from; `group` is SendGrid's id of a group, which the client's topics may name. `client` is the name of the client
-    `client_id` in an event that counts without a record of its message.
+    (`relay.core.parts.part_history.attempt_id`). `answer` is a mail that answers the message. `mailbox` got the report, and
+    `read_by` is the route whose identity reads that mailbox; both are empty for events that came otherwise. `topic` is what a
+    recipient unsubscribed from; `group` is SendGrid's id of a group, which the client's topics may name. `client` is the name of
+    the client `client_id` in an event that counts without a record of its message.
     """
 
     kind: str

@@ -17,9 +17,9 @@ from functools import partial
 
 import msgspec
 
-from relay.core import part_turns
 from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
+from relay.core.parts import part_turns
 from relay.delivery.settlement import FollowUp
 from relay.journal.change import Decision, change_record
 from relay.journal.content import Content

@@ -11,9 +11,10 @@ from functools import partial
 
 import msgspec
 
-from relay.core import ids, part_history, part_states
+from relay.core import ids
 from relay.core.errors import AlreadyExists, NotFound, UnreadableEntry
 from relay.core.model import DEAD, Address, MessageStatus, Part, State
+from relay.core.parts import part_history, part_states, put_back
 from relay.core.settings import Settings
 from relay.delivery.settlement import FollowUp
 from relay.journal.change import Decision, change_record
@@ -103,21 +104,21 @@ class MessageChanges:
         """Re-enqueue the dead parts of messages of one batch: one write, and one entry for all. Returns whose there were."""
         now = self._unique_time(self._clock())
 
-        def put_back(record: Record, index: int) -> MessageStatus | None:
+        def redriven(record: Record, index: int) -> MessageStatus | None:
             status, expiry = record.statuses[index], self._settings.lane_expiry(record.lane)
-            changed = _map(status, lambda part: part_states.redrive(part, now, expiry, how.route))
+            changed = _map(status, lambda part: put_back.redrive(part, now, expiry, how.route))
             return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
 
-        return (await self._change(batch, indices, put_back)).keys()
+        return (await self._change(batch, indices, redriven)).keys()
 
     async def resend(self, batch: str, wanted: Mapping[int, Resend]) -> int:
         """Re-enqueue copies of sent messages of one batch. Returns of how many; parts may match no more. Raises `NotFound`."""
         now = self._unique_time(self._clock())
 
-        def put_back(record: Record, index: int) -> MessageStatus | None:
+        def resent(record: Record, index: int) -> MessageStatus | None:
             return _resent(record.statuses[index], wanted[index], now, self._settings.lane_expiry(record.lane))
 
-        return len(await self._change(batch, wanted.keys(), put_back))
+        return len(await self._change(batch, wanted.keys(), resent))
 
     async def redrive_all(self, dead_letters: Iterable[DeadLetter], how: Redrive) -> int:
         """Redrive dead letters, record by record. Returns the number of messages that were still dead.
@@ -191,7 +192,7 @@ def _resent(status: MessageStatus, how: Resend, now: datetime, expiry_seconds: i
         if not how.selects(part):
             parts.append(part)
             continue
-        parts += part_states.resend(
+        parts += put_back.resend(
             part, how.lost, now, all_recipients=how.recipients, lane_expiry_seconds=expiry_seconds, route=how.route
         )
     if tuple(parts) == status.parts:

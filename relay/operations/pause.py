@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import ids, part_turns
+from relay.core import ids
 from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.outcomes import reply_text
+from relay.core.parts import part_turns
 from relay.core.settings import Settings
 from relay.journal.pending import Pending
 from relay.journal.record_rows import Record

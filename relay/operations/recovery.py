@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from relay.core import part_turns
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.model import State
+from relay.core.parts import part_turns
 from relay.delivery.overdue import OverdueRows, is_requeued
 from relay.delivery.settlement import FollowUp
 from relay.journal.pending import SOON, Listed, Pending, rows_of

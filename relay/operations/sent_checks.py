@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states, part_turns
 from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import Attempt, Message, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, reply_text
+from relay.core.parts import attempt_results, part_states, part_turns
 from relay.core.settings import Settings
 from relay.delivery.provider_calls import ProviderCalls
 from relay.delivery.send_request import as_sent, send_request_of
@@ -36,7 +36,7 @@ ASK_SECONDS = 60.0
 
 def checked(part: Part, answer: Outcome | PerRecipient, now: datetime) -> tuple[Part, ...]:
     """Apply the provider's answer to a sent part: usually one part; more when recipients got different answers."""
-    return tuple(_checked(each, outcome, now) for each, outcome in part_states.by_outcome(part, answer))
+    return tuple(_checked(each, outcome, now) for each, outcome in attempt_results.by_outcome(part, answer))
 
 
 class SentChecks:

@@ -6,11 +6,12 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core import entries, part_states
+from relay.core import entries
 from relay.core.errors import StorageError
 from relay.core.model import Message, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.part_states import RouteHold
+from relay.core.parts import attempt_results, part_states
+from relay.core.parts.attempt_results import RouteHold
 from relay.core.settings import Lane, Settings
 from relay.platform.log import log_event
 from relay.routes.circuit_breaker import CircuitBreaker
@@ -92,7 +93,11 @@ class RouteWatch:
         now: datetime,
     ) -> str | None:
         """Return an open route for a part that its own certainly did not take, and for which that asks for a long wait."""
-        if message is None or isinstance(answer, PerRecipient) or not part_states.must_wait_long(part, answer, lane):
+        if (
+            message is None
+            or isinstance(answer, PerRecipient)
+            or not attempt_results.must_wait_long(part, answer, lane)
+        ):
             return None
         try:
             closed = await self._closed(part, message.sender.email.lower(), now)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence, Set
 import msgspec
 
 from relay.core import entries as wire
-from relay.core import part_history
 from relay.core.errors import NotFound
 from relay.core.model import DEAD, FINAL, DeliveryGuarantee, Message, MessageStatus, Part, State, Submission
+from relay.core.parts import part_history
 from relay.journal.pending import rows_of
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal

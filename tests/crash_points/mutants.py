@@ -79,13 +79,13 @@ MUTANTS = (
         breaks="a reference that is put back is taken for an old one",
     ),
     Mutant(
-        module="core/part_turns.py",
+        module="core/parts/part_turns.py",
         old="part.lease_until is not None and part.lease_until <= now",
         new="part.lease_until is not None",
         breaks="a part in another's hands is taken for an interrupted one",
     ),
     Mutant(
-        module="core/part_history.py",
+        module="core/parts/part_history.py",
         old="for attempt in part.attempts if attempt.outcome in _UNCERTAIN)",
         new="for attempt in part.attempts[-1:] if attempt.outcome in _UNCERTAIN)",
         breaks="only the last attempt is ever in doubt",
@@ -110,37 +110,37 @@ MUTANTS = (
         breaks="a request's entries are forgotten before they are put",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/parts/part_states.py",
         old="    if state in _NOT_SENT and is_uncertain(part):",
         new="    if False:",
         breaks="a final state denies that a message may have been sent",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/parts/attempt_results.py",
         old="    unspent = _replace(part, attempt=part.attempt - 1)",
         new="    unspent = part",
         breaks="a hold spends an attempt",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/parts/part_states.py",
         old="held_since=None, held_seconds=held,",
         new="held_since=None,",
         breaks="the time held counts towards expiry",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/parts/put_back.py",
         old="    if part.state not in DEAD:\n        return None",
         new="    if part.state not in (*DEAD, State.SENT):\n        return None",
         breaks="what was sent can be redriven",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/parts/part_states.py",
         old="if part.state in WAITING else None\n\n\ndef reschedule",
         new="if part.state in (*WAITING, State.SENDING) else None\n\n\ndef reschedule",
         breaks="what is being sent can be cancelled",
     ),
     Mutant(
-        module="core/part_history.py",
+        module="core/parts/part_history.py",
         old="    return len(last) == MAX_INTERRUPTIONS and",
         new="    return len(last) == 99 and",
         breaks="a message may kill its process for ever",
@@ -185,7 +185,7 @@ MUTANTS = (
         only="report",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/parts/put_back.py",
         old="[each.accepted_number for each in part.attempts[-1:]] == [refusal.attempt]",
         new="True",
         breaks="a repeated report puts back what was sent again since",
@@ -307,7 +307,7 @@ MUTANTS = (
         only="failed after",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/parts/attempt_results.py",
         old="        case RouteFault():\n            return _after_route_fault(",
         new="        case RouteFault():\n            return end(recorded, State.FAILED, outcome.code)\n"
         "            return _after_route_fault(",
@@ -329,7 +329,7 @@ MUTANTS = (
         only="answered by mail",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/parts/put_back.py",
         old="    parts = [_accepted_before(part, refusal, all_recipients) for part in parts]\n",
         new="",
         breaks="a report about a lost response is dropped while its route is held",

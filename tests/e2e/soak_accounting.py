@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from relay.bootstrap import Relay
-from relay.core import part_history
 from relay.core.model import FINAL, DeliveryGuarantee, MessageStatus, State
+from relay.core.parts import part_history
 from relay.journal.records import every_record
 from relay.platform.resources import queues_of
 

@@ -14,9 +14,9 @@ from relay.api.reading.query import read_time
 from relay.api.services import Call
 from relay.api.shapes.messages import MessageStateView
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest, ResendRequest
-from relay.core import part_history
 from relay.core.errors import NotFound, Refusal
 from relay.core.model import Part, State
+from relay.core.parts import part_history
 from relay.journal.message_status import MessageHistory
 from relay.operations.message_changes import Resend
 

@@ -18,7 +18,7 @@ from relay.api.shapes.messages import (
     RecipientView,
     RecordState,
 )
-from relay.core import ids, part_states
+from relay.core import ids
 from relay.core.arrival.arrivals import (
     RecipientArrival,
     Reports,
@@ -32,6 +32,7 @@ from relay.core.arrival.arrivals import (
 from relay.core.arrival.recipient_states import BounceType, recipient_states
 from relay.core.events import Answer, RecipientState, RecordedEvent
 from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, Submission
+from relay.core.parts import part_states
 from relay.journal.content import Content
 from relay.journal.message_status import MessageHistory
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_history, part_states
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Attachment, DeliveryGuarantee, MessageStatus, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.parts import part_history, part_states
 from relay.core.settings import Pace, Route, Rule
 from relay.delivery.attempts import MIN_SECONDS_LEFT, OwnedPart
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import entries, part_states
+from relay.core import entries
 from relay.core.errors import Changed, Unavailable
 from relay.core.model import DeliveryGuarantee, MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.core.parts import part_states
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import PUT_BACK_SECONDS
 from relay.journal.pending import TABLE as PENDING

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states
 from relay.core.model import Attempt, DeliveryGuarantee, Part, State, Submission
+from relay.core.parts import part_states, put_back
 from relay.delivery.planning import FRESH, HeldRoute, PlanningContext, plan
 from relay.routes.routing import Leg
 from tests.doubles import START, changed, submission_of
@@ -200,7 +200,7 @@ def test_at_most_once_part_of_a_removed_route_becomes_unknown() -> None:
 def test_redrive_permits_one_attempt_despite_uncertainty() -> None:
     submission = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
     dead = part_states.end(tried("unknown"), State.UNKNOWN, "response_lost")
-    back = part_states.redrive(dead, START, 600, None)
+    back = put_back.redrive(dead, START, 600, None)
     assert back is not None
     (sending,) = plan(back, situation(submission))
     assert (sending.state, sending.attempt) == (State.SENDING, 2)

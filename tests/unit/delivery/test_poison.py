@@ -2,10 +2,11 @@
 
 import pytest
 
-from relay.core import entries, part_states
+from relay.core import entries
 from relay.core.errors import Changed, StorageError, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Sent
+from relay.core.parts import part_states
 from relay.delivery.poison import REVIVE_SECONDS
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import POISON_PUT_BACK_SECONDS, POISON_TRIES

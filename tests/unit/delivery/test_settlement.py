@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from relay.core import entries as wire
-from relay.core import part_history, part_states
 from relay.core.model import Attempt, MessageStatus, Part, State
+from relay.core.parts import part_history, part_states
 from relay.core.settings import Lane
 from relay.delivery.settlement import MAX_DELAY_SECONDS, Change, apply, is_applied
 from relay.journal.dead_letters import TABLE as DEAD_LETTERS

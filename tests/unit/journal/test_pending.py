@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from relay.core import part_states
 from relay.core.model import MessageStatus, Part, State
+from relay.core.parts import part_states
 from relay.journal.pending import SHARDS, TABLE, Due, Listed, Pending, rows_of
 from relay.platform.storage.memory.memory_storage import MemoryTables
 from tests.doubles import START, batch_id, changed

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import ids, part_states
+from relay.core import ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
 from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Part, State
+from relay.core.parts import part_states
 from relay.journal.record_rows import Record
 from relay.journal.records import TABLE, Journal, every_record
 from tests.doubles import MAC_KEY, START, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables

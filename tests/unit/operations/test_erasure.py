@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from relay.core import entries, part_states
+from relay.core import entries
 from relay.core.errors import Changed, Unavailable
 from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attachment, Erased, MessageStatus, State, Submission
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.core.parts import part_states
 from relay.core.settings import Route
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.pending import TABLE as PENDING

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import part_states
 from relay.core.errors import Changed, NotFound, Unavailable
 from relay.core.model import Address, DeliveryGuarantee, MessageStatus, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
+from relay.core.parts import part_states
 from relay.core.settings import Lane, Route
 from relay.journal.dead_letters import DeadLetter
 from relay.journal.pending import TABLE as PENDING

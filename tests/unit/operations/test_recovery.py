@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.core import part_states
 from relay.core.errors import StorageError, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
+from relay.core.parts import part_states
 from relay.core.settings import Route
 from relay.delivery.overdue import AGAIN, GRACE
 from relay.journal.pending import SHARDS, SOON, TABLE, Due

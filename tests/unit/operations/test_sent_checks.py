@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.core import part_states
 from relay.core.errors import Changed, StorageError, Unavailable
 from relay.core.model import Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.part_states import AttemptResult
+from relay.core.parts import attempt_results, part_states, put_back
+from relay.core.parts.attempt_results import AttemptResult
 from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route
 from relay.journal import records
@@ -29,7 +29,7 @@ type Given = tuple[Outcome, State, datetime | None]
 def sent(at: datetime = START) -> Part:
     begun = part_states.begin(Part(route="", state=State.QUEUED), "main", at)
     result = AttemptResult(answer=TAKEN, provider="acs", at=at, now=at, lane=Lane(), jitter=0.5)
-    (part,) = part_states.settle(begun, submission_of(), result)
+    (part,) = attempt_results.settle(begun, submission_of(), result)
     return part
 
 
@@ -61,7 +61,7 @@ def test_failed_check_is_recorded_beside_the_attempt() -> None:
         ("sent", "", ""),
         ("rejected", "suppressed", "Failed"),
     ]
-    assert part_states.redrive(part, START, 60, None) is not None
+    assert put_back.redrive(part, START, 60, None) is not None
 
 
 def test_checks_back_off_and_end_after_a_day() -> None:

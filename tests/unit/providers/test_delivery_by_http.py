@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from relay.core.model import Address, Attachment, DeliveryGuarantee, Message, State
-from relay.core.part_states import VERIFY_DELAY_SECONDS
+from relay.core.parts.attempt_results import VERIFY_DELAY_SECONDS
 from relay.core.settings import Route
 from relay.platform.resources import ATTACHMENTS_CONTAINER
 from relay.providers.acs import provider as acs

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states
 from relay.core.entries import BatchEntry
 from relay.core.errors import Unavailable
 from relay.core.model import Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.part_states import RouteHold
+from relay.core.parts import part_states
+from relay.core.parts.attempt_results import RouteHold
 from relay.core.settings import Lane, Route, Rule, Settings
 from relay.routes.circuit_breaker import FAILURES, CircuitBreaker
 from relay.routes.hold_rows import RouteState

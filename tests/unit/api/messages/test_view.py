@@ -8,9 +8,9 @@ from msgspec import UNSET, UnsetType
 from relay.api.messages.access.states_only import message_states
 from relay.api.messages.view import message_view
 from relay.api.shapes.messages import MessageView, RecordState
-from relay.core import part_states
 from relay.core.arrival.arrivals import Reports
 from relay.core.model import Attempt, MessageStatus, Part, State
+from relay.core.parts import part_states
 from tests.doubles import START, changed, submission_of
 
 HOUR = timedelta(hours=1)

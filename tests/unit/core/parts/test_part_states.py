@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_history, part_states, part_turns
 from relay.core.model import DEAD, FINAL, WAITING, Attempt, DeliveryGuarantee, Part, State
 from relay.core.outcomes import (
     CAUSES,
@@ -18,7 +17,9 @@ from relay.core.outcomes import (
     Sent,
     Unknown,
 )
-from relay.core.part_states import LEASE_SECONDS, AttemptResult, RouteHold
+from relay.core.parts import attempt_results, part_history, part_states, part_turns, put_back
+from relay.core.parts.attempt_results import AttemptResult, RouteHold
+from relay.core.parts.part_states import LEASE_SECONDS
 from relay.core.settings import Lane
 from tests.doubles import START, changed, submission_of
 
@@ -37,7 +38,7 @@ def result(answer: Outcome | PerRecipient, **fields: Any) -> AttemptResult:
 def settled(
     answer: Outcome, part: Part = SENDING, submission: Any = SUBMISSION, held: RouteHold | None = None, **fields: Any
 ) -> Part:
-    (after,) = part_states.settle(part, submission, result(answer, **fields), held)
+    (after,) = attempt_results.settle(part, submission, result(answer, **fields), held)
     return after
 
 
@@ -138,7 +139,7 @@ def test_without_a_spare_route_the_first_route_that_is_free_again_is_waited_for(
     ],
 )
 def test_only_a_certain_wait_above_the_backoff_is_long(answer: Outcome, part: Part, is_long: bool) -> None:
-    assert part_states.must_wait_long(part, answer, Lane()) is is_long
+    assert attempt_results.must_wait_long(part, answer, Lane()) is is_long
 
 
 @pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="response_lost")])
@@ -240,7 +241,7 @@ def test_recipients_with_the_same_outcome_share_a_part() -> None:
             ((5,), Deferred(code="rate_limited")),
         )
     )
-    parts = part_states.settle(SENDING, SUBMISSION, result(answer))
+    parts = attempt_results.settle(SENDING, SUBMISSION, result(answer))
     assert {part.recipients: (part.state, part.code) for part in parts} == {
         (3,): (State.SENT, ""),
         (0, 1, 2): (State.DEFERRED, "recipient_deferred"),
@@ -253,7 +254,7 @@ def test_recipients_with_the_same_outcome_share_a_part() -> None:
 
 def test_equal_outcomes_do_not_split_the_part() -> None:
     answer = PerRecipient(outcomes=(((0,), Sent(provider_id="a")), ((1,), Sent(provider_id="b"))))
-    (part,) = part_states.settle(SENDING, SUBMISSION, result(answer))
+    (part,) = attempt_results.settle(SENDING, SUBMISSION, result(answer))
     assert (part.state, part.recipients) == (State.SENT, None)
 
 
@@ -324,7 +325,7 @@ def test_state_decides_about_cancel_reschedule_and_redrive(state: State) -> None
     part = Part(route="main", state=state, due_at=START if state in WAITING else None, attempt=2)
     assert (part_states.cancel(part) is not None) is (state in WAITING | {State.CANCELLED})
     assert (part_states.reschedule(part, SUBMISSION, DAY) is not None) is (state is State.SCHEDULED)
-    assert (part_states.redrive(part, START, 60, None) is not None) is (state in DEAD)
+    assert (put_back.redrive(part, START, 60, None) is not None) is (state in DEAD)
 
 
 def test_cancelled_part_has_no_due_time_or_hold() -> None:
@@ -347,13 +348,13 @@ def test_reschedule_moves_the_expiry_by_the_same_time() -> None:
 
 def test_redrive_restarts_the_part_and_keeps_its_history() -> None:
     dead = settled(Rejected(code="policy_refused"), changed(SENDING, held_seconds=50.0))
-    back = part_states.redrive(dead, DAY, 600, "other")
+    back = put_back.redrive(dead, DAY, 600, "other")
     assert back is not None
     assert (back.state, back.due_at, back.expires_at) == (State.DEFERRED, DAY, DAY + timedelta(seconds=600))
     assert (back.route, back.is_pinned, back.redriven, back.may_resend, back.attempt) == ("other", True, 1, True, 1)
     assert back.attempts == dead.attempts
-    assert part_states.redrive(back, DAY, 600, None) is None
-    by_rules = part_states.redrive(dead, DAY, 600, None)
+    assert put_back.redrive(back, DAY, 600, None) is None
+    by_rules = put_back.redrive(dead, DAY, 600, None)
     assert by_rules is not None
     assert (by_rules.route, by_rules.is_pinned) == ("main", False)
 

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.core import part_turns
 from relay.core.model import FINAL, Attempt, MessageStatus, Part, State
+from relay.core.parts import part_turns
 from tests.doubles import START
 
 SECOND = timedelta(seconds=1)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from relay.core.model import Attempt, Part, State
-from relay.core.part_history import attempt_id, attempt_of_id, was_put_back
+from relay.core.parts.part_history import attempt_id, attempt_of_id, was_put_back
 from tests.doubles import START
 
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"

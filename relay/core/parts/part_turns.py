@@ -4,7 +4,7 @@ from collections.abc import Set
 from datetime import datetime, timedelta
 
 from relay.core.model import FINAL, WAITING, MessageStatus, Part, State
-from relay.core.part_history import is_uncertain
+from relay.core.parts.part_history import is_uncertain
 
 _MAY_HAVE_LEFT = frozenset({State.SENDING, State.SENT, State.UNKNOWN})
 _EARLY = timedelta(seconds=5)
