@@ -26,6 +26,7 @@ from relay.cli.commands import (
 )
 from relay.cli.mail import pickup, sendmail, smtp
 from relay.cli.output import Key, Url
+from relay.cli.templates import commands as templates
 from relay.clients.keys import Role
 from relay.clients.policy import Policy
 from relay.core.errors import RelayError
@@ -39,6 +40,7 @@ app.add_typer(routes.app, name="routes")
 app.add_typer(timers.app, name="timers")
 app.add_typer(clients.app, name="clients")
 app.add_typer(suppressions.app, name="suppressions")
+app.add_typer(templates.app, name="templates")
 app.command()(pause.pause)
 app.command()(pause.resume)
 app.command()(resend.resend)

@@ -1,5 +1,5 @@
 """Stand-in for SendGrid v3: mail/send as in its contract, the account reads that probes use, suppressions,
-scheduled sends, and signed Event Webhook posts about accepted mails.
+scheduled sends, templates, and signed Event Webhook posts about accepted mails.
 
 Script operations: `send` (mail/send), `account` (every read and suppression call).
 """
@@ -17,6 +17,7 @@ from standins.inbox import Address, Attachment, Mail, relay_id_of
 from standins.sendgrid import rules
 from standins.sendgrid.account import AccountRoutes
 from standins.sendgrid.events import EventWebhook
+from standins.sendgrid.templates import TemplateRoutes
 
 DEFAULT_KEY = "SG.standin.key"
 
@@ -88,6 +89,7 @@ class SendGridStandIn(StandIn):
         self.lean = lean
         self.credits_remaining = 10_000
         self.lists = AccountRoutes(self)
+        self.templates = TemplateRoutes(self)
         self.webhook = EventWebhook(clock)
 
     def routes(self) -> list[web.RouteDef]:
@@ -95,6 +97,7 @@ class SendGridStandIn(StandIn):
             web.post("/v3/mail/send", self._send_lean if self.lean else self._send),
             web.post("/__standin__/events", self._emit),
             *self.lists.routes(),
+            *self.templates.routes(),
         ]
 
     def default_body(self, status: int) -> Any:

@@ -22,6 +22,7 @@ from sendgrid.helpers import mail as helpers
 
 from standins.everything import Everything
 from standins.inbox import Inbox, Mail
+from standins.sendgrid.server import DEFAULT_KEY
 from tests.e2e.running import ROOT, RunningRelay, running_relay
 
 SCRIPT = Path(__file__).parent / "sendgrid_client.mjs"
@@ -171,6 +172,30 @@ async def test_node_library_sends_mail(place: Place) -> None:
         "personalizations.0.to.0.email",
     )
     assert (results["batch"]["status"], len(results["batch"]["body"]["batch_id"])) == (201, 32)
+
+
+async def test_imported_template_leaves_by_smtp(place: Place) -> None:
+    version = {"subject": "Hello {{name}}", "html_content": "<p>{{#if name}}Dear {{name}}{{/if}}</p>"}
+    name = place.standins.sendgrid.templates.add("Welcome", version)
+    command = ["-m", "relay.cli", "templates", "import", "--from-sendgrid", "--json"]
+    environment = {**os.environ, "RELAY_URL": place.relay.url, "RELAY_KEY": place.relay.key}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        f"--sendgrid-url={place.standins.sendgrid.url}",
+        cwd=ROOT,
+        env={**environment, "SENDGRID_API_KEY": DEFAULT_KEY},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0
+    assert [each["result"] for each in msgspec.json.decode(printed) if each["template"] == name] == ["imported"]
+    mail = helpers.Mail("shop@example.com", "ada@smtp.test")
+    mail.template_id = name
+    mail.dynamic_template_data = {"name": "Ada"}
+    response = await asyncio.to_thread(place.client().send, mail)
+    found = await arrived(place.standins.smtp.inbox, response.headers["X-Message-Id"])
+    assert (found.subject, (found.html or "").strip()) == ("Hello Ada", "<p>Dear Ada</p>")
 
 
 @pytest.mark.parametrize("language", ["sh", "python", "js"])

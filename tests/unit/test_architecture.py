@@ -184,7 +184,8 @@ HOMES = {
     "email_validator": ["relay.api.reading.addresses"],
     "html_to_markdown": ["relay.mime.writing.plain_text"],
     "httptools": ["relay.platform.storage.azure.http_pool"],
-    "httpx2": ["relay.cli.remote"],
+    # The command line calls a relay, and SendGrid for the import of templates.
+    "httpx2": ["relay.cli.remote", "relay.cli.templates.sendgrid"],
     "idna": ["relay.mime.fields"],
     "jinja2": ["relay.clients.template_filters", "relay.clients.template_sandbox"],
     "rich": ["relay.cli"],
