@@ -49,3 +49,7 @@ def test_glossary_is_in_order_and_explains_each_term_once() -> None:
     terms = re.findall(r"^\| \*\*(.+?)\*\*", (ROOT / "docs/glossary.md").read_text(), flags=re.MULTILINE)
     assert len(terms) > 30
     assert terms == sorted(set(terms), key=str.lower)
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
