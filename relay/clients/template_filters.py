@@ -15,6 +15,7 @@ from jinja2.runtime import Context
 from jinja2.tests import TESTS
 from jinja2.utils import htmlsafe_json_dumps
 
+from relay.rendering.formats import format_currency, format_date, format_number
 from relay.rendering.work import BACKTRACKING, STEP, Function, charge, charge_all, charge_length, length, metered
 
 _BY_LENGTH = ("abs", "count", "d", "default", "first", "float", "int", "items", "last", "length", "list", "map", "reject",
@@ -43,6 +44,8 @@ _READING_TESTS = ("!=", "<", "<=", "==", ">", ">=", "eq", "equalto", "ge", "grea
     "lt", "ne", "upper")  # fmt: skip
 """Tests that read everything in what they compare. The others look at a value's kind."""
 _MAX_DIGITS = 100
+FORMATS: dict[str, Function] = {"currency": format_currency, "date": format_date, "number": format_number}
+"""Relay's own filters, which charge what they do."""
 
 
 def filters() -> dict[str, Function]:
@@ -59,7 +62,7 @@ def filters() -> dict[str, Function]:
     by_length = {name: _charged(FILTERS[name], charge_length) for name in _BY_LENGTH}
     by_content = {name: _charged(FILTERS[name], charge_all) for name in _BY_CONTENT}
     ordering = {name: _charged(FILTERS[name], _charge_ordering) for name in _ORDERING}
-    return by_length | by_content | ordering | own
+    return by_length | by_content | ordering | own | FORMATS
 
 
 def tests() -> dict[str, Function]:

@@ -17,7 +17,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.clients import template_filters
-from relay.rendering.errors import NoTemplate, Unrenderable, excerpt
+from relay.rendering.errors import NoTemplate, Unrenderable, WrongValue, excerpt
 from relay.rendering.work import (
     BACKTRACKING,
     STEP,
@@ -94,6 +94,8 @@ class Part:
             raise Unrenderable("It does what templates may not do: only values are open to them.") from error
         except UndefinedError as error:
             raise Unrenderable(f"The template reads an undefined variable: {excerpt(str(error))}") from error
+        except WrongValue as error:
+            raise Unrenderable(f"It fails with these variables: {excerpt(str(error))}") from error
         except Exception as error:
             raise Unrenderable(f"It fails with these variables ({type(error).__name__}).") from error
 

@@ -45,6 +45,9 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
 
 
+type _Key = tuple[str, int | None]
+
+
 class Translation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The parts of a template in another language: `text`, `html` or both. Without a subject it has that of the template."""
 
@@ -148,7 +151,9 @@ class Templates:
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
-        self._ready: dict[tuple[str, int | None], tuple[Ready | None, datetime]] = {}
+        self._ready: dict[_Key, tuple[Ready, datetime]] = {}
+        # Apart, so that a client that names templates which do not exist drops no compiled one.
+        self._missing: dict[_Key, datetime] = {}
 
     async def put(self, template: Template) -> Template:
         """Store the next version. Sets `version` and `created_at`."""
@@ -186,20 +191,23 @@ class Templates:
 
     async def find(self, name: str, version: int | None = None) -> Ready | None:
         """Return a compiled version, or None if there is none, at most `CACHE` old."""
-        now = self._clock()
-        ready, read_at = self._ready.get((name, version), (None, None))
-        if read_at is None or now - read_at > CACHE:
-            try:
-                template = await self.get(name, version)
-            except NotFound:
-                ready = None
-            else:
-                if ready is None or ready.template != template:
-                    # A large template takes longer to compile than others may be kept waiting.
-                    ready = await asyncio.to_thread(Ready, template)
-            if len(self._ready) >= _MOST_CACHED:
-                self._ready.clear()
-            self._ready[name, version] = (ready, now)
+        key, now = (name, version), self._clock()
+        ready, read_at = self._ready.get(key, (None, now))
+        if ready is not None and now - read_at <= CACHE:
+            return ready
+        missed_at = self._missing.get(key)
+        if missed_at is not None and now - missed_at <= CACHE:
+            return None
+        try:
+            template = await self.get(name, version)
+        except NotFound:
+            self._ready.pop(key, None)
+            _put_bounded(self._missing, key, now)
+            return None
+        if ready is None or ready.template != template:
+            # A large template takes longer to compile than others may be kept waiting.
+            ready = await asyncio.to_thread(Ready, template)
+        _put_bounded(self._ready, key, (ready, now))
         return ready
 
     async def versions(self, name: str) -> Sequence[Template]:
@@ -246,6 +254,13 @@ class Templates:
 
     def _forget(self, name: str) -> None:
         self._ready = {key: value for key, value in self._ready.items() if key[0] != name}
+        self._missing = {key: value for key, value in self._missing.items() if key[0] != name}
+
+
+def _put_bounded[T](cache: dict[_Key, T], key: _Key, value: T) -> None:
+    if len(cache) >= _MOST_CACHED:
+        cache.clear()
+    cache[key] = value
 
 
 def _language(locale: str) -> str:

@@ -4,18 +4,15 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from relay.handlebars.values import is_number, to_text
+from relay.handlebars.values import to_text
 from relay.rendering.errors import WrongValue
+from relay.rendering.moments import read_moment
 
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December")  # fmt: skip
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TOKENS = re.compile("YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|hh|h|HH|H|mm|m|ss|s|A|ZZ|Z")
 _OFFSET = re.compile(r"([+-])([01]?[0-9]|2[0-3]):?([0-5][0-9])")
-_DIGITS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
-_MILLISECONDS = 100_000_000_000
-"""Numbers from here on count milliseconds: as seconds they would be later than the year 5000."""
-_MAX_CHARS = 100
 
 
 def format_date(value: Any, form: Any, offset: Any = None) -> str:
@@ -27,21 +24,6 @@ def format_date(value: Any, form: Any, offset: Any = None) -> str:
         return ""
     moment = read_moment(value).astimezone(_zone(offset))
     return _TOKENS.sub(lambda token: _part(moment, token[0]), to_text(form))
-
-
-def read_moment(value: Any) -> datetime:
-    """Return a time with its offset. Raises `WrongValue`."""
-    try:
-        if is_number(value) or (isinstance(value, str) and _DIGITS.fullmatch(value)):
-            seconds = float(value)
-            return datetime.fromtimestamp(seconds / 1000 if abs(seconds) >= _MILLISECONDS else seconds, UTC)
-        if isinstance(value, str) and len(value) <= _MAX_CHARS:
-            moment = datetime.fromisoformat(value.strip())
-            moment.astimezone(UTC)
-            return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    raise WrongValue("the time is neither ISO 8601 nor a number of seconds or milliseconds since 1970")
 
 
 def _zone(offset: Any) -> timezone:

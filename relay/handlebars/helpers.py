@@ -1,4 +1,4 @@
-"""The helpers that SendGrid documents (twilio.com/docs/sendgrid/for-developers/sending-email/using-handlebars), and `lookup`.
+"""The helpers that SendGrid documents (twilio.com/docs/sendgrid/for-developers/sending-email/using-handlebars), and a few more.
 
 Blocks are open to `if`, `unless`, `each` and `with`. A condition opens a block too, or gives true or false in parentheses.
 """
@@ -10,6 +10,8 @@ import msgspec
 
 from relay.handlebars.dates import format_date
 from relay.handlebars.values import are_equal, is_empty, is_falsy, is_less, is_true, member, to_text
+from relay.rendering.formats import format_currency, format_number
+from relay.rendering.formats import format_date as format_local_date
 
 
 class Helper(msgspec.Struct, frozen=True):
@@ -66,4 +68,8 @@ HELPERS: Mapping[str, Helper] = {
     "insert": Helper(_insert, 1, 2),
     "formatDate": Helper(format_date, 2, 3),
     "lookup": Helper(_lookup, 2, 2),
+    # Relay's own, beyond SendGrid's.
+    "date": Helper(format_local_date, 1, 2, ("time", "timezone")),
+    "number": Helper(format_number, 1, 2),
+    "currency": Helper(format_currency, 2, 2),
 }

@@ -36,6 +36,8 @@ class Part:
             raise Unrenderable(exhausted(budget)) from error
         except Failed as error:
             raise Unrenderable(f"{_place(self._source, error.at)}: {excerpt(str(error))}") from error
+        except Exception as error:
+            raise Unrenderable(f"It fails with these variables ({type(error).__name__}).") from error
 
 
 def _place(source: str, at: int) -> str:

@@ -59,10 +59,10 @@ def is_falsy(value: Any) -> bool:
 
 
 def _is_zero(value: Any) -> bool:
-    return is_number(value) and (value == 0 or math.isnan(value))
+    return _is_number(value) and (value == 0 or math.isnan(value))
 
 
-def is_number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.clients.templates import CACHE
+from relay.clients.templates import CACHE, Template, Templates
 from tests.api.harness import ApiResponse, Harness
 from tests.api.sendgrid_requests import mail, to
 
@@ -110,10 +110,9 @@ async def test_template_is_found_as_soon_as_it_is_imported(relay: Harness) -> No
 
 
 async def test_template_imported_by_another_process_is_found_within_the_cache_time(relay: Harness) -> None:
-    other = relay.relay.templates
     assert (await post(relay, to("a@example.org"))).status == 400
-    await put(relay, subject="s")
-    other._ready[ID, None] = (None, relay.clock())  # what a process knows that did not store it
+    another = Templates(relay.memory.tables, relay.clock)
+    await another.put(Template(name=ID, version=0, created_at=relay.clock(), subject="s", text="t"))
     assert (await post(relay, to("a@example.org"))).status == 400
     relay.clock.move(CACHE.total_seconds() + 1)
     assert (await post(relay, to("a@example.org"))).status == 202

@@ -169,6 +169,7 @@ def test_only_the_composition_root_and_the_command_line_import_an_adapter_of_sto
 HOMES = {
     "aiosmtpd": ["relay.submission.protocol"],
     "aiosmtplib": ["relay.providers.smtp"],
+    "babel": ["relay.rendering.formats"],
     "azure.data": ["relay.platform.storage.azure.tables"],
     "azure.functions": ["function_app"],
     "azure.identity": ["relay.platform.entra_tokens"],
@@ -252,7 +253,7 @@ def test_every_owner_imports_its_package() -> None:
 # fmt: off
 HEAVY = (
     "aiohttp", "aiosmtplib", "azure.core", "azure.data", "azure.identity", "azure.keyvault", "azure.storage",
-    "cryptography", "email_validator", "jinja2", "sendgrid", "standardwebhooks", "uuid_utils", "httptools",
+    "babel", "cryptography", "email_validator", "jinja2", "sendgrid", "standardwebhooks", "uuid_utils", "httptools",
     "httpx", "typer", "rich", "opentelemetry",
 )
 # fmt: on
@@ -306,7 +307,7 @@ def test_process_that_only_accepts_loads_no_delivery_code() -> None:
 def test_process_without_handlebars_templates_loads_no_handlebars_code() -> None:
     loaded = loaded_by("import relay.api.messages.rendering, relay.api.resources.templates, relay.api.sendgrid.send")
     assert "relay.clients.templates" in loaded
-    assert not {name for name in loaded if is_in(name, "relay.handlebars")}
+    assert not {name for name in loaded if is_in(name, "relay.handlebars", "babel")}
 
 
 # ── secrets ──

@@ -230,3 +230,12 @@ async def test_what_is_not_there_is_looked_for_again_after_a_while(place: Place)
     assert await place.templates.find("welcome") is None
     place.time.move(CACHE.total_seconds() + 1)
     assert await place.templates.find("welcome") is not None
+
+
+async def test_names_that_do_not_exist_drop_no_compiled_template(place: Place) -> None:
+    await place.templates.put(welcome("x"))
+    ready = await place.templates.ready("welcome")
+    for number in range(500):
+        assert await place.templates.find(f"none-{number}") is None
+    assert await place.templates.ready("welcome") is ready
+    assert len(place.templates._missing) <= 200
