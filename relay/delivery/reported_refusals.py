@@ -7,7 +7,7 @@ provider itself vouches for count: a mail that looks like a report holds nothing
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 import msgspec
@@ -87,7 +87,8 @@ class ReportedRefusals:
         envelopes: dict[int, Message | None] = {}
         for index in {ids.parse(each.message).index for each in events}:
             envelopes[index] = entry.messages[index].message or await self._content.message(entry.messages[index])
-        found = [each for event in events if (each := self._refused(record, entry, envelopes, event)) is not None]
+        reported = (self._refused(record, entry, envelopes, event) for event in events)
+        found = _merged(each for each in reported if each is not None)
         for refused in found:
             await self._close(refused)
         after = await self._put_back(record, found)
@@ -172,6 +173,19 @@ class ReportedRefusals:
             await self._follow_up.run(done.before, done.after, done.result)
             log_event("put_back", level=logging.WARNING, batch=record.batch, messages=len(done.result))
         return done.after
+
+
+def _merged(found: Iterable[_Refused]) -> Sequence[_Refused]:
+    """Join what is reported about recipients of the same attempt: a report may name a thousand of them."""
+    merged: dict[tuple[int, str, int, AccountRefusal], _Refused] = {}
+    for each in found:
+        key = (each.index, each.attempt.route, each.refusal.attempt, each.row)
+        recipients = each.refusal.recipients | (merged[key].refusal.recipients if key in merged else frozenset())
+        first = merged.setdefault(key, each)
+        merged[key] = msgspec.structs.replace(
+            first, refusal=msgspec.structs.replace(first.refusal, recipients=recipients)
+        )
+    return list(merged.values())
 
 
 def _is_refusal(each: MessageEvent) -> bool:

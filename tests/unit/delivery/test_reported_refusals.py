@@ -185,6 +185,20 @@ async def test_recipients_that_are_reported_one_by_one_stay_together(place: Plac
     assert [(part.recipients, part.state) for part in await parts(place, name)] == [((0, 1, 2), State.HELD)]
 
 
+@pytest.mark.parametrize("budget", [{}, {"external_recipients": {"per_tenant": 500}}])
+async def test_report_about_many_recipients_costs_as_much_as_one(budget: dict[str, Any]) -> None:
+    many = [f"user{number}@example.org" for number in range(50)]
+    costs = []
+    for to in (many[:1], many):
+        place = await place_of(routes(**budget))
+        name = await sent(place, *to)
+        place.tables.calls.clear()
+        await apply(place, *(report(place, name, recipient) for recipient in to))
+        assert await states(place, name) == [State.DEFERRED]
+        costs.append(place.tables.calls.total())
+    assert costs[1] <= costs[0] + 2
+
+
 async def test_repeated_report_changes_nothing(place: Place) -> None:
     name = await sent(place)
     await apply(place, report(place, name))
