@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from relay.routes.probes import Probes
     from relay.routes.readiness import Readiness
     from relay.routes.recipient_budget.usage import RecipientUsage
+    from relay.unsubscribe.preferences import Preferences
     from relay.unsubscribe.topics import Topics
 
 
@@ -83,6 +84,8 @@ class Services(Protocol):
     def suppressions(self) -> "Suppressions": ...
     @property
     def topics(self) -> "Topics": ...
+    @property
+    def preferences(self) -> "Preferences": ...
     @property
     def uploads(self) -> "Uploads": ...
     @property

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relay.events.webhooks.retries import Retries
     from relay.journal.intake import Intake
     from relay.routes.probes import Probes
+    from relay.unsubscribe.preferences import Preferences
 
 
 class UseCases(Connections):
@@ -174,6 +175,19 @@ class UseCases(Connections):
             topic_of_group=self._topic_of_group,
             clock=self.clock,
             sleep=self.sleep,
+        )
+
+    @cached_property
+    def preferences(self) -> "Preferences":
+        """Reads and changes what recipients get mail about."""
+        from relay.unsubscribe.preferences import Preferences
+
+        return Preferences(
+            topics=self.topics,
+            suppressions=self.suppressions,
+            clients=self.clients,
+            enqueue=self.events.enqueue,
+            clock=self.clock,
         )
 
     async def _topic_of_group(self, client_id: str, group: int) -> str:

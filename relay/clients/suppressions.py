@@ -44,6 +44,8 @@ LOG_KEPT = timedelta(days=1)
 DROPPED_AT_ONCE = 16
 _LOG = "log"
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+_OVER = datetime(2000, 1, 1, tzinfo=UTC)
+"""When an entry expired that has been revoked, whatever the clocks of processes say."""
 _REPORTED = "reported"
 _CONFIRMED = 2
 """The number of clients whose mail must have bounced before a reported address is suppressed for all."""
@@ -229,7 +231,7 @@ class Suppressions:
 
     async def resubscribe(self, scope: str, email: str, at: datetime) -> None:
         """End an entry of a topic, so that no event from before `at` brings it back."""
-        await self.put([Suppression(email=email, reason=RESUBSCRIBED, scope=scope, at=at, expires_at=at)])
+        await self.put([Suppression(email=email, reason=RESUBSCRIBED, scope=scope, at=at, expires_at=_OVER)])
 
     async def follow(self, events: Sequence[MessageEvent]) -> None:
         """Suppress recipients after an event: the address does not exist, a complaint, an unsubscription."""

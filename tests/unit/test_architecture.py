@@ -92,7 +92,12 @@ def _named_in(importer: str, text: str) -> Iterator[str]:
         yield f"relay.api.{found[1]}"
 
 
-LAZY_TABLES = ("relay.api.operation", "relay.api.operations", "relay.api.resources.pages")
+LAZY_TABLES = (
+    "relay.api.operation",
+    "relay.api.operations",
+    "relay.api.resources.pages",
+    "relay.api.unsubscribe.links",
+)
 """Modules that name handlers and shapes within relay.api, for loading when first used."""
 
 

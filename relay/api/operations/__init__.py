@@ -38,5 +38,6 @@ OPERATIONS = Operations(
         "/console": "relay.api.resources.pages",
         "/inbox": "relay.api.resources.pages",
         "/docs": "relay.api.resources.pages",
+        "/unsubscribe": "relay.api.unsubscribe.links",
     }
 )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from relay.operations.doctor import domains, host, routes, secrets, storage
+from relay.operations.doctor import domains, host, routes, secrets, storage, unsubscribe
 from relay.operations.doctor.findings import Check, Finding, fault
 from relay.platform.log import log_failure
 
@@ -26,6 +26,7 @@ async def examine(services: "DoctorServices", resolve: domains.Resolve | None = 
         ("queues", lambda: storage.queues(services)),
         ("secrets", lambda: secrets.secrets(services)),
         *_of_routes(services, senders),
+        ("unsubscribe links", lambda: unsubscribe.unsubscribe(services)),
         *_of_traces(services),
         *_of_domains(services, senders, resolve or domains.resolver()),
     ]
