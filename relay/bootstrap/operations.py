@@ -229,6 +229,7 @@ class Operations(UseCases):
             dead_letters=self.dead_letters,
             content=self.content,
             blobs=self.storage.blobs,
+            suppressions=self.suppressions,
             clock=self.clock,
         )
 

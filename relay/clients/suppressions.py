@@ -11,6 +11,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,6 +48,7 @@ _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 _OVER = datetime(2000, 1, 1, tzinfo=UTC)
 """When an entry expired that has been revoked, whatever the clocks of processes say."""
 _REPORTED = "reported"
+_OF_CLIENTS = "of-"
 _CONFIRMED = 2
 """The number of clients whose mail must have bounced before a reported address is suppressed for all."""
 
@@ -186,10 +188,10 @@ class Suppressions:
     async def page(
         self, scope: str, *, limit: int = 1000, cursor: str | None = None
     ) -> tuple[Sequence[Suppression], str | None]:
-        """Read one page of a scope's entries, in no particular order, and the next cursor."""
+        """Read one page of a scope's entries, in no particular order, and the next cursor. Erased addresses are left out."""
         page = await self._tables.query(TABLE, Query(partition=_partition(scope)), limit=limit, cursor=cursor)
         found, now = readable(TABLE, page.entities, _suppression), self._clock()
-        return [each for each in found if not each.is_over(now)], page.next
+        return [each for each in found if each.email and not each.is_over(now)], page.next
 
     # ── changing ──
 
@@ -232,6 +234,18 @@ class Suppressions:
     async def resubscribe(self, scope: str, email: str, at: datetime) -> None:
         """End an entry of a topic, so that no event from before `at` brings it back."""
         await self.put([Suppression(email=email, reason=RESUBSCRIBED, scope=scope, at=at, expires_at=_OVER)])
+
+    async def forget_address(self, email: str) -> int:
+        """Blank an address in the entries of topics. Their digests stay, so that the recipient's wish holds. Scans the table."""
+        query = Query(partition_from=_OF_CLIENTS, partition_before=f"{_OF_CLIENTS}~", row=key_of(email))
+        forgotten = 0
+        async for row in every_row(self._tables, TABLE, query):
+            if row.properties.get("email") and "~" in row.partition:
+                with suppress(NotFound):
+                    blank = Entity(partition=row.partition, row=row.row, properties={"email": "", "note": ""})
+                    await self._tables.merge(TABLE, blank)
+                    forgotten += 1
+        return forgotten
 
     async def follow(self, events: Sequence[MessageEvent]) -> None:
         """Suppress recipients after an event: the address does not exist, a complaint, an unsubscription."""
@@ -415,7 +429,7 @@ def _revokes(existing: Suppression, suppression: Suppression) -> bool:
 
 
 def _partition(scope: str) -> str:
-    return f"of-{scope}" if scope else "all"
+    return f"{_OF_CLIENTS}{scope}" if scope else "all"
 
 
 def _log_row(at: datetime) -> str:
@@ -443,7 +457,7 @@ def _log_entity(each: Suppression) -> Entity:
 
 
 def _suppression(entity: Entity) -> Suppression:
-    scope = "" if entity.partition == "all" else entity.partition.removeprefix("of-")
+    scope = "" if entity.partition == "all" else entity.partition.removeprefix(_OF_CLIENTS)
     return msgspec.convert({**entity.properties, "expires_at": _expiry(entity), "scope": scope}, Suppression)
 
 

@@ -17,6 +17,7 @@ from functools import partial
 
 import msgspec
 
+from relay.clients.suppressions import Suppressions
 from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
 from relay.core.parts import part_turns
@@ -78,8 +79,10 @@ class Erasure:
         dead_letters: DeadLetters,
         content: Content,
         blobs: Blobs,
+        suppressions: Suppressions,
         clock: Callable[[], datetime],
     ) -> None:
+        self._suppressions = suppressions
         self._journal = journal
         self._search_index = search_index
         self._message_changes = message_changes
@@ -95,6 +98,8 @@ class Erasure:
         With `is_dry` nothing changes, and the counts are those of an erasure. Raises `ValueError` for an invalid cursor, and
         `Unavailable`: then repeat the call.
         """
+        if cursor is None and not is_dry:
+            await self._suppressions.forget_address(recipient)
         done = await scan_step(
             self._journal,
             partial(self._process, recipient, is_dry=is_dry),

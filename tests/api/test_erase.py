@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.harness import BASE, Harness, file
+from tests.api.harness import BASE, Harness, file, message
 from tests.traces import traces
 
 ADA = "ada@example.org"
@@ -115,6 +115,23 @@ async def test_erased_message_ends_the_wait(relay: Harness, goal: str, status: i
     await erase(relay)
     path = accepted.headers["location"].removeprefix(BASE)
     assert (await relay.call("GET", path, client=None)).status == status
+
+
+async def test_erasure_keeps_the_wish_but_not_the_address_of_who_unsubscribed(relay: Harness) -> None:
+    await relay.call("PUT", "/v1/topics/news", json={})
+    body = {"email": ADA, "note": "asked by telephone"}
+    assert (await relay.call("POST", "/v1/topics/news/suppressions", json=body)).status == 201
+    await relay.call("POST", "/v1/erase", json={"recipient": ADA, "dry_run": True}, client="boss")
+    assert len((await relay.call("GET", "/v1/topics/news/suppressions")).json["value"]) == 1
+    for _ in range(2):
+        assert (await relay.call("POST", "/v1/erase", json={"recipient": ADA}, client="boss")).status == 200
+    assert ADA not in str(relay.memory.tables.rows("suppressions"))
+    assert "telephone" not in str(relay.memory.tables.rows("suppressions"))
+    assert (await relay.call("GET", "/v1/topics/news/suppressions")).json["value"] == []
+    exported = await relay.call("GET", "/v1/topics/news/suppressions/export")
+    assert exported.body.splitlines()[1:] == []
+    sent = await relay.call("POST", "/v1/messages", json=message(to=ADA, unsubscribe={"topic": "news"}))
+    assert sent.json["suppressed"][0]["reason"] == "topic_unsubscribed"
 
 
 async def test_erasure_keeps_suppressions(relay: Harness) -> None:

@@ -301,6 +301,31 @@ async def test_topic_of_another_group_is_refused(shop: Harness) -> None:
     assert refused.problems == [("not_applicable", "options.sendgrid.asm")]
 
 
+# ── the doctor ──
+
+
+async def findings(relay: Harness) -> list[tuple[str, str, str]]:
+    listed = (await relay.call("GET", "/v1/doctor", client="boss")).json["value"]
+    return [(each["about"], each["health"], each["what"]) for each in listed if each["about"].startswith("unsubscribe")]
+
+
+async def test_doctor_is_silent_about_links_while_there_is_no_topic(relay: Harness) -> None:
+    assert await findings(relay) == []
+
+
+async def test_doctor_shows_where_links_lead_and_what_is_unknown(shop: Harness) -> None:
+    assert await findings(shop) == [("unsubscribe links", "ok", f"links lead to {BASE}")]
+    routes = (
+        '{"main": {"provider": "smtp", "host": "127.0.0.1", "port": 1, "tls": "none"}, "c": {"provider": "capture"}}'
+    )
+    relay = await Harness({"RELAY_PUBLIC_URL": "http://relay.example", "RELAY_ROUTES": routes}).start()
+    await put_topic(relay, "news")
+    first, second = await findings(relay)
+    assert first[1] == "fault"
+    assert second[:2] == ("unsubscribe links by smtp", "warning")
+    assert "OpenDKIM" in second[2]
+
+
 # ── costs ──
 
 

@@ -160,7 +160,7 @@ async def test_link_about_a_deleted_topic_still_unsubscribes(shop: Harness) -> N
 
 
 async def test_replayed_post_after_a_subscription_unsubscribes_again(shop: Harness) -> None:
-    """RFC 8058 has no way to tell a second click from a replay: what the recipient's mail program asks for is done."""
+    """In RFC 8058 a second click looks like a replay: what the recipient's mail program asks for is done."""
     path = await link(shop)
     await post(shop, path)
     await choose(shop, path, shown="news offers", on="offers", topic="news offers")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -24,15 +25,40 @@ def doctor(
     local: Annotated[
         bool, typer.Option("--local", help="Check the settings of this environment, without a running relay.")
     ] = False,
+    mail: Annotated[
+        Path | None,
+        typer.Option(
+            "--mail", help="Check a received mail instead: does DKIM cover its unsubscribe link?", exists=True
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, storage, providers and DNS; explain each problem and its fix. Exits 4 on a failure."""
+    if mail is not None:
+        _check_mail(mail.read_bytes())
+        return
     report = asyncio.run(_examine()) if local else remote_of(context).call("GET", "/v1/doctor")
     if as_json:
         print_json(report)
     else:
         _print(report)
     if report["health"] == Health.FAULT:
+        raise typer.Exit(FAILED)
+
+
+def _check_mail(received: bytes) -> None:
+    """Print which signatures cover the unsubscribe link. Exits 4 if none does."""
+    from relay.unsubscribe.signature import inspect
+
+    found = inspect(received)
+    for name in found.absent:
+        console.print(f"The mail has no {name}.", markup=False, highlight=False)
+    for each in found.signatures:
+        text = f"does not cover {' and '.join(each.missing)}" if each.missing else "covers both fields"
+        console.print(f"The DKIM signature of {each.domain} {text}.", markup=False, highlight=False)
+    if not found.signatures:
+        console.print("The mail has no DKIM signature.", markup=False, highlight=False)
+    if not found.is_covered:
         raise typer.Exit(FAILED)
 
 

@@ -10,6 +10,13 @@ from relay.cli.output import AsJson, console, print_json, print_table, remote_of
 app = typer.Typer(no_args_is_help=True, help="Manage suppressed addresses.")
 Email = Annotated[str, typer.Argument(help="The address.")]
 Client = Annotated[str | None, typer.Option("--client", help="The client whose list to use (operators only).")]
+Topic = Annotated[
+    str | None, typer.Option("--topic", help="The topic whose list to use, instead of that for all mail.")
+]
+
+
+def _path(topic: str | None) -> str:
+    return "/v1/suppressions" if topic is None else f"/v1/topics/{topic}/suppressions"
 
 
 @app.command("list")
@@ -17,11 +24,12 @@ Client = Annotated[str | None, typer.Option("--client", help="The client whose l
 def index(
     context: typer.Context,
     client: Client = None,
+    topic: Topic = None,
     limit: Annotated[int, typer.Option("--limit", help="The maximum number of rows.", min=1)] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List suppressed addresses, with the reason and the expiry of each."""
-    found = list(remote_of(context).pages("/v1/suppressions", {"client": client}, limit=limit))
+    found = list(remote_of(context).pages(_path(topic), {"client": client}, limit=limit))
     if as_json:
         print_json(found)
         return
@@ -37,21 +45,25 @@ def add(
     reason: Annotated[str | None, typer.Option(help="The reason (default: manual).")] = None,
     note: Annotated[str | None, typer.Option(help="A note for operators.")] = None,
     client: Client = None,
+    topic: Topic = None,
     as_json: AsJson = False,
 ) -> None:
     """Suppress an address: Relay no longer sends to it."""
-    named = {"email": email, "reason": reason, "note": note, "client": client}
+    named = {"email": email, "reason": reason, "note": note, "client": None if topic else client}
     added = remote_of(context).call(
-        "POST", "/v1/suppressions", json={name: value for name, value in named.items() if value}
+        "POST",
+        _path(topic),
+        json={name: value for name, value in named.items() if value},
+        query={"client": client if topic else None},
     )
     print_json(added) if as_json else console.print(f"{email} is suppressed.", markup=False, highlight=False)
 
 
 @app.command()
 @reports_errors
-def remove(context: typer.Context, email: Email, client: Client = None) -> None:
+def remove(context: typer.Context, email: Email, client: Client = None, topic: Topic = None) -> None:
     """Remove an address from the list: Relay sends to it again."""
-    remote_of(context).call("DELETE", f"/v1/suppressions/{email}", query={"client": client})
+    remote_of(context).call("DELETE", f"{_path(topic)}/{email}", query={"client": client})
     console.print(f"{email} is no longer suppressed.", markup=False, highlight=False)
 
 
@@ -63,6 +75,7 @@ def import_list(
         Path, typer.Argument(help="CSV with a header line: email, reason, note.", exists=True, dir_okay=False)
     ],
     client: Client = None,
+    topic: Topic = None,
     as_json: AsJson = False,
 ) -> None:
     """Add all addresses of a CSV file, or none if one of them is invalid.
@@ -71,7 +84,7 @@ def import_list(
     """
     response: Any = remote_of(context).call(
         "POST",
-        "/v1/suppressions/import",
+        f"{_path(topic)}/import",
         content=file.read_bytes(),
         headers={"Content-Type": "text/csv"},
         query={"client": client},
@@ -81,9 +94,9 @@ def import_list(
 
 @app.command()
 @reports_errors
-def export(context: typer.Context, client: Client = None) -> None:
+def export(context: typer.Context, client: Client = None, topic: Topic = None) -> None:
     """Print the whole list as CSV."""
-    content = remote_of(context).call("GET", "/v1/suppressions/export", query={"client": client})
+    content = remote_of(context).call("GET", f"{_path(topic)}/export", query={"client": client})
     typer.echo(content, nl=False)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.clients.suppressions import ALL, REASONS, TABLE, Suppression, Suppressions, key_of
+from relay.clients.suppressions import ALL, REASONS, TABLE, TOPIC, Suppression, Suppressions, key_of, topic_scope
 from relay.core.errors import NotFound, Unavailable
 from relay.core.events import EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Address
@@ -46,6 +46,48 @@ def noted(kind: str = "bounced", **fields: Any) -> MessageEvent:
     about = {"is_ours": True, "source": EventSource.PROVIDER, "client_id": "shop", **about}
     event = RecordedEvent(index=0, kind=kind, at=START, key="k", provider="sendgrid", **values)
     return MessageEvent(event=event, message="msg_x", client="shop", **about)
+
+
+# ── topics ──
+
+
+async def test_topic_blocks_its_own_mail_alone(lists: Suppressions) -> None:
+    ada = [Address(email="Ada@example.org")]
+    await lists.put([lists.made("ada@example.org", "manual", "shop", scope=topic_scope("shop", "news"))])
+    for client, about in (("shop", "offers"), ("other", "news")):
+        assert (await lists.known_to(client, [about])).among(ada, about) == {}
+        assert not await lists.is_unsubscribed(client, about, "ada@example.org")
+    known = await lists.known_to("shop", ["news"])
+    assert known.among(ada) == {}
+    assert known.among(ada, "news") == {0: TOPIC}
+    assert await lists.is_unsubscribed("shop", "news", "ada@example.org")
+
+
+async def test_other_process_learns_of_a_topic_within_the_time_of_the_cache(place: Place, lists: Suppressions) -> None:
+    other = another(place)
+    assert not await other.is_unsubscribed("shop", "news", "ada@example.org")
+    scope = topic_scope("shop", "news")
+    await lists.put([lists.made("ada@example.org", "unsubscribed", "shop", scope=scope)])
+    place.time.move(31)
+    assert await other.is_unsubscribed("shop", "news", "ada@example.org")
+    await lists.resubscribe(scope, "ada@example.org", place.time())
+    place.time.move(31)
+    assert not await other.is_unsubscribed("shop", "news", "ada@example.org")
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+async def test_event_about_a_topic_counts_only_if_nothing_newer_is_known(lists: Suppressions, hours: int) -> None:
+    scope = topic_scope("shop", "news")
+    await lists.resubscribe(scope, "ada@example.org", START + timedelta(hours=hours))
+    await lists.follow([noted("unsubscribed", bounce_class="", topic="news")])
+    assert await lists.is_unsubscribed("shop", "news", "ada@example.org") is (hours < 0)
+    await lists.follow([noted("resubscribed", bounce_class="", topic="news")])
+    assert not await lists.is_unsubscribed("shop", "news", "ada@example.org")
+
+
+async def test_event_about_a_foreign_recipient_changes_no_topic(lists: Suppressions) -> None:
+    await lists.follow([noted("unsubscribed", bounce_class="", topic="news", is_ours=False)])
+    assert not await lists.is_unsubscribed("shop", "news", "ada@example.org")
 
 
 # ── cost of the check ──

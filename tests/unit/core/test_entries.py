@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relay.core import entries
 from relay.core.errors import NewerVersion, UnreadableEntry
-from relay.core.model import Address, Attachment, DeliveryGuarantee, Message, Submission
+from relay.core.model import Address, Attachment, DeliveryGuarantee, Message, Submission, Unsubscribe
 from relay.platform.storage.limits import queue_text
 from tests.depth import examples
 
@@ -75,6 +75,16 @@ RAW = Message(
 
 def sample(name: str) -> bytes:
     return (SAMPLES / name).read_bytes()
+
+
+def test_entry_of_a_message_about_a_topic_matches_its_sample() -> None:
+    link = "https://relay.example/unsubscribe/1-5e2f0a9b1c7d4e36-YT5QBYOd"
+    about = msgspec.structs.replace(CLAIMED, unsubscribe=Unsubscribe(topic="news", link=link))
+    written = entries.join_batch(BATCH, "bulk", ["0f" * 8], [entries.encode_submission(about)])
+    assert written == sample("batch-entry-1.1.json")
+    decoded = entries.decode_entry(written)
+    assert isinstance(decoded, entries.BatchEntry)
+    assert decoded.messages == (about,)
 
 
 def test_batch_entry_matches_its_sample() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relay.core import entries, ids
 from relay.core.arrival.recipient_states import recipient_states
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import MessageEvent, RecordedEvent
+from relay.core.events import EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.events.apply import Events
 from relay.events.provider_events import QUEUE, Entry, ProviderEvent, decode, encode, pack
@@ -113,6 +113,15 @@ def sample() -> Entry:
         raw='{"event":"bounce"}',
     )
     return Entry(relay=1, events=(whole, reported(name)), again=True)
+
+
+def test_sample_entry_about_a_topic_round_trips() -> None:
+    name = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
+    about: dict[str, Any] = {"source": EventSource.RECIPIENT, "client_id": CLIENT.id, "client": "shop", "topic": "news"}
+    entry = Entry(relay=1, events=(reported(name, "unsubscribed", **about), reported(name, "unsubscribed", group=12)))
+    kept = (SAMPLES / "events-entry-1.1.json").read_bytes()
+    assert encode(entry) == kept.strip()
+    assert decode(kept) == entry
 
 
 def test_sample_entry_round_trips() -> None:

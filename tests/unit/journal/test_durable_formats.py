@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.clients import idempotency, registry
+from relay.clients import idempotency, registry, suppressions
 from relay.clients.idempotency import Plan
 from relay.clients.keys import Key, Role
 from relay.clients.policy import Policy
 from relay.clients.registry import Client
+from relay.clients.suppressions import Suppression, key_of
 from relay.core import ids
 from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attempt, DeliveryGuarantee, Erased, MessageStatus, Part, Reported, State
@@ -32,6 +33,8 @@ from relay.platform.storage.ports import Entity, Value
 from relay.routes import hold_rows, pacing
 from relay.routes.hold_rows import Hold, RouteState
 from relay.routes.pacing import Pacing
+from relay.unsubscribe import topics
+from relay.unsubscribe.topics import Topic
 from tests.doubles import START, Clock, Place, batch_of, changed
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -281,6 +284,30 @@ async def test_client_rows_match_the_sample(place: Place) -> None:
     assert await place.clients.get("shop") == CLIENT
     await place.clients.change("shop", lambda known: known)
     await assert_written(place, registry.TABLE, ("client", "shop"), "client-row-1.json")
+
+
+async def test_topic_rows_match_the_sample(place: Place) -> None:
+    topic = Topic(
+        name="news",
+        created_at=START,
+        titles={"en": "News", "ja": "お知らせ"},
+        descriptions={"en": "What is new."},
+        sendgrid_group_id=12,
+    )
+    assert await place.topics.put("5e2f0a9b1c7d4e36", topic)
+    key = ("5e2f0a9b1c7d4e36", "news")
+    await assert_written(place, topics.TABLE, key, "topic-row-1.json")
+    await put(place, topics.TABLE, key, "topic-row-1.json")
+    assert await place.topics.get(*key) == topic
+
+
+async def test_unsubscription_of_a_topic_matches_the_sample(place: Place) -> None:
+    email, client_id = "ada@example.com", "5e2f0a9b1c7d4e36"
+    key = (f"of-{client_id}~news", key_of(email))
+    await put(place, suppressions.TABLE, key, "topic-suppression-row-1.json")
+    assert await place.suppressions.is_unsubscribed(client_id, "news", email)
+    await place.suppressions.put([Suppression(email=email, reason="unsubscribed", scope=key[0][3:], at=START)])
+    await assert_written(place, suppressions.TABLE, key, "topic-suppression-row-1.json")
 
 
 async def test_hold_rows_match_the_sample(place: Place) -> None:

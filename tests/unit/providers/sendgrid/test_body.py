@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from relay.core.model import Address, Attachment
 from relay.core.send_request import SendRequest
@@ -178,6 +179,35 @@ def test_options_are_written_to_the_body() -> None:
     assert [part["type"] for part in body["content"]] == ["text/plain", "text/html", "text/calendar"]
     for name in ("sections", "batch_id", "ip_pool_name", "asm", "mail_settings", "tracking_settings", "template_id"):
         assert body[name] == GOOD[name]
+
+
+LINK = {"List-Unsubscribe": "<https://relay.example/u>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+@pytest.mark.parametrize(
+    ("of_message", "of_route", "has_link", "group"),
+    [
+        ({}, {}, True, None),
+        # The route's group is for mail that says nothing itself.
+        ({}, {"asm": {"group_id": 5}}, True, None),
+        ({"asm": {"group_id": 12}}, {"asm": {"group_id": 12}}, False, 12),
+    ],
+)
+def test_message_has_one_kind_of_unsubscribe_link(
+    of_message: dict[str, Any], of_route: dict[str, Any], has_link: bool, group: int | None
+) -> None:
+    message = mail(headers={**LINK, "X-Order": "1"}, options={"sendgrid": of_message})
+    body = built(replace(send_request(message), has_link=True), of_route)
+    assert ("List-Unsubscribe" in body["headers"], "List-Unsubscribe-Post" in body["headers"]) == (has_link, has_link)
+    assert body["headers"]["X-Order"] == "1"
+    assert body.get("asm", {}).get("group_id") == group
+
+
+def test_callers_own_link_stays_beside_a_group() -> None:
+    message = mail(headers=LINK, options={"sendgrid": {"asm": {"group_id": 12}}})
+    body = built(send_request(message), {"asm": {"group_id": 12}})
+    assert body["headers"]["List-Unsubscribe"] == "<https://relay.example/u>"
+    assert body["asm"] == {"group_id": 12}
 
 
 def test_personal_options_are_in_every_personalization() -> None:
