@@ -30,9 +30,13 @@ SHIMS = ("relay", "python", "curl", "azd", "az", "make", *PASSED_ON, *ELSEWHERE)
 
 
 class Programs:
-    """Does what the programs of a page ask for, with the relay at `url`. `environment`: that of real programs."""
+    """Does what the programs of a page ask for, with the relay at `url`. `environment`: that of real programs.
 
-    def __init__(self, *, url: str, environment: Mapping[str, str], folder: Path) -> None:
+    `sendgrid_url` is that of the stand-in, for what calls SendGrid itself.
+    """
+
+    def __init__(self, *, url: str, environment: Mapping[str, str], folder: Path, sendgrid_url: str = "") -> None:
+        self._sendgrid_url = sendgrid_url
         self._url = url
         self._environment = environment
         self._folder = folder
@@ -76,6 +80,8 @@ class Programs:
             return await self._real(called, [sys.executable, "-m", "relay.cli", *arguments])
         files = {word: str(self._folder / word) for word in arguments if word.startswith("./")}
         own = [files.get(word, word) for word in arguments]
+        if "--from-sendgrid" in arguments:
+            own += ["--sendgrid-url", self._sendgrid_url]
         ran = await asyncio.to_thread(
             CliRunner().invoke, app, own, input=called.input or "y\n", env=_own(called.environment)
         )
@@ -108,7 +114,7 @@ class Programs:
 
 
 def _own(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith("RELAY_")}
+    return {name: value for name, value in environment.items() if name.startswith(("RELAY_", "SENDGRID_"))}
 
 
 def check_target(target: str) -> None:

@@ -80,6 +80,7 @@ async def create(relay: RunningRelay, sendgrid: SendGridStandIn) -> Mapping[str,
         "https://relay.example RELAY_KEY=relay_…": f"{relay.url} RELAY_KEY={relay.key}",
         "att_019c…": upload["id"],
         "<the verification key>": sendgrid.webhook.public_key,
+        "SG.…": DEFAULT_KEY,
     }
 
 
@@ -112,7 +113,7 @@ async def test_every_command_of_a_page_works(
     write_shims(tmp_path / "bin", SHIMS)
     write_files(folder, relay.key, python=tmp_path / "bin/python")
     values = await create(relay, sendgrid)
-    programs = Programs(url=relay.url, environment=relay.environment, folder=folder)
+    programs = Programs(url=relay.url, environment=relay.environment, folder=folder, sendgrid_url=sendgrid.url)
     async with shims_working(tmp_path / "bin", programs.run) as environment:
         own = variables(relay, sendgrid)
         ran = await run_shell(script(commands(page), values), folder=folder, environment={**environment, **own})
