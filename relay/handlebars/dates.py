@@ -7,6 +7,7 @@ from typing import Any
 from relay.handlebars.values import to_text
 from relay.rendering.errors import WrongValue
 from relay.rendering.moments import read_moment
+from relay.rendering.work import STEP, charge
 
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December")  # fmt: skip
@@ -37,6 +38,7 @@ def _zone(offset: Any) -> timezone:
 
 
 def _part(moment: datetime, letters: str) -> str:
+    charge(STEP)
     match letters:
         case "MMMM" | "MMM":
             name = _MONTHS[moment.month - 1]

@@ -126,7 +126,8 @@ class _Evaluation:
         outer = scope.outer if _is_same(context, scope.context) else scope
         names = scope.names
         if program.names:
-            charge(ELEMENT * len(program.names))
+            # All names are copied, also those of the blocks around.
+            charge(ELEMENT * (len(names) + len(program.names)))
             padded = (*values, *(None for _ in program.names))
             names = {**names, **dict(zip(program.names, padded, strict=False))}
         self.run(program, _Scope(context, outer, data, names))

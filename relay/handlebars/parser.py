@@ -16,6 +16,7 @@ from relay.handlebars.tree import (
     Program,
     Strip,
 )
+from relay.handlebars.values import MAX_DIGITS
 from relay.handlebars.whitespace import control_whitespace
 
 MAX_NESTING = 100
@@ -179,7 +180,7 @@ class _Parser:
                 return Literal(text[1:-1].replace("\\" + text[0], text[0]))
             case "number":
                 text = self._take().text
-                return Literal(float(text) if "." in text else int(text))
+                return Literal(float(text) if "." in text or len(text) > MAX_DIGITS else int(text))
             case "word":
                 return Literal(_WORDS[self._take().text])
             case _:

@@ -14,9 +14,11 @@ from relay.rendering.work import charge_all, charge_length
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;", "`": "&#x60;", "=": "&#x3D;"}
 _ESCAPED = re.compile("[&<>\"'`=]")
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
-_NUMBER = re.compile(r"[+-]?(?:Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
+_NUMBER = re.compile(r"[+-]?(?:Infinity|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
 _RADIX = re.compile("0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
-_MAX_DIGITS = 400
+_MAX_BITS = 1_024
+"""Bits of a whole number that is written with its digits: larger ones are infinite in JavaScript."""
+MAX_DIGITS = 400
 """Digits of a number in a text: more are infinite in JavaScript, or make no difference."""
 
 
@@ -59,7 +61,8 @@ def is_falsy(value: Any) -> bool:
 
 
 def _is_zero(value: Any) -> bool:
-    return _is_number(value) and (value == 0 or math.isnan(value))
+    # Huge whole numbers are no floats, which `math.isnan` needs.
+    return _is_number(value) and (value == 0 or (isinstance(value, float) and math.isnan(value)))
 
 
 def _is_number(value: Any) -> bool:
@@ -85,6 +88,8 @@ def _text(value: Any) -> str:
             return "true" if value else "false"
         case None:
             return "null"
+        case int() if value.bit_length() > _MAX_BITS:
+            return "Infinity" if value > 0 else "-Infinity"
         case int():
             return str(value)
         case float():
@@ -145,7 +150,7 @@ def _number(value: Any) -> float:
         text = value.strip(SPACE)
         if not text:
             return 0
-        if _RADIX.fullmatch(text) and len(text) < _MAX_DIGITS:
+        if _RADIX.fullmatch(text) and len(text) < MAX_DIGITS:
             return int(text, 0)
         return float(text) if _NUMBER.fullmatch(text) else math.nan
     if isinstance(value, bool | int | float):

@@ -105,3 +105,26 @@ def test_characters_are_counted_as_people_do() -> None:
 
 def test_numbers_beyond_javascripts_precision_stay_exact() -> None:
     assert fill("{{a}}", {"a": 9007199254740993}) == "9007199254740993"
+
+
+HUGE = 10**4_000
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{a}} {{b}}", "Infinity -Infinity"),
+        ("{{#if a}}yes{{/if}}", "yes"),
+        ("{{#equals a 1}}yes{{else}}no{{/equals}}", "no"),
+        ("{{#lessThan 1.5 a}}yes{{/lessThan}}", "yes"),
+        (f"{{{{insert {'1' * 5_000}}}}}", "Infinity"),
+        (f"{{{{#lessThan {'1' * 400} a}}}}yes{{{{/lessThan}}}}", "yes"),
+    ],
+)
+def test_huge_whole_numbers_are_numbers(source: str, expected: str) -> None:
+    """Those above 2^1024 are infinite in JavaScript; Python makes no float of them, and no text of more than 4,300 digits."""
+    assert fill(source, {"a": HUGE, "b": -HUGE}) == expected
+
+
+def test_number_that_is_huge_where_a_name_stands_is_a_name() -> None:
+    assert fill("{{" + "1" * 5_000 + "}}") == ""

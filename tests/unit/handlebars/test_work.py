@@ -79,6 +79,27 @@ def test_escaping_is_charged_by_what_it_writes() -> None:
     assert memory.peak < 20_000_000
 
 
+def test_format_of_a_date_is_charged_by_its_tokens() -> None:
+    budget = WorkBudget()
+    budget.left = TEST_LIMIT
+    with counted() as steps, pytest.raises(Unrenderable, match="steps and characters"):
+        Part("{{formatDate 1 form}}").render({"form": "D" * 300_000}, budget)
+    assert steps.instructions < 10 * TEST_LIMIT
+
+
+def test_copied_block_parameters_are_charged_with_those_of_the_blocks_around() -> None:
+    names = " ".join(f"n{number}" for number in range(1_000))
+    source = f"{{{{#with object as |{names}|}}}}{{{{#each @root.keys as |k|}}}}{{{{/each}}}}{{{{/with}}}}"
+    assert is_stopped(source)
+
+
+@pytest.mark.parametrize("tail", ["x", ".x", "e", ".1e+", "\n1"])
+def test_text_that_is_almost_a_number_is_compared_in_time_proportional_to_its_length(tail: str) -> None:
+    """Backtracking is no instruction that could be counted: an expression that is quadratic would keep this test for minutes."""
+    text = "1" * 100_000 + tail
+    assert Part("{{#equals text 1}}a{{else}}b{{/equals}}").render({"text": text}, WorkBudget()) == "b"
+
+
 def test_request_has_one_budget_for_all_its_messages() -> None:
     part = Part("{{{text}}}")
     budget = WorkBudget(messages=60)
