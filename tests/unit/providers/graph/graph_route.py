@@ -28,7 +28,7 @@ class Place:
     def __init__(self, standin: GraphStandIn, session: aiohttp.ClientSession) -> None:
         self.standin = standin
         self.keys = Secret(DEFAULT_SECRET)
-        self.credentials = Credentials(http=lambda: session, secrets=self.keys)
+        self.credentials: Any = Credentials(http=lambda: session, secrets=self.keys)
         self.session = session
 
     def route(self, **settings: Any) -> Provider:

@@ -180,25 +180,57 @@ async def test_response_timeout_is_unknown(here: Place) -> None:
     assert outcome.reply in ("SocketTimeoutError", "TimeoutError", "ServerTimeoutError")
 
 
+class HeldCredentials:
+    """Credentials without a token: the first `most` that ask wait until `refuse`. They and all others get a fault."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.fault = RouteFault(code="secret_unavailable")
+        self.asked = 0
+        self._waiting = asyncio.Semaphore(0)
+        self._refused = asyncio.Event()
+
+    async def token(self, *_: object, **__: object) -> RouteFault:
+        self.asked += 1
+        if self.asked <= self._most:
+            self._waiting.release()
+            await self._refused.wait()
+        return self.fault
+
+    async def until_waiting(self) -> None:
+        for _ in range(self._most):
+            await self._waiting.acquire()
+
+    def refuse(self) -> None:
+        self._refused.set()
+
+    async def close(self) -> None:
+        self.refuse()
+
+
 async def test_mailbox_gets_four_concurrent_requests_and_others_are_not_blocked(here: Place) -> None:
+    held = here.credentials = HeldCredentials(8)
     route = here.route()
     mails = [send_request(mail(sender=Address(email=box))) for box in (SENDER, "shared@example.com") for _ in range(12)]
-    here.standin.script.slow(0.02, times=None)
-    outcomes = await asyncio.gather(*map(route.send, mails))
-    assert all(isinstance(outcome, Sent) for outcome in outcomes)
-    assert {name: box.peak for name, box in here.standin.boxes.items()} == {SENDER: 4, "shared@example.com": 4}
+    sends = [asyncio.create_task(route.send(each)) for each in mails]
+    await held.until_waiting()
+    # All others have begun too, and wait for one of their mailbox's slots.
+    await asyncio.sleep(0)
+    assert held.asked == 8
+    held.refuse()
+    assert await asyncio.gather(*sends) == [held.fault] * 24
 
 
 async def test_busy_mailbox_defers(here: Place) -> None:
+    held = here.credentials = HeldCredentials(4)
     route = here.route(timeout_seconds=1)
-    assert isinstance(await route.send(send_request()), Sent)
-    # A draft takes several requests, each in time; together they take longer than one may be waited for.
-    for operation in ("draft", "upload_session", "send"):
-        here.standin.script.slow(0.7, operation=operation, times=None)
-    large = send_request(mail(attachments=(Attachment(name="large.bin", content=bytes(3_500_000)),)))
-    outcomes = await asyncio.gather(*(route.send(large) for _ in range(5)))
-    assert [type(outcome) for outcome in outcomes] == [Sent] * 4 + [Deferred]
-    assert outcomes[4] == Deferred(code="rate_limited", reply="the mailbox has too many concurrent requests")
+    # They wait for a token without a limit, so that none of them ends before the fifth does.
+    four = [asyncio.create_task(route.send(send_request())) for _ in range(4)]
+    await held.until_waiting()
+    busy = Deferred(code="rate_limited", reply="the mailbox has too many concurrent requests")
+    assert await route.send(send_request()) == busy
+    held.refuse()
+    assert [*await asyncio.gather(*four), await route.send(send_request())] == [held.fault] * 5
 
 
 async def test_probe_reads_the_mailbox(here: Place) -> None:
