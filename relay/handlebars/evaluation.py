@@ -12,7 +12,7 @@ from relay.rendering.work import ELEMENT, STEP, charge
 _PLAIN_TEXT = 8
 """Characters of a template's own text that cost as much as one of a value: they are only copied."""
 
-_ITERATION = 2 * STEP
+_ITERATION = 4 * STEP
 
 
 class Failed(Exception):

@@ -149,12 +149,21 @@ async def test_data_that_cannot_be_used_is_refused(relay: Harness, block: dict[s
 
 
 async def test_messages_together_are_limited_after_rendering(relay: Harness) -> None:
+    await put(relay, subject="s", text=None, html="<p>" + "x" * 500_000)
+    response = await post(relay, *(to(f"a{number}@example.org") for number in range(220)))
+    assert (response.status, response.headers["x-ms-error-code"]) == (413, "message_too_large")
+    assert [field for field, _ in errors(response)] == ["personalizations"]
+    assert relay.waiting == 0
+
+
+async def test_all_messages_of_a_request_have_one_budget_of_work(relay: Harness) -> None:
     await put(relay, subject="s", text=None, html="{{#each a}}{{{@root.b}}}{{/each}}")
     data = {"a": list(range(11)), "b": "x" * 250_000}
-    blocks = [to(f"a{number}@example.org", dynamic_template_data=data) for number in range(60)]
+    blocks = [to(f"a{number}@example.org", dynamic_template_data=data) for number in range(9)]
     response = await post(relay, *blocks)
-    assert response.status in (400, 413)
-    assert relay.waiting == 0
+    assert (response.status, response.headers["x-ms-error-code"]) == (400, "not_renderable")
+    assert {field for field, _ in errors(response)} == {"template_id"}
+    assert "Send smaller batches" in errors(response)[0][1]
 
 
 async def test_sandbox_mode_renders_too(relay: Harness) -> None:

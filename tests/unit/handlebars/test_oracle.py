@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.handlebars.template import Part
 from relay.rendering.errors import NoTemplate, Unrenderable
 from relay.rendering.work import WorkBudget
+from tests.depth import examples
 from tests.unit.handlebars.oracle import Oracle, missing, oracle
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -127,6 +128,7 @@ def rendered(source: str, data: Any) -> str | None:
         return None
 
 
+@settings(max_examples=examples(150))
 @given(source=TEMPLATES, data=DATA)
 def test_any_template_is_rendered_as_by_handlebars_js(js: Oracle, source: str, data: Any) -> None:
     assert rendered(source, data) == js.render(source, data)
