@@ -6,14 +6,16 @@ See docs/decisions/0024-templates.md. A message's locale chooses among the trans
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from relay.core.errors import AlreadyExists, NotFound
+from relay.core.errors import AlreadyExists, NotFound, Unavailable
 from relay.platform import resources
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 from relay.platform.storage.readable import decode, moment_of, readable
 
@@ -190,7 +192,10 @@ class Templates:
         return ready
 
     async def find(self, name: str, version: int | None = None) -> Ready | None:
-        """Return a compiled version, or None if there is none, at most `CACHE` old."""
+        """Return a compiled version, or None if there is none, at most `CACHE` old.
+
+        Raises `StorageError` only before the first read: while storage is away, what was read last counts.
+        """
         key, now = (name, version), self._clock()
         ready, read_at = self._ready.get(key, (None, now))
         if ready is not None and now - read_at <= CACHE:
@@ -204,6 +209,11 @@ class Templates:
             self._ready.pop(key, None)
             _put_bounded(self._missing, key, now)
             return None
+        except Unavailable:
+            if ready is None and missed_at is None:
+                raise
+            log_event("templates_stale", level=logging.WARNING)
+            return ready
         if ready is None or ready.template != template:
             # A large template takes longer to compile than others may be kept waiting.
             ready = await asyncio.to_thread(Ready, template)

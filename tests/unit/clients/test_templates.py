@@ -239,3 +239,15 @@ async def test_names_that_do_not_exist_drop_no_compiled_template(place: Place) -
         assert await place.templates.find(f"none-{number}") is None
     assert await place.templates.ready("welcome") is ready
     assert len(place.templates._missing) <= 200
+
+
+async def test_what_was_read_last_counts_while_storage_is_away(place: Place) -> None:
+    await place.templates.put(welcome("x"))
+    ready = await place.templates.ready("welcome")
+    assert await place.templates.find("none") is None
+    place.time.move(CACHE.total_seconds() + 1)
+    place.tables.is_away = True
+    assert await place.templates.find("welcome") is ready
+    assert await place.templates.find("none") is None
+    with pytest.raises(Unavailable):
+        await place.templates.find("never-read")
