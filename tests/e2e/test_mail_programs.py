@@ -1,6 +1,7 @@
 """The sendmail command, the SMTP server and the pickup folder against a running relay."""
 
 import asyncio
+import contextlib
 import os
 import re
 import smtplib
@@ -14,6 +15,9 @@ import pytest_asyncio
 
 from devhost.children import Child
 from tests.e2e.running import ROOT, RunningRelay, running_relay
+from tests.e2e.smtp_kills import PARKED, Between, Process, balanced, connect, repeat, speak
+from tests.serving import serving
+from tests.unit.submission.kit import plain
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 _LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(?P<port>\d+)")
@@ -222,3 +226,32 @@ async def test_pickup_once_exits_with_the_result(relay: RunningRelay, tmp_path: 
     assert b"moved to Badmail" in output
     [reason] = files_in(tmp_path, "*.txt")
     assert "policy: senders" in reason
+
+
+async def test_killed_smtp_server_has_lost_nothing_and_doubled_nothing(relay: RunningRelay) -> None:
+    """Two servers behind a balancer; one dies with a client at each step, and the clients send again."""
+    between, login = Between(relay.url), plain("cron", relay.key)
+    async with serving(between.handle) as url:
+        servers = [Process(url) for _ in range(2)]
+        ports = [await server.port() for server in servers]
+        clients = {step: await connect(ports[0]) for step in PARKED}
+        replies = await asyncio.gather(*(speak(client, step, login, step) for step, client in clients.items()))
+        await asyncio.gather(*(event.wait() for event in between.arrived.values()))
+        await servers[0].kill()
+        for step, client in clients.items():
+            with contextlib.suppress(ConnectionError):
+                assert step == "accepted" or "250 2.0.0 Accepted" not in (await client.reader.read()).decode()
+            client.writer.close()
+        between.is_over.set()
+        async with balanced(ports) as port:
+            again = await asyncio.gather(*(repeat(port, step, login) for step in PARKED))
+        await servers[1].kill()
+    accepted = dict(zip(PARKED, again, strict=True))
+    assert {step: len(ids) for step, ids in between.ids.items()} == dict.fromkeys(PARKED, 1)
+    assert {step: reply.split()[-1] for step, reply in accepted.items()} == {
+        step: name for step, [name] in between.ids.items()
+    }
+    assert replies[-1] == accepted["accepted"]
+    for reply in again:
+        status, _, _ = await relay.call("GET", f"/v1/messages/{reply.split()[-1]}")
+        assert status == 200
