@@ -44,12 +44,13 @@ async def port(relay: RunningRelay) -> AsyncIterator[int]:
     await server.stop(grace_seconds=10)
 
 
-async def start_smtp(url: str, key: str, *options: str) -> Child:
-    """Start `relay smtp` on a free port of loopback; wait for it with `until_ready`."""
+async def start_smtp(url: str, key: str, *options: str, ports: int = 1) -> Child:
+    """Start `relay smtp` on a free port of loopback; wait for it, and for the ports of options, with `until_ready`."""
     return await Child.start(
         name="the SMTP server",
         argv=(sys.executable, "-m", "relay.cli", "smtp", "--listen", "127.0.0.1:0", *options),
         ready=_LISTENING,
+        times=ports,
         env={**os.environ, "RELAY_URL": url, "RELAY_KEY": key, "PYTHONUNBUFFERED": "1"},
         cwd=ROOT,
     )

@@ -5,7 +5,8 @@ They run if `RELAY_OTHER_PROGRAMS` names a folder with
 - `venv`: a virtual environment with `django django-sendgrid-v5 django-anymail[sendgrid]`;
 - `node_modules`: `npm install @sendgrid/mail nodemailer nodemailer-sendgrid`;
 
-and what is there of Debian's packages `swaks msmtp git-email php-cli libphp-phpmailer postfix`.
+and what is there of Debian's packages `swaks msmtp git-email php-cli libphp-phpmailer libsasl2-modules`, and `postfix` or
+`exim4-daemon-light`.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import getpass
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import pytest_asyncio
 import sendgrid
 from sendgrid.helpers import mail as helpers
 
+from standins.tls import Authority
 from tests.e2e.running import RunningRelay, running_relay
 from tests.e2e.test_mail_programs import start_smtp
 
@@ -42,15 +44,25 @@ def needs(path: Path | str) -> pytest.MarkDecorator:
 
 
 class Place:
-    """A relay that captures mail, and an SMTP server in front of it."""
+    """A relay that captures mail, a local SMTP server in front of it, and one with TLS and AUTH (STARTTLS, implicit TLS)."""
 
-    def __init__(self, relay: RunningRelay, port: int) -> None:
+    def __init__(self, relay: RunningRelay, port: int, tls_ports: Sequence[int], authority: Path) -> None:
         self.relay = relay
         self.port = port
-        self.environment = {"RELAY_URL": relay.url, "RELAY_KEY": relay.key, "PORT": str(port)}
+        self.starttls, self.tls = tls_ports
+        self.authority = str(authority)
+        self.environment = {"RELAY_URL": relay.url, "RELAY_KEY": relay.key, "PORT": str(port), "CA": str(authority)}
 
     async def run(self, *argv: str, text: str = "", more: Mapping[str, str] | None = None, cwd: Path = FOLDER) -> str:
         """Run a program that must succeed. Returns its output."""
+        code, output = await self.attempt(*argv, text=text, more=more, cwd=cwd)
+        assert code == 0, output
+        return output
+
+    async def attempt(
+        self, *argv: str, text: str = "", more: Mapping[str, str] | None = None, cwd: Path = FOLDER
+    ) -> tuple[int, str]:
+        """Run a program. Returns its exit code and output."""
         process = await asyncio.create_subprocess_exec(
             *argv,
             cwd=cwd,
@@ -60,8 +72,14 @@ class Place:
             stderr=asyncio.subprocess.STDOUT,
         )
         output, _ = await process.communicate(text.encode())
-        assert process.returncode == 0, output.decode()
-        return output.decode()
+        return process.returncode or 0, output.decode()
+
+    async def refused_then_accepted(self, *argv: str, text: str = "", **more: str) -> None:
+        """Run a program that signs in, with `{key}` in its arguments or `SMTP_KEY`: with a wrong key, then with the right one."""
+        for key, is_right in ((f"{self.relay.key[:-1]}!", False), (self.relay.key, True)):
+            own = [each.replace("{key}", key) for each in argv]
+            code, output = await self.attempt(*own, text=text, more={**more, "SMTP_KEY": key})
+            assert (code == 0) is is_right, output
 
     async def arrived(self, subject: str) -> Any:
         """Return the captured mail with this subject."""
@@ -72,12 +90,20 @@ class Place:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def place() -> AsyncIterator[Place]:
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder, authority = tmp_path_factory.mktemp("tls"), Authority()
+    certificate = folder / "server.pem"
+    certificate.write_bytes(authority.server_pem())
+    options = ("--listen-tls", "127.0.0.1:0", "--certificate", str(certificate))
     async with running_relay({}) as relay:
-        server = await start_smtp(relay.url, relay.key)
-        [line] = await server.until_ready(timeout_seconds=60)
-        yield Place(relay, int(line["port"]))
+        local = await start_smtp(relay.url, relay.key)
+        server = await start_smtp(relay.url, "", *options, ports=2)
+        [line] = await local.until_ready(timeout_seconds=60)
+        lines = await server.until_ready(timeout_seconds=60)
+        ports = [int(each["port"]) for each in lines]
+        yield Place(relay, int(line["port"]), ports, authority.write(folder / "ca.pem"))
         await server.stop(grace_seconds=10)
+        await local.stop(grace_seconds=10)
 
 
 DJANGO = """
@@ -233,25 +259,29 @@ async def test_phpmailer_sends_mail(place: Place) -> None:
     assert [file["name"] for file in mail["attachments"]] == ["請求書 2026年11月分.csv"]
 
 
-@pytest.fixture
-def postfix(place: Place, tmp_path: Path) -> Path:
-    """The configuration of a Postfix that hands all mail to the SMTP server and listens on a free port."""
+def make_readable(folder: Path) -> None:
+    """Let other users read a temporary folder: mail programs give up the rights of root."""
+    for each in [folder, *list(folder.parents)[:2]]:
+        each.chmod(0o755)
+
+
+def start_postfix_in(folder: Path, relayhost: str, more: Mapping[str, str]) -> str:
+    """Write the configuration of a Postfix that hands all mail to a server and listens on a free port. Returns its folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for name in ("etc", "data", "queue"):
-        (tmp_path / name).mkdir()
-    shutil.chown(tmp_path / "data", "postfix")
-    for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
-        folder.chmod(0o755)
+        (folder / name).mkdir()
+    shutil.chown(folder / "data", "postfix")
+    make_readable(folder)
     settings = {
         "compatibility_level": "3.6",
-        "queue_directory": str(tmp_path / "queue"),
-        "data_directory": str(tmp_path / "data"),
+        "queue_directory": str(folder / "queue"),
+        "data_directory": str(folder / "data"),
         # Its first choice, /dev/stdout, is for a Postfix in the foreground only (postfix.org/MAILLOG_README.html).
-        "maillog_file": str(tmp_path / "log"),
-        "maillog_file_prefixes": str(tmp_path),
-        "relayhost": f"[127.0.0.1]:{place.port}",
+        "maillog_file": str(folder / "log"),
+        "maillog_file_prefixes": str(folder),
+        "relayhost": relayhost,
         "myhostname": "web1.example.com",
         "mydestination": "",
         "mynetworks": "127.0.0.0/8",
@@ -259,28 +289,36 @@ def postfix(place: Place, tmp_path: Path) -> Path:
         "inet_protocols": "ipv4",
         "alias_maps": "",
         "smtp_dns_support_level": "disabled",
+        "smtp_host_lookup": "native",
         "smtputf8_enable": "yes",
+        **more,
     }
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
-    (tmp_path / "etc/main.cf").write_text(lines, encoding="utf-8")
+    (folder / "etc/main.cf").write_text(lines, encoding="utf-8")
     master = Path("/etc/postfix/master.cf")
     found = master if master.exists() else Path("/usr/share/postfix/master.cf.dist")
+    # Not in a chroot, where it would find neither the names of hosts nor its plugins for AUTH.
     services = [
-        line for line in found.read_text(encoding="utf-8").splitlines() if not line.startswith("smtp      inet")
+        " ".join([*words[:4], "n", *words[5:]]) if (words := line.split()) and not line.startswith((" ", "#")) else line
+        for line in found.read_text(encoding="utf-8").splitlines()
+        if not line.startswith("smtp      inet")
     ]
     text = "\n".join([f"127.0.0.1:{port} inet n - n - - smtpd", *services]) + "\n"
-    (tmp_path / "etc/master.cf").write_text(text, encoding="utf-8")
-    (tmp_path / "port").write_text(str(port))
-    return tmp_path
+    (folder / "etc/master.cf").write_text(text, encoding="utf-8")
+    (folder / "port").write_text(str(port))
+    return str(folder / "etc")
+
+
+is_root = pytest.mark.skipif(getpass.getuser() != "root", reason="Postfix starts as root only")
 
 
 @needs("postfix")
-@pytest.mark.skipif(getpass.getuser() != "root", reason="Postfix starts as root only")
-async def test_postfix_forwards_mail_with_utf8_addresses(place: Place, postfix: Path) -> None:
-    config = str(postfix / "etc")
+@is_root
+async def test_postfix_forwards_mail_with_utf8_addresses(place: Place, tmp_path: Path) -> None:
+    config = start_postfix_in(tmp_path, f"[127.0.0.1]:{place.port}", {})
     await place.run("postfix", "-c", config, "start")
     try:
-        port = (postfix / "port").read_text()
+        port = (tmp_path / "port").read_text()
         await place.run(
             *("swaks", "--server", "127.0.0.1", "--port", port, "--from", "root@web1.example.com"),
             *("--to", "jörg@example.org", "--h-Subject", "Postfix: forwarded", "--body", "Hi"),
@@ -288,3 +326,185 @@ async def test_postfix_forwards_mail_with_utf8_addresses(place: Place, postfix: 
         assert (await place.arrived("Postfix: forwarded"))["to"] == ["jörg@example.org"]
     finally:
         await place.run("postfix", "-c", config, "stop")
+
+
+# ── TLS and AUTH, with a wrong key and the right one ──
+
+
+@needs("swaks")
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+async def test_swaks_signs_in(place: Place, mechanism: str) -> None:
+    await place.refused_then_accepted(
+        *("swaks", "--server", "localhost", "--port", str(place.starttls), "--tls", "--tls-verify"),
+        *("--tls-ca-path", place.authority, "--auth", mechanism, "--auth-user", "first", "--auth-password", "{key}"),
+        *("--from", "a@example.com", "--to", "ada@example.org", "--h-Subject", f"Swaks: {mechanism}"),
+    )
+    assert (await place.arrived(f"Swaks: {mechanism}"))["to"] == ["ada@example.org"]
+
+
+@needs("msmtp")
+@pytest.mark.parametrize("way", ["starttls", "tls"])
+async def test_msmtp_signs_in(place: Place, way: str) -> None:
+    port, begins = (place.starttls, "on") if way == "starttls" else (place.tls, "off")
+    await place.refused_then_accepted(
+        *("msmtp", "--host=localhost", f"--port={port}", "--tls=on", f"--tls-starttls={begins}"),
+        *(f"--tls-trust-file={place.authority}", "--auth=plain", "--user=first", "--passwordeval=echo {key}"),
+        *("--from=a@example.com", "ada@example.org"),
+        text=f"From: a@example.com\nTo: ada@example.org\nSubject: Msmtp: {way}\n\nHi\n",
+    )
+    await place.arrived(f"Msmtp: {way}")
+
+
+NODE_TLS = """
+import nodemailer from "nodemailer";
+import { readFileSync } from "node:fs";
+const { SMTP_KEY, CA } = process.env;
+const [port, secure] = process.argv.slice(-2);
+const auth = { user: "first", pass: SMTP_KEY }, tls = { ca: readFileSync(CA) };
+const options = { host: "localhost", port, secure: secure === "tls", requireTLS: true, auth, tls };
+await nodemailer.createTransport(options)
+  .sendMail({ from: "a@example.com", to: "ada@example.org", subject: `Node: ${secure}`, text: "Hi" });
+"""
+
+
+@needs(FOLDER / "node_modules")
+@pytest.mark.parametrize("way", ["starttls", "tls"])
+async def test_nodemailer_signs_in(place: Place, way: str) -> None:
+    port = place.starttls if way == "starttls" else place.tls
+    await place.refused_then_accepted("node", "--input-type=module", "--eval", NODE_TLS, "--", str(port), way)
+    await place.arrived(f"Node: {way}")
+
+
+PHP_TLS = """
+require '/usr/share/php/libphp-phpmailer/autoload.php';
+$mail = new PHPMailer\\PHPMailer\\PHPMailer(true);
+$mail->isSMTP(); $mail->Host = 'localhost'; $mail->Port = getenv('SMTP_PORT'); $mail->SMTPSecure = getenv('WAY');
+$mail->SMTPOptions = ['ssl' => ['cafile' => getenv('CA')]];
+$mail->SMTPAuth = true; $mail->Username = 'first'; $mail->Password = getenv('SMTP_KEY');
+$mail->setFrom('shop@example.com'); $mail->addAddress('ada@example.org'); $mail->Subject = 'PHPMailer: ' . getenv('WAY');
+$mail->Body = 'Hi';
+$mail->send();
+""".replace("\\\\", "\\")
+
+
+@needs("php")
+@needs(PHPMAILER)
+@pytest.mark.parametrize("way", ["tls", "ssl"])
+async def test_phpmailer_signs_in(place: Place, way: str) -> None:
+    port = place.starttls if way == "tls" else place.tls
+    await place.refused_then_accepted("php", "-r", PHP_TLS, SMTP_PORT=str(port), WAY=way)
+    await place.arrived(f"PHPMailer: {way}")
+
+
+async def has_logged(log: Path, text: str) -> None:
+    """Wait until a text is in a log."""
+    async with asyncio.timeout(30):
+        while text not in await asyncio.to_thread(log.read_text):  # noqa: ASYNC110 (another program writes it)
+            await asyncio.sleep(0.1)
+
+
+@needs("postfix")
+@needs(Path("/usr/lib/x86_64-linux-gnu/sasl2/libplain.so.2"))
+@is_root
+async def test_postfix_as_a_satellite_keeps_mail_until_its_key_is_right(place: Place, tmp_path: Path) -> None:
+    server = f"[localhost]:{place.starttls}"
+    passwords = tmp_path / "passwords"
+    passwords.write_text(f"{server} first:wrong\n")
+    more = {
+        "smtp_sasl_auth_enable": "yes",
+        "smtp_sasl_security_options": "noanonymous",
+        "smtp_sasl_password_maps": f"texthash:{passwords}",
+        "smtp_tls_security_level": "secure",
+        "smtp_tls_CAfile": place.authority,
+    }
+    config = start_postfix_in(tmp_path, server, more)
+    await place.run("postfix", "-c", config, "start")
+    try:
+        await place.run(
+            *(
+                "swaks",
+                "--server",
+                "127.0.0.1",
+                "--port",
+                (tmp_path / "port").read_text(),
+                "--from",
+                "root@example.com",
+            ),
+            *("--to", "ada@example.org", "--h-Subject", "Postfix: satellite", "--body", "Hi"),
+        )
+        await has_logged(tmp_path / "log", "SASL authentication failed")
+        passwords.write_text(f"{server} first:{place.relay.key}\n")
+        await place.run("postfix", "-c", config, "reload")
+        await place.run("postqueue", "-c", config, "-f")
+        assert (await place.arrived("Postfix: satellite"))["to"] == ["ada@example.org"]
+    finally:
+        await place.run("postfix", "-c", config, "stop")
+
+
+EXIM = """
+exim_path = {program}
+exim_user = mail
+exim_group = mail
+never_users =
+spool_directory = {folder}/spool
+log_file_path = {folder}/log_%slog
+primary_hostname = web1.example.com
+tls_advertise_hosts =
+keep_environment =
+begin routers
+all:
+  driver = manualroute
+  transport = relay
+  route_list = * localhost byname
+  self = send
+begin transports
+relay:
+  driver = smtp
+  user = mail
+  port = {port}
+  hosts_require_auth = *
+  hosts_require_tls = *
+  tls_verify_certificates = {authority}
+  tls_verify_hosts = *
+  hosts_try_chunking = *
+begin retry
+* * F,1d,1s
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  client_send = ^first^{key}
+"""
+
+
+@needs("exim4")
+@pytest.mark.skipif(getpass.getuser() != "root", reason="Exim reads other configurations as root only")
+async def test_exim_sends_in_chunks_after_its_key_is_right(place: Place, tmp_path: Path) -> None:
+    make_readable(Path(place.authority).parent)
+    make_readable(tmp_path)
+    shutil.chown(tmp_path, "mail")
+    config = tmp_path / "exim.conf"
+    config.touch(mode=0o600)
+
+    def configure(key: str) -> None:
+        config.write_text(
+            EXIM.format(
+                program=shutil.which("exim4"),
+                folder=tmp_path,
+                port=place.starttls,
+                authority=place.authority,
+                key=key,
+            )
+        )
+
+    configure("wrong")
+    exim = ("exim4", "-C", str(config))
+    text = "From: root@example.com\nTo: ada@example.org\nSubject: Exim: chunks\n\n.\nHi\n"
+    await place.run(*exim, "-odq", "-i", "-f", "root@example.com", "ada@example.org", text=text)
+    await place.run(*exim, "-qff")
+    assert "535" in (tmp_path / "log_mainlog").read_text()
+    configure(place.relay.key)
+    await place.run(*exim, "-qff")
+    mail = await place.arrived("Exim: chunks")
+    assert mail["text"].replace("\r\n", "\n").strip() == ".\nHi"
+    assert " K " in (tmp_path / "log_mainlog").read_text(), "CHUNKING was used"

@@ -141,7 +141,7 @@ def smtp(
     endpoints = [*(endpoint_of(each) for each in listen), *(endpoint_of(each, has_tls=True) for each in listen_tls)]
     is_local = all(each.is_loopback for each in endpoints)
     key = find_key(chosen["key"])
-    local = LOOPBACK if is_local and key and not networks and not plain_auth else ()
+    local = LOOPBACK if is_local and key and not (networks or plain_auth or certificate) else ()
     settings = Settings(
         url=find_url(chosen["url"]),
         key=key,
