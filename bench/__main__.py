@@ -22,6 +22,7 @@ from bench import (
     memory,
     report,
     scale,
+    smtp,
     start,
     transactions,
 )
@@ -44,6 +45,7 @@ PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "idle": idle.idle,
     "grpc": measure.over_grpc,
     "scale": scale.scale,
+    "smtp": smtp.smtp,
 }
 
 IN_MEMORY = frozenset(("contention", "idle"))

@@ -4,6 +4,8 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
@@ -88,8 +90,9 @@ class RelayApi:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"relay-smtp/{__version__}"},
-            trust_env=True,
         )
+        # Not `trust_env`: aiohttp would read the environment and netrc for each call, in threads.
+        self._proxy = _proxy_for(self._url)
 
     async def caller(self, key: str) -> Caller | Refused:
         """Return the client of a key."""
@@ -154,13 +157,19 @@ class RelayApi:
         try:
             timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CALLER_SECONDS)
             async with self._http.request(
-                method, url, data=body, timeout=timeout, allow_redirects=False, **request
+                method, url, data=body, timeout=timeout, allow_redirects=False, proxy=self._proxy, **request
             ) as response:
                 retry_after = response.headers.get("Retry-After", "")
                 seconds = float(retry_after) if retry_after.isdigit() else 0.0
                 return _Answer(response.status, await response.read(), seconds)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return _Answer(0, type(error).__name__.encode())
+
+
+def _proxy_for(url: str) -> str | None:
+    """Return the HTTP proxy of the environment (`HTTPS_PROXY`, `NO_PROXY` …) for a URL."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 def _refused(answer: _Answer) -> Refused:
