@@ -97,6 +97,34 @@ param acsDataLocation string = 'Europe'
 @description('True: recover a vault of the same name that was deleted less than a week ago (azd up after azd down).')
 param recoverVault bool = false
 
+// ── SMTP submission server (docs/how-to/smtp-submission.md) ──
+
+@description('True: run the SMTP submission server on Azure Container Apps. Needs vnetEnabled.')
+param smtpEnabled bool = false
+
+@description('Its image, built from the Dockerfile: name.azurecr.io/relay-smtp:0.2.0')
+param smtpImage string = ''
+
+@description('The registry of a private image, such as name.azurecr.io. Empty: the image is public.')
+param smtpRegistry string = ''
+
+@description('The host name that clients use, which the certificate is for.')
+param smtpHostname string = ''
+
+@description('The secret or certificate in the vault with the certificate and its key.')
+param smtpCertificate string = 'smtp'
+
+@description('True: reachable from the internet. False: from the virtual network and networks connected to it.')
+param smtpExternal bool = false
+
+@description('Instances of the submission server, at least.')
+@minValue(1)
+param smtpMinReplicas int = 1
+
+@description('Instances of the submission server, at most.')
+@minValue(1)
+param smtpMaxReplicas int = 5
+
 // ── Relay's settings (docs/reference/settings.md) ──
 
 @description('RELAY_ROUTES: route name to its provider and settings.')
@@ -234,6 +262,7 @@ module network 'network.bicep' = if (vnetEnabled) {
     location: location
     tags: tags
     addressPrefix: vnetAddressPrefix
+    hasSmtp: smtpEnabled
   }
 }
 
@@ -381,6 +410,27 @@ module app 'app.bicep' = {
   }
 }
 
+module smtp 'smtp.bicep' = if (smtpEnabled && vnetEnabled) {
+  name: 'smtp'
+  scope: resourceGroup('rg-${environmentName}')
+  params: {
+    token: token
+    location: location
+    tags: tags
+    relayUrl: app.outputs.url
+    image: smtpImage
+    registry: smtpRegistry
+    hostname: smtpHostname
+    certificateSecret: smtpCertificate
+    vaultName: vault.outputs.name
+    isExternal: smtpExternal
+    minReplicas: smtpMinReplicas
+    maxReplicas: smtpMaxReplicas
+    subnetId: network!.outputs.smtpSubnetId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
 module alerts 'alerts.bicep' = {
   name: 'alerts'
   scope: resourceGroup('rg-${environmentName}')
@@ -417,4 +467,5 @@ output RELAY_STORAGE_QUEUE_URL string = storage.outputs.queueUrl
 output RELAY_STORAGE_TABLE_URL string = storage.outputs.tableUrl
 output RELAY_ACS_ENDPOINT string = acsEnabled ? acs!.outputs.endpoint : ''
 output RELAY_ACS_SENDER_DOMAIN string = acsEnabled ? acs!.outputs.senderDomain : ''
+output RELAY_SMTP_ADDRESS string = smtpEnabled && vnetEnabled ? smtp!.outputs.address : ''
 output RELAY_NEXT_STEP string = 'Try it: ${app.outputs.url}/docs. The first key is in .azure/${environmentName}/relay-client-key; docs/deploy.md goes on from there.'

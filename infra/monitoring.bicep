@@ -39,5 +39,6 @@ module component 'br/public:avm/res/insights/component:0.8.0' = {
   }
 }
 
+output workspaceId string = workspace.outputs.resourceId
 output componentId string = component.outputs.resourceId
 output connectionString string = component.outputs.connectionString

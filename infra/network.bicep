@@ -3,6 +3,7 @@ param token string
 param location string
 param tags object
 param addressPrefix string
+param hasSmtp bool
 
 var zoneNames = {
   blob: 'privatelink.blob.${environment().suffixes.storage}'
@@ -11,6 +12,27 @@ var zoneNames = {
   vault: 'privatelink.vaultcore.azure.net'
 }
 var storageServices = ['blob', 'queue', 'table']
+var subnets = [
+  {
+    // Delegated to Flex Consumption, which runs the app here; no other resource may use it.
+    name: 'app'
+    addressPrefix: cidrSubnet(addressPrefix, 25, 0)
+    delegation: 'Microsoft.App/environments'
+  }
+  {
+    name: 'endpoints'
+    addressPrefix: cidrSubnet(addressPrefix, 26, 2)
+    privateEndpointNetworkPolicies: 'Disabled'
+  }
+]
+var smtpSubnets = [
+  {
+    // Delegated to Container Apps, which needs at least 32 addresses.
+    name: 'smtp'
+    addressPrefix: cidrSubnet(addressPrefix, 27, 6)
+    delegation: 'Microsoft.App/environments'
+  }
+]
 
 module network 'br/public:avm/res/network/virtual-network:0.10.1' = {
   name: 'virtual-network'
@@ -19,19 +41,7 @@ module network 'br/public:avm/res/network/virtual-network:0.10.1' = {
     location: location
     tags: tags
     addressPrefixes: [addressPrefix]
-    subnets: [
-      {
-        // Delegated to Flex Consumption, which runs the app here; no other resource may use it.
-        name: 'app'
-        addressPrefix: cidrSubnet(addressPrefix, 25, 0)
-        delegation: 'Microsoft.App/environments'
-      }
-      {
-        name: 'endpoints'
-        addressPrefix: cidrSubnet(addressPrefix, 26, 2)
-        privateEndpointNetworkPolicies: 'Disabled'
-      }
-    ]
+    subnets: hasSmtp ? concat(subnets, smtpSubnets) : subnets
   }
 }
 
@@ -56,6 +66,7 @@ module vaultZone 'br/public:avm/res/network/private-dns-zone:0.8.1' = {
 }
 
 output appSubnetId string = network.outputs.subnetResourceIds[0]
+output smtpSubnetId string = hasSmtp ? network.outputs.subnetResourceIds[2] : ''
 output storageEndpoints array = [
   for (service, number) in storageServices: {
     name: 'pe-${service}-${token}'

@@ -22,6 +22,8 @@ from relay.submission.transactions import Transactions
 
 STOP_SECONDS = 25.0
 """How long messages that are being posted may take when the server stops. Container platforms kill after 30 seconds."""
+CLOSE_SECONDS = 2.0
+"""How long clients may take to read their last replies."""
 
 
 def _now() -> datetime:
@@ -55,7 +57,8 @@ class SubmissionServer:
     @property
     def addresses(self) -> Sequence[tuple[str, int]]:
         """The addresses it listens on, in the order of the settings."""
-        return [server.sockets[0].getsockname()[:2] for server in self._servers]
+        servers = self._servers[: len(self._settings.listen)]
+        return [server.sockets[0].getsockname()[:2] for server in servers]
 
     @property
     def open_connections(self) -> int:
@@ -82,9 +85,20 @@ class SubmissionServer:
         posting = [task for dialogue in self._dialogues if (task := dialogue.stop()) is not None]
         if posting:
             await asyncio.wait(posting, timeout=STOP_SECONDS)
+        await self._close_connections()
+        await self._exits.aclose()
+
+    async def _close_connections(self) -> None:
         for server in self._servers:
             server.close_clients()
-        await self._exits.aclose()
+        closing = asyncio.gather(*(server.wait_closed() for server in self._servers))
+        try:
+            await asyncio.wait_for(asyncio.shield(closing), CLOSE_SECONDS)
+        except TimeoutError:
+            # Clients that do not read what is left for them.
+            for server in self._servers:
+                server.abort_clients()
+            await closing
 
     async def _open(self) -> None:
         settings = self._settings
@@ -104,7 +118,7 @@ class SubmissionServer:
             self._servers.append(await self._listen(server, endpoint))
         if settings.health is not None:
             probes = await health.listen(settings.health.host, settings.health.port)
-            self._exits.callback(probes.close)
+            self._servers.append(probes)
             self.health_port = probes.sockets[0].getsockname()[1]
 
     async def _listen(self, server: Server, endpoint: Endpoint) -> asyncio.Server:
