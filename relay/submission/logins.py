@@ -73,6 +73,13 @@ class Logins:
         found = await self._caller(key)
         return Login(key=key, name=found.name, policy=found.policy) if isinstance(found, Caller) else Login(key=key)
 
+    async def close(self) -> None:
+        """End the calls to the relay that run."""
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
     def _wrong(self, address: str) -> str:
         self._throttle.note(address)
         return WRONG

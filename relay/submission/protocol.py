@@ -113,11 +113,13 @@ class Dialogue(SMTP):
         try:
             await self._arrive()
         except _LOST:
-            self._end()
+            pass
         finally:
             self._open_dialogues.discard(self)
             self._drop_content()
-            # Without TLS there is no `connection_lost` that does this, if the handshake failed.
+            # The library does this when the connection is lost, but is not called for one that ends during a handshake.
+            if self.transport is not None:
+                self.transport.close()
             self._timeout_handle.cancel()
 
     async def _arrive(self) -> None:
@@ -126,7 +128,7 @@ class Dialogue(SMTP):
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 proxy = await get_proxy(self._reader)
             if not proxy.valid:
-                self._end()
+                await self._end()
                 return
             has_source = proxy.command != V2_CMD.LOCAL and proxy.family in (AF.INET, AF.INET6)
             # A health check of the load balancer has no client: its address gives it no rights.
@@ -136,7 +138,7 @@ class Dialogue(SMTP):
             if refusal:
                 if not self._has_tls:
                     await self.push(f"421 4.7.0 {refusal}")
-                self._end()
+                await self._end()
                 return
             if self._has_tls:
                 await self._start_tls(self._take_buffer())
@@ -147,12 +149,16 @@ class Dialogue(SMTP):
         self._login = None
         super().connection_made(transport)
 
-    def _end(self) -> None:
-        """Close the connection; commands that have arrived already are not read."""
+    def _close(self) -> None:
+        """Close the connection, and cancel the task that reads commands."""
         if self.transport is not None:
             self.transport.close()
-        if self._handler_coroutine is not None:
-            self._handler_coroutine.cancel()
+        self._handler_coroutine.cancel()
+
+    async def _end(self) -> None:
+        """Close the connection from within that task: no command that has arrived already is read."""
+        self._close()
+        await asyncio.sleep(0)
 
     def stop(self) -> asyncio.Task[None] | None:
         """End the dialogue; after the reply to a message that is being posted. Returns the task that then ends."""
@@ -161,7 +167,7 @@ class Dialogue(SMTP):
             task: asyncio.Task[None] = self._handler_coroutine
             return task
         self._writer.write(_STOPPING)
-        self._end()
+        self._close()
         return None
 
     def _take_buffer(self) -> bytes:
@@ -202,7 +208,7 @@ class Dialogue(SMTP):
             self._errors += 1
             if self._errors >= self._server.settings.limits.errors:
                 self._writer.write(b"421 4.7.0 Too many errors\r\n")
-                self._end()
+                await self._end()
 
     def _with_code(self, line: bytes) -> bytes:
         code = _ENHANCED.get(line[:3])
@@ -214,7 +220,7 @@ class Dialogue(SMTP):
     async def handle_exception(self, error: Exception) -> str:
         """Reply 451 to an error of the server itself."""
         if isinstance(error, _LOST):
-            self._end()
+            self._close()
         return self._server.transactions.failed(error)
 
     # ── greeting, TLS and AUTH ──
@@ -244,6 +250,11 @@ class Dialogue(SMTP):
         self.session.extended_smtp = is_extended
         self.session.host_name = hostname or "unknown"
 
+    async def smtp_QUIT(self, arg: str | None) -> None:  # noqa: N802 (see the class)
+        """End the dialogue; commands behind it are not read."""
+        await super().smtp_QUIT(arg)
+        await asyncio.sleep(0)
+
     async def smtp_STARTTLS(self, arg: str | None) -> None:  # noqa: N802 (see the class)
         """Begin TLS. What the client sent before its handshake is dropped (RFC 3207 section 6)."""
         if arg or not self.tls_context or self._tls_protocol:
@@ -254,7 +265,7 @@ class Dialogue(SMTP):
         try:
             await self._start_tls()
         except _LOST:
-            self._end()
+            await self._end()
 
     async def smtp_AUTH(self, arg: str | None) -> None:  # noqa: N802 (see the class)
         """Take the name of a mechanism in any case."""
@@ -348,12 +359,12 @@ class Dialogue(SMTP):
         size, last = _chunk(arg or "")
         if size is None:
             await self.push("501 Syntax: BDAT size [LAST]")
-            self._end()  # what follows may be a chunk, and must not be read as commands
+            await self._end()  # what follows may be a chunk, and must not be read as commands
             return
         is_ready = bool(self.session.host_name) and bool(self.envelope.rcpt_tos)
         if self._login is None:
             await self.push(NEEDS_LOGIN)
-            self._end()
+            await self._end()
             return
         content = self._content if is_ready and self._content is not None else self._new_content()
         if not is_ready:

@@ -106,10 +106,12 @@ class SubmissionServer:
             self.certificates = await self._certificates()
         api = RelayApi(settings.url, sleep=self._sleep)
         self._exits.push_async_callback(api.close)
+        logins = Logins(api, self._clock)
+        self._exits.push_async_callback(logins.close)
         server = Server(
             settings=settings,
             transactions=Transactions(api, settings, clock=self._clock, report=self._report),
-            logins=Logins(api, self._clock),
+            logins=logins,
             connections=Connections(settings.limits),
             memory=Memory(settings.limits.held_bytes),
             tls=lambda: self.certificates.context if self.certificates else None,

@@ -56,7 +56,15 @@ async def test_commands_after_the_last_error_have_no_effect() -> None:
             b"BOGUS\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n" + MAIL + b".\r\n"
         )
         assert [line[:3] for line in (await client.reader.read()).decode().splitlines()] == ["500", "421"]
-    assert place.relay.posted == []
+    assert (place.relay.asked, place.relay.posted) == (0, [])
+
+
+async def test_commands_after_quit_have_no_effect() -> None:
+    async with place_with() as place:
+        client = await place.client()
+        client.writer.write(b"QUIT\r\nMAIL FROM:<a@example.com>\r\nNOOP\r\n")
+        assert (await client.reader.read()).startswith(b"221 ")
+    assert place.relay.asked == 0
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])

@@ -1,5 +1,6 @@
 """The client's address: networks that need no AUTH, and the PROXY header of load balancers."""
 
+import asyncio
 import ipaddress
 import socket
 import ssl
@@ -61,6 +62,16 @@ async def test_connection_of_a_proxy_without_a_header_is_closed(header: bytes) -
     async with place_with(**settings()) as place:
         client = await behind(place, header)
         assert await client.reply() == ""
+
+
+@pytest.mark.parametrize("begin", [b"", b"PROXY", V2[:6]])
+async def test_connection_that_ends_within_its_header_is_freed(begin: bytes) -> None:
+    async with place_with(**settings()) as place:
+        client = await behind(place, begin)
+        client.writer.write_eof()
+        async with asyncio.timeout(10):
+            assert await client.reader.read() == b""
+        assert place.server.open_connections == 0
 
 
 async def test_header_of_others_is_no_command() -> None:
