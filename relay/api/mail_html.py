@@ -20,6 +20,7 @@ import msgspec
 from relay.api.http import Response
 from relay.api.services import Call
 from relay.api.text_checks import whole_number
+from relay.clients.keys import Role
 from relay.clients.registry import Client
 from relay.clients.roles import CONTENT_READERS
 from relay.core.errors import Refusal
@@ -53,19 +54,19 @@ def link(call: Call, path: str, **values: str) -> str:
     """Sign the URL of a mail's HTML for the caller, valid for `LASTS`; `values` go into its query."""
     until = int((call.services.clock() + LASTS).timestamp())
     signature = _signature(call.client, path, until, values)
-    query = {**values, "reader": call.client.name, "until": str(until), "signature": signature}
+    caller = {"reader": call.client.name, "role": call.client.role}
+    query = {**values, **caller, "until": str(until), "signature": signature}
     return f"{call.base_url}{path}?{urlencode(query)}"
 
 
 async def holder(call: Call, *names: str) -> Client:
     """Return the client whose signature the URL of this request carries, over the values of these names too.
 
-    Raises `Refusal` (403).
+    It has the role with which it got the URL. Raises `Refusal` (403).
     """
     query = call.request.query
-    client = (await call.services.clients.all()).get(query.get("reader", ""))
-    until = whole_number(query.get("until", ""))
-    if client is None or client.is_disabled or not client.roles & CONTENT_READERS or until is None:
+    client, until = await _reader(call), whole_number(query.get("until", ""))
+    if client is None or until is None:
         raise _invalid()
     values = {name: query.get(name, "") for name in names}
     expected = _signature(client, call.request.path, until, values)
@@ -74,6 +75,15 @@ async def holder(call: Call, *names: str) -> Client:
         raise _invalid()
     call.services.quotas.requests.take(client, 1)
     return client
+
+
+async def _reader(call: Call) -> Client | None:
+    """Return the client that the URL names, in the role that it names, if it may still read content in that role."""
+    query = call.request.query
+    client, role = (await call.services.clients.all()).get(query.get("reader", "")), query.get("role", "")
+    if client is None or client.is_disabled or role not in client.roles & CONTENT_READERS:
+        return None
+    return client.acting_as(Role(role))
 
 
 def page(reading: Reading) -> Response:
@@ -107,7 +117,7 @@ def _with_images(html: str, files: Iterable[File]) -> str:
 
 
 def _signature(client: Client, path: str, until: int, values: Mapping[str, str]) -> str:
-    signed = msgspec.json.encode([_PURPOSE, unquote(path), until, sorted(values.items())])
+    signed = msgspec.json.encode([_PURPOSE, client.role, unquote(path), until, sorted(values.items())])
     return base64.urlsafe_b64encode(hmac.digest(client.mac_key, signed, "sha256")[:18]).decode()
 
 

@@ -398,9 +398,23 @@ async def test_link_to_html_works_while_a_key_of_the_client_may_read_content(rel
     link = (await relay.call("GET", f"/v1/messages/{name}/content", client=support)).json["html_url"]
     path = link.removeprefix("https://relay.example")
     assert (await relay.call("GET", path, client=None)).status == 200
+    assert (await relay.call("GET", path.replace("role=support", "role=viewer"), client=None)).status == 403
     key_id = relay.keys[support].split("_")[1]
     assert (await relay.call("DELETE", f"/v1/clients/desk/keys/{key_id}", client="boss")).status == 204
     assert (await relay.call("GET", path, client=None)).status == 403
+
+
+async def test_link_shows_what_the_key_that_got_it_may_see(relay: Harness) -> None:
+    """The client itself sees only its own messages."""
+    await relay.add_client("other", policy=Policy(senders=("*",)))
+    operator = await key_of(relay, "other", Role.OPERATOR)
+    name = await relay.send(html="<p>Hello</p>")
+    await relay.deliver()
+    path = f"/v1/messages/{name}/content"
+    link = (await relay.call("GET", path, client=operator)).json["html_url"].removeprefix("https://relay.example")
+    assert (await relay.call("GET", link, client=None)).status == 200
+    forged = link.replace("role=operator", "role=client")
+    assert (await relay.call("GET", forged, client=None)).status == 403
 
 
 async def test_audit_record_names_the_key_and_its_role(relay: Harness) -> None:

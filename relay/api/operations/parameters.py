@@ -160,6 +160,7 @@ ARRIVALS = (
 
 SIGNED = (
     _query("reader", "The client, taken from `html_url`."),
+    _query("role", "The role with which it got the URL, taken from `html_url`."),
     _query("until", "Expiry of the signed URL (Unix time), taken from `html_url`."),
     _query("signature", "The signature, taken from `html_url`."),
 )
