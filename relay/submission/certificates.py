@@ -54,8 +54,10 @@ class Certificates:
             await asyncio.sleep(seconds)
             try:
                 await self.load()
-            except SettingsError as error:
-                log_event("certificate_not_renewed", level=logging.ERROR, problem=str(error))
+            except Exception as error:
+                # Whatever it is, the next certificate may be better.
+                problem = str(error) if isinstance(error, SettingsError) else type(error).__name__
+                log_event("certificate_not_renewed", level=logging.ERROR, problem=problem)
 
     def _log_expiry(self, pem: bytes) -> None:
         from relay.platform.entra_tokens import certificate_expiry
@@ -81,11 +83,12 @@ def pem_of(content: bytes) -> bytes:
     import base64
     import binascii
 
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
     try:
         found = pkcs12.load_pkcs12(base64.b64decode(content, validate=True) if content.isascii() else content, None)
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, UnsupportedAlgorithm) as error:
         raise SettingsError(["the certificate is neither PEM nor PKCS #12 without a password"]) from error
     if found.key is None or found.cert is None:
         raise SettingsError(["the PKCS #12 file has no certificate with its key"])

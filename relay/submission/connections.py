@@ -12,20 +12,26 @@ class Connections:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._open: Counter[Address | None] = Counter()
+        self._open: Counter[bytes] = Counter()
 
     @contextmanager
     def opened(self, address: Address | None) -> Iterator[str]:
         """Count a connection while it is open. Yields why it is refused; empty if it is not."""
-        self._open[address] += 1
+        host = _host(address)
+        self._open[host] += 1
         try:
             if self._open.total() > self._limits.connections:
                 yield "Too many connections"
-            elif self._open[address] > self._limits.connections_per_address:
+            elif self._open[host] > self._limits.connections_per_address:
                 yield "Too many connections from this address"
             else:
                 yield ""
         finally:
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
+            self._open[host] -= 1
+            if not self._open[host]:
+                del self._open[host]
+
+
+def _host(address: Address | None) -> bytes:
+    """Return what one host has: an IPv4 address, or a /64 network of IPv6 addresses (RFC 4291 section 2.5.4)."""
+    return address.packed[:8] if address is not None else b""

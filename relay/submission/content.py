@@ -3,9 +3,11 @@
 import asyncio
 import re
 from collections.abc import Callable
+from typing import Any, cast
 
 END = b"\r\n.\r\n"
 _LAST_LINE = b".\r\n"
+_LINE_END = b"\r\n"
 CHUNK = 65_536
 TOO_MUCH_AT_ONCE = "452 4.3.1 Too much mail at once; retry later"
 _SMUGGLED = re.compile(rb"[\r\n]\.[\r\n]")
@@ -41,7 +43,7 @@ class Content:
         self._memory = memory
         self._on_read = on_read
         self._content = bytearray()
-        self._size = 0
+        self._size = self._held = 0
         self.problem = ""
 
     def add(self, chunk: bytes) -> None:
@@ -53,18 +55,20 @@ class Content:
         if self._size > self._limit:
             self._drop(f"552 5.3.4 Message too large (limit {self._limit} bytes)")
         elif self._memory.take(len(chunk)):
+            self._held += len(chunk)
             self._content += chunk
         else:
             self._drop(TOO_MUCH_AT_ONCE)
 
     def take(self) -> bytes:
-        """Return the content. Its memory stays reserved until `close`."""
-        return bytes(self._content)
+        """Return the content, and keep no copy. Its memory stays reserved until `close`."""
+        taken, self._content = bytes(self._content), bytearray()
+        return taken
 
     def close(self) -> None:
         """Drop the content, and give the memory back."""
-        self._memory.give(len(self._content))
-        self._content = bytearray()
+        self._memory.give(self._held)
+        self._content, self._held = bytearray(), 0
 
     def _drop(self, problem: str) -> None:
         self.close()
@@ -76,17 +80,18 @@ async def read_until_end(reader: asyncio.StreamReader, content: Content) -> None
 
     The content keeps its doubled dots (`without_dots`).
     """
-    before = b"\r\n"  # the end of the command: content may end before it has begun
+    # The end of the command is read again: content may end before it has begun.
+    cast(Any, reader)._buffer[:0] = _LINE_END
+    skipped = len(_LINE_END)
     while True:
         try:
-            piece = await reader.readuntil(_LAST_LINE)
+            piece = (await reader.readuntil(END))[skipped:]
         except asyncio.LimitOverrunError as error:
-            piece = await reader.read(error.consumed)
-        if (before + piece[-len(END) :]).endswith(END):
+            content.add((await reader.read(error.consumed))[skipped:])
+            skipped = 0
+        else:
             content.add(piece.removesuffix(_LAST_LINE))
             return
-        content.add(piece)
-        before = (before + piece[-2:])[-2:]
 
 
 async def read_chunk(reader: asyncio.StreamReader, size: int, content: Content) -> None:

@@ -34,6 +34,8 @@ MAX_COMMAND = 4_096
 """The longest command. RFC 5321 allows 512 bytes; UTF-8 addresses and keys are longer."""
 HANDSHAKE_SECONDS = 30
 """Timeout of the PROXY header, and of TLS."""
+LINGER_SECONDS = 30.0
+"""How long a client may take to read the last replies."""
 POST_SECONDS = 300.0
 """How long a client waits for the reply to its message. RFC 5321 section 4.5.3.2.6: it waits ten minutes."""
 NEEDS_LOGIN = "530 5.7.0 Authentication required: the user is a client's name, the password its key"
@@ -117,10 +119,12 @@ class Dialogue(SMTP):
         finally:
             self._open_dialogues.discard(self)
             self._drop_content()
-            # The library does this when the connection is lost, but is not called for one that ends during a handshake.
-            if self.transport is not None:
+            # The library is not called for a connection that ends during a handshake.
+            if self.transport is None:
+                self._timeout_handle.cancel()
+            else:
                 self.transport.close()
-            self._timeout_handle.cancel()
+                self._reset_timeout(LINGER_SECONDS)
 
     async def _arrive(self) -> None:
         peer = address_in(str((self.session.peer or ("",))[0]))
@@ -159,6 +163,11 @@ class Dialogue(SMTP):
         """Close the connection from within that task: no command that has arrived already is read."""
         self._close()
         await asyncio.sleep(0)
+
+    def _timeout_cb(self) -> None:
+        """Drop the connection with the replies that were not read: `close` would wait for a client that reads nothing."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def stop(self) -> asyncio.Task[None] | None:
         """End the dialogue; after the reply to a message that is being posted. Returns the task that then ends."""
@@ -349,10 +358,11 @@ class Dialogue(SMTP):
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         content = self._content = self._new_content()
         await read_until_end(self._reader, content)
-        wire = content.take()
-        if not content.problem and is_smuggled(wire):
+        mail = content.take()
+        if not content.problem and is_smuggled(mail):
             content.problem = SMUGGLED
-        await self._finish(without_dots(wire), content.problem)
+        mail = without_dots(mail)  # one copy is kept while it is posted
+        await self._finish(mail, content.problem)
 
     async def smtp_BDAT(self, arg: str | None) -> None:  # noqa: N802 (see the class)
         """Read a chunk of a message, and post the message after the last one (RFC 3030)."""

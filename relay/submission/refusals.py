@@ -28,6 +28,9 @@ def refusal_kind(status: int, error: Mapping[str, Any]) -> RefusalKind:
         return RefusalKind.NO_ACCESS
     if status == 413:
         return RefusalKind.TOO_LARGE
+    if not error:
+        # A proxy, a firewall, a stopped app or a redirect, not the relay: the mail may be good.
+        return RefusalKind.NO_ACCESS
     if status == 403:
         return RefusalKind.FORBIDDEN
     targets = [str(detail["target"]).partition("[")[0] for detail in error.get("details", ())]

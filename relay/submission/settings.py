@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def problems(settings: Settings) -> list[str]:
     """Return every reason not to start with these settings."""
-    return [*_certificate_problems(settings), *_access_problems(settings)]
+    return [*_certificate_problems(settings), *_access_problems(settings), *_limit_problems(settings.limits)]
 
 
 def _certificate_problems(settings: Settings) -> Iterator[str]:
@@ -113,6 +113,17 @@ def _access_problems(settings: Settings) -> Iterator[str]:
                 f"{network} would make an open relay: a network without AUTH is private, or at most /{32 - MAX_PUBLIC_BITS}"
                 f" (IPv6: /{MIN_PUBLIC_PREFIX_V6})."
             )
+    for network in settings.proxies:
+        if _is_too_wide(network):
+            yield f"{network} would let anyone claim any address in a PROXY header: name the load balancers in --proxy."
+
+
+def _limit_problems(limits: Limits) -> Iterator[str]:
+    if limits.held_bytes < limits.message_bytes:
+        yield (
+            f"Messages of {limits.message_bytes} bytes (--max-bytes) would never have room in {limits.held_bytes} bytes"
+            " (--max-memory): raise --max-memory, or lower --max-bytes."
+        )
 
 
 def _is_too_wide(network: Network) -> bool:

@@ -100,7 +100,8 @@ class Transactions:
         sender = self._return_path(transaction.sender)
         digest = _digest(sender, transaction.recipients, mail) if self._settings.has_keys else ""
         once = self._key(digest, mail)
-        envelope = envelope_of(sender, transaction.recipients)
+        # In one order, as in the digest: a key belongs to one request.
+        envelope = envelope_of(sender, sorted(transaction.recipients))
         result = await self._api.send(transaction.login.key, mail, envelope, once=once)
         if isinstance(result, Accepted):
             self._report(f"accepted {result.id}{_of(transaction.login)}")

@@ -153,14 +153,14 @@ async def test_certificate_comes_from_key_vault_and_is_renewed(form: str) -> Non
 
 async def test_certificate_is_read_again_and_again_also_after_a_failure() -> None:
     old, new, is_over = Authority().server_pem(), Authority().server_pem(), asyncio.Event()
-    found: list[bytes | SettingsError] = [old, old, SettingsError(["vault"]), new]
+    found: list[bytes | Exception] = [old, old, SettingsError(["vault"]), RuntimeError("no such thing"), new]
 
     async def read() -> bytes:
         if not found:
             is_over.set()
             await asyncio.Event().wait()
         content = found.pop(0)
-        if isinstance(content, SettingsError):
+        if isinstance(content, Exception):
             raise content
         return content
 

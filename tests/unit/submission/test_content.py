@@ -19,6 +19,7 @@ from relay.submission.content import (
     without_dots,
 )
 from tests.depth import examples
+from tests.work import counted
 
 
 def content_of(limit: int = 1_000_000, memory: int = 1_000_000) -> tuple[Content, Memory]:
@@ -115,6 +116,23 @@ async def test_memory_is_shared_and_given_back() -> None:
     first.close()
     first.close()
     assert memory.left == 100
+
+
+def test_content_that_was_taken_is_not_kept_but_stays_reserved() -> None:
+    content, memory = content_of()
+    content.add(b"x" * 60)
+    assert (content.take(), content.take(), memory.left) == (b"x" * 60, b"", 1_000_000 - 60)
+    content.close()
+    assert memory.left == 1_000_000
+
+
+async def test_reading_takes_work_by_size_and_not_by_lines_that_end_in_a_dot() -> None:
+    reader = asyncio.StreamReader(limit=CHUNK)
+    content, _ = content_of()
+    reader.feed_data(b"x.\r\n" * 10_000 + b"\r\n.\r\n")
+    with counted() as steps:
+        await read_until_end(reader, content)
+    assert steps.instructions < 10_000
 
 
 async def test_chunk_is_read_to_its_size() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from relay.submission.connections import Connections
 from relay.submission.content import TOO_MUCH_AT_ONCE
-from relay.submission.settings import Limits
-from tests.unit.submission.kit import MAIL, StubRelay, place_with
+from relay.submission.settings import Limits, address_in
+from tests.unit.submission.kit import MAIL, Client, StubRelay, place_with
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,16 @@ async def test_connections_beyond_the_limit_are_refused_and_freed(limits: dict[s
         assert (await (await place.client()).mail()).startswith("250 ")
 
 
+@pytest.mark.parametrize(
+    ("address", "is_counted"),
+    [("2001:db8::9:1", True), ("2001:db8:0:1::1", False), ("10.0.0.1", False), ("", False)],
+)
+def test_ipv6_addresses_of_one_host_are_counted_together(address: str, is_counted: bool) -> None:
+    connections = Connections(Limits(connections_per_address=1))
+    with connections.opened(address_in("2001:db8::1")), connections.opened(address_in(address)) as refusal:
+        assert bool(refusal) is is_counted
+
+
 async def test_connection_with_tls_beyond_the_limit_is_closed(tmp_path: Path) -> None:
     async with place_with(folder=tmp_path, limits=Limits(connections=1)) as place:
         await place.tls_client()
@@ -35,6 +46,39 @@ async def test_silent_client_is_disconnected() -> None:
     async with place_with(limits=Limits(idle_seconds=0.05)) as place:
         client = await place.client()
         assert await client.reply() == ""
+
+
+async def ask_forever(client: Client) -> None:
+    while True:
+        client.writer.write(b"HELP\r\n" * 1_000)
+        await client.writer.drain()
+
+
+async def test_client_that_reads_no_replies_is_disconnected() -> None:
+    """The replies fill every buffer, so that the server waits for the client: to close politely would take forever."""
+    async with place_with(limits=Limits(idle_seconds=0.2)) as place:
+        client = await place.client()
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        with pytest.raises(ConnectionError):
+            await ask_forever(client)
+        assert place.server.open_connections == 0
+
+
+async def test_session_that_ended_does_not_wait_for_a_client_that_reads_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relay.submission.protocol.LINGER_SECONDS", 0.05)
+    async with place_with(limits=Limits(errors=1)) as place:
+        client = await place.client()
+        [dialogue] = place.server._dialogues
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        transport = dialogue.transport
+        while not transport.get_write_buffer_size():
+            transport.write(b"x" * 65_536)
+            await asyncio.sleep(0)
+        client.writer.write(b"BOGUS\r\n")
+        await dialogue._closed  # type: ignore[attr-defined]
+        assert place.server.open_connections == 0
 
 
 async def test_session_with_only_errors_ends() -> None:
@@ -84,7 +128,7 @@ async def test_too_large_message_is_refused_and_the_session_goes_on(is_chunked: 
 async def test_memory_of_all_messages_is_limited() -> None:
     relay = StubRelay()
     relay.gate.clear()
-    async with place_with(relay, limits=Limits(held_bytes=1_000)) as place:
+    async with place_with(relay, limits=Limits(message_bytes=1_000, held_bytes=1_000)) as place:
         first, second = await place.client(), await place.client()
         await first.begin()
         sending = asyncio.create_task(first.data(MAIL + b"x" * 900 + b"\r\n"))
@@ -96,7 +140,7 @@ async def test_memory_of_all_messages_is_limited() -> None:
 
 
 async def test_client_that_leaves_gives_its_memory_back() -> None:
-    async with place_with(limits=Limits(held_bytes=1_000)) as place:
+    async with place_with(limits=Limits(message_bytes=1_000, held_bytes=1_000)) as place:
         for end in (b"DATA\r\n" + b"x" * 800 + b"\r\n", b"BDAT 900\r\n" + b"x" * 800):
             client = await place.client()
             await client.begin()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.submission.settings import LOOPBACK, Endpoint, Settings, address_in, contains, problems
+from relay.submission.settings import LOOPBACK, Endpoint, Limits, Settings, address_in, contains, problems
 
 LOCAL = Endpoint(host="127.0.0.1", port=2525)
 OPEN = Endpoint(host="0.0.0.0", port=587)  # noqa: S104 (nothing listens)
@@ -70,6 +70,21 @@ def test_unusable_settings_are_refused_with_the_fix(settings: dict[str, Any], wo
 def test_network_that_would_make_an_open_relay_is_refused(network: str) -> None:
     [problem] = found(listen=(OPEN,), key="k", networks=networks(network))
     assert problem.startswith(f"{network} would make an open relay")
+
+
+def test_proxies_that_would_let_anyone_claim_an_address_are_refused() -> None:
+    [problem] = found(
+        listen=(OPEN,), key="k", networks=networks("10.0.0.0/8"), proxies=networks("10.0.0.1", "0.0.0.0/0")
+    )
+    assert problem.startswith("0.0.0.0/0 would let anyone claim any address")
+
+
+def test_memory_that_holds_no_message_is_refused() -> None:
+    [problem] = found(allows_plain_auth=True, limits=Limits(message_bytes=2_000, held_bytes=1_999))
+    assert problem == (
+        "Messages of 2000 bytes (--max-bytes) would never have room in 1999 bytes (--max-memory): raise --max-memory,"
+        " or lower --max-bytes."
+    )
 
 
 def test_settings_show_no_key() -> None:

@@ -34,6 +34,10 @@ def error(status: int, code: str, message: str, **more: Any) -> tuple[int, objec
         (error(500, "internal_error", "Bug."), "451 4.3.0 Bug."),
         ((502, "x"), "451 4.3.0 The relay returned status 502."),
         ((202, "x"), "451 4.3.0 The URL is not that of a relay."),
+        ((301, "x"), "451 4.3.5 The relay returned status 301."),
+        ((400, "<html>"), "451 4.3.5 The relay returned status 400."),
+        ((403, "Site Disabled"), "451 4.3.5 The relay returned status 403."),
+        ((413, "x"), "552 5.3.4 The relay returned status 413."),
         (error(401, "unauthenticated", "Key."), "451 4.3.5 Key."),
         (error(403, "address_not_allowed", "IP."), "451 4.3.5 IP."),
         (
@@ -251,6 +255,18 @@ async def test_same_message_id_has_same_key_at_every_server() -> None:
     content, ada = b"Message-ID: <1@example.com>\r\n\r\nHi\r\n", "ada@example.org"
     assert len(await keys_of((content, ada), (content, ada))) == 1
     assert len(await keys_of((content, ada), (content, "bob@example.org"), (content + b"x\r\n", ada))) == 3
+
+
+async def test_repeated_message_with_its_recipients_in_another_order_is_the_same_request() -> None:
+    """The relay refuses a key that comes with another request (422), which would be a bounce of accepted mail."""
+    relay = StubRelay()
+    content = b"Message-ID: <1@example.com>\r\n\r\nHi\r\n"
+    for recipients in (("ada@example.org", "bob@example.org"), ("bob@example.org", "ada@example.org")):
+        async with place_with(relay) as place:
+            await (await place.client()).mail(content, *recipients)
+    first, second = relay.posted
+    assert first.once == second.once != ""
+    assert first.query == second.query
 
 
 async def test_without_idempotency_keys_there_are_none_and_no_second_try() -> None:
