@@ -32,6 +32,7 @@ LISTS = (
     "/v1/webhooks",
     "/v1/routes",
     "/v1/suppressions",
+    "/v1/topics",
 )
 """Lists whose elements these fields identify."""
 NAMES = ("id", "name", "email", "version")
@@ -74,6 +75,9 @@ async def filled() -> Harness:
         )
     for email in ("bo@example.net", "cy@example.net"):
         await relay.call("POST", "/v1/suppressions", json={"email": email}, client="boss")
+    for name in ("news", "offers"):
+        await relay.call("PUT", f"/v1/topics/{name}", json={"titles": {"en": "News"}}, client="boss")
+        await relay.call("POST", f"/v1/topics/{name}/suppressions", json={"email": "bo@example.net"}, client="boss")
     for path in ("a", "b"):
         await relay.call("POST", "/v1/webhooks", json={"url": f"https://example.com/{path}"}, client="boss")
     await note_event(relay, sent)

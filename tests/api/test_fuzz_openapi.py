@@ -66,6 +66,7 @@ class Served:
         assert (
             await relay.call("POST", "/v1/suppressions", json={"email": "a@example.com"}, client="boss")
         ).status == 201
+        assert (await relay.call("PUT", "/v1/topics/news", json={}, client="boss")).status == 201
         [route] = relay.relay.settings.routes
         return {
             "/v1/messages/": {"id": sent, "number": "0"},
@@ -74,6 +75,7 @@ class Served:
             "/v1/webhooks/": {"id": hook.json["id"]},
             "/v1/templates/": {"name": "hello"},
             "/v1/suppressions/": {"email": "a@example.com"},
+            "/v1/topics/": {"name": "news", "email": "a@example.com"},
             "/v1/routes/": {"name": route},
             "/v1/clients/": {"name": "app", "id": "none"},
             "/v1/timers/": {"name": "health_log"},

@@ -1,4 +1,4 @@
-"""One message sent by five providers: the relay and all stand-ins as real processes."""
+"""Messages sent by every provider: the relay and all stand-ins as real processes."""
 
 import asyncio
 import re
@@ -45,10 +45,13 @@ async def test_one_message_leaves_by_five_providers_and_is_reported_as_one() -> 
         "subject": "第3四半期のご報告",
         "text": "Grüße",
     }
-    async with running_standins() as standins, running_relay(standins.settings) as relay:
+    public = {"RELAY_PUBLIC_URL": "https://relay.example.com"}
+    async with running_standins() as standins, running_relay({**standins.settings, **public}) as relay:
         async with asyncio.timeout(PATIENCE_SECONDS):
             history = await _sent(relay, request)
         arrived = {name: await _mails(relay, url) for name, url in standins.inboxes.items()}
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await _check_unsubscribe_links(relay, standins)
         _, local, _ = await relay.call("GET", "/v1/inbox")
         _, examined, _ = await relay.call("GET", "/v1/doctor")
 
@@ -62,6 +65,29 @@ async def test_one_message_leaves_by_five_providers_and_is_reported_as_one() -> 
     assert [finding for finding in examined["value"] if finding["health"] == "fault"] == []
     routes = {finding["about"] for finding in examined["value"] if finding["health"] == "ok"}
     assert {f"route {name}" for name in (*standins.inboxes, "capture")} <= routes
+
+
+async def _check_unsubscribe_links(relay: RunningRelay, standins: _Found) -> None:
+    """By every provider the link arrives with both fields, and a POST to it unsubscribes from the topic alone."""
+    await relay.call("PUT", "/v1/topics/news", json={})
+    about = {"from": "relay@example.com", "subject": "News", "text": "New.", "unsubscribe": {"topic": "news"}}
+    for name, url in standins.inboxes.items():
+        reader = f"reader@{name}.test"
+        history = await _sent(relay, {**about, "to": reader})
+        assert history["state"] == "sent", history
+        [mail] = [mail for mail in await _mails(relay, url) if mail["relay_id"] == history["id"]]
+        fields = {field.lower(): value for field, value in mail["headers"].items()}
+        assert fields["list-unsubscribe-post"] == "List-Unsubscribe=One-Click", name
+        link = re.sub(r"\s", "", fields["list-unsubscribe"]).strip("<>")
+        assert link.startswith("https://relay.example.com/unsubscribe/1-"), name
+        assert link.endswith(f"/{history['id']}"), name
+        path = link.removeprefix("https://relay.example.com")
+        async with relay.session.post(f"{relay.url}{path}", data={"List-Unsubscribe": "One-Click"}) as response:
+            assert response.status == 200, name
+        _, accepted, _ = await relay.call("POST", "/v1/messages", json={**about, "to": reader})
+        assert accepted["suppressed"] == [{"email": reader, "reason": "topic_unsubscribed"}]
+        receipt = {key: value for key, value in about.items() if key != "unsubscribe"}
+        assert (await _sent(relay, {**receipt, "to": reader}))["state"] == "sent"
 
 
 async def _sent(relay: RunningRelay, request: dict[str, Any]) -> dict[str, Any]:
