@@ -218,7 +218,8 @@ class Suppressions:
         def decide(known: Entity | None) -> RowChange[bool]:
             existing = list(readable(TABLE, (known,) if known is not None else (), _suppression))
             if any(_lasts(each) >= _lasts(suppression) or _revokes(each, suppression) for each in existing):
-                return RowChange(result=False)
+                # The log of this very entry may be missing: a process can die between the two.
+                return RowChange(result=any(each.at == suppression.at for each in existing))
             return RowChange(result=True, properties=entity.properties if known is None else properties)
 
         if await change_row(self._tables, TABLE, entity.partition, entity.row, decide, is_new=True):

@@ -20,6 +20,7 @@ from tests.crash_points.scenarios import DEADLY, SCENARIOS
 from tests.crash_points.timer_scenarios import TIMER_SCENARIOS
 from tests.crash_points.trial import Scenario, Trials
 from tests.crash_points.trouble_scenarios import FAULTLESS, TROUBLE_SCENARIOS
+from tests.crash_points.unsubscribe_scenarios import UNSUBSCRIBE_SCENARIOS
 from tests.crash_points.world import Plan
 
 PAIRS = int(os.environ.get("RELAY_PROOF_PAIRS", "4"))
@@ -31,7 +32,15 @@ OUTAGE_SECONDS = 180.0
 """How long storage refuses: shorter than a lease, and than the callers' patience."""
 MOST_ALIKE = 4
 """Operations alike in a row that are all tried: reads of one name (the shards of a table), sends of one entry's messages."""
-ALL = (*SCENARIOS, *TIMER_SCENARIOS, *TROUBLE_SCENARIOS, *REPORT_SCENARIOS, *BRAKE_SCENARIOS, *REPLY_SCENARIOS)
+ALL = (
+    *SCENARIOS,
+    *TIMER_SCENARIOS,
+    *TROUBLE_SCENARIOS,
+    *REPORT_SCENARIOS,
+    *BRAKE_SCENARIOS,
+    *REPLY_SCENARIOS,
+    *UNSUBSCRIBE_SCENARIOS,
+)
 FAULTS = [
     pytest.param(scenario, fault, id=f"{scenario.name}-{fault}")
     for scenario in ALL
