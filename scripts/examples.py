@@ -30,6 +30,7 @@ VARIABLES = {
     "routes": "ROUTE_NAME",
     "timers": "STEP_NAME",
     "suppressions": "EMAIL",
+    "topics": "TOPIC_NAME",
 }
 """Shell variable for the first variable segment of a path, by the segment before it."""
 

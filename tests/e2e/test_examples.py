@@ -70,13 +70,14 @@ def _documented() -> dict[str, set[str]]:
 
 
 async def _environment(relay: RunningRelay) -> dict[str, str]:
-    """Create what the examples name: a message, a mail, a webhook, a client, a template, a route."""
+    """Create what the examples name: a message, a mail, a webhook, a client, a template, a topic, a route."""
     message = {"from": "a@example.com", "to": "delivered@relay.test", "subject": "s", "text": "t"}
     _, sent, _ = await relay.call("POST", "/v1/messages", json=message)
     _, mail, _ = await relay.call("GET", "/v1/inbox/wait?timeout=20")
     await relay.call("POST", "/v1/clients", json={"name": "examples", "policy": {"senders": ["*"]}})
     template = {"subject": "Hello", "text": "Hello {{ name }}", "variables": {"name": {"default": "Ada"}}}
     await relay.call("PUT", "/v1/templates/examples", json=template)
+    await relay.call("PUT", "/v1/topics/examples", json={})
     _, hook, _ = await relay.call("POST", "/v1/webhooks", json=_example("CreateWebhook"))
     return {
         **os.environ,
@@ -86,6 +87,7 @@ async def _environment(relay: RunningRelay) -> dict[str, str]:
         "MAIL_NAME": mail["name"],
         "CLIENT_NAME": "examples",
         "TEMPLATE_NAME": "examples",
+        "TOPIC_NAME": "examples",
         "ROUTE_NAME": "capture",
         "STEP_NAME": "health_log",
         "EMAIL": "ada@example.org",
