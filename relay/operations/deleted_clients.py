@@ -81,6 +81,6 @@ class DeletedClients:
         progress = await self._webhooks.remove_all(gone.id, deadline)
         # Nobody could release it any more: what it had accepted is sent, as of any deleted client.
         await self._brakes.remove(gone.id)
-        progress += await self._topics.remove_all(gone.id, deadline)
         progress += await self._suppressions.remove_all(gone.id, deadline)
-        return progress + await self._uploads.remove_all(gone.id, deadline)
+        progress += await self._uploads.remove_all(gone.id, deadline)
+        return progress + await self._topics.remove_all(gone.id, deadline)

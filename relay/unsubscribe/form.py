@@ -15,7 +15,8 @@ def read(content_type: str, body: bytes) -> Mapping[str, Sequence[str]]:
     if len(body) > MAX_BYTES:
         return {}
     if content_type.partition(";")[0].strip().lower() == MULTIPART:
-        return _multipart(content_type, body)
+        # The example in RFC 8058 section 8.3 names the boundary with the dashes of its lines (errata 5117).
+        return _multipart(content_type, body) or _multipart(content_type.replace("boundary=--", "boundary="), body)
     try:
         return parse_qs(body.decode("ascii"), max_num_fields=MAX_FIELDS, keep_blank_values=True)
     except (UnicodeDecodeError, ValueError):

@@ -1,6 +1,7 @@
 """The scenario of a recipient who unsubscribes from a topic by the link in a mail."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
 
 PUBLIC = settings_of({"main": {"provider": "capture"}}, RELAY_PUBLIC_URL="https://relay.example")
 READER = "ann@example.net"
-ABOUT = {"to": [READER], "unsubscribe": {"topic": "news"}}
+ABOUT: dict[str, Any] = {"to": [READER], "unsubscribe": {"topic": "news"}}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 ONE_CLICK = msgspec.Raw(b"List-Unsubscribe=One-Click")
 CACHED = 31
