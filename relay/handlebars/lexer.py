@@ -32,6 +32,7 @@ _INSIDE = "|".join(
         r"(?P<equals>=)",
         rf"(?P<id>\.\.|\.{_END})",
         r"(?P<separator>[/.])",
+        r"(?P<close_raw>\}\}\}\})",
         r"(?P<close_unescaped>\}~?\}\})",
         r"(?P<close>~?\}\})",
         r"(?P<text>\"(?:\\\"|[^\"])*\"|'(?:\\'|[^'])*')",

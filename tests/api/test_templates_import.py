@@ -11,7 +11,7 @@ import pytest
 
 from relay.cli.remote import REFUSED, UNAVAILABLE, Remote, RemoteError
 from relay.cli.templates import sendgrid
-from relay.cli.templates.importing import Imported, import_templates
+from relay.cli.templates.importing import Choices, Imported, import_templates
 from relay.cli.templates.sendgrid import SendGridAccount
 from standins.script import Act, Fault
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
@@ -42,7 +42,7 @@ class Command:
         self.lost: set[str] = set()
         """Names of templates whose next response gets lost."""
 
-    async def run(self, *, key: str = DEFAULT_KEY, all_versions: bool = False, dry_run: bool = False) -> list[Imported]:
+    async def run(self, *, key: str = DEFAULT_KEY, **choices: bool) -> list[Imported]:
         loop = asyncio.get_running_loop()
 
         def handle(request: httpx2.Request) -> httpx2.Response:
@@ -61,7 +61,7 @@ class Command:
         def run() -> list[Imported]:
             remote = Remote("https://relay.example", self.relay.keys["boss"], httpx2.MockTransport(handle))
             with closing(remote), closing(SendGridAccount(self.account.url, key)) as account:
-                return list(import_templates(remote, account.templates(), all_versions=all_versions, dry_run=dry_run))
+                return list(import_templates(remote, account.templates(), Choices(**choices)))
 
         return await asyncio.to_thread(run)
 
@@ -260,3 +260,14 @@ async def test_template_deleted_during_the_import_is_left_out(command: Command) 
     command.account.templates.add("Other", HELLO)
     command.account.script.add(Fault(act=Act.RESPOND, operation="account", status=404, skip=1))
     assert [each.template == name for each in await command.run()] == [False]
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["{{{unsubscribe}}}", "{{{ unsubscribe_preferences }}}", "{{Sender_Name}}", "<%asm_group_unsubscribe_raw_url%>"],
+)
+async def test_tags_that_only_sendgrid_fills_in_are_imported_only_when_asked(command: Command, tag: str) -> None:
+    command.account.templates.add("Welcome", {**HELLO, "html_content": f'<a href="{tag}">x</a>'})
+    [found] = await command.run()
+    assert (found.result, found.reason.startswith(f"It uses {tag}, which only SendGrid fills in.")) == ("skipped", True)
+    assert [each.result for each in await command.run(sendgrid_tags=True)] == ["imported"]

@@ -8,7 +8,7 @@ import typer
 
 from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
 from relay.cli.remote import RemoteError
-from relay.cli.templates.importing import IMPORTED, REFUSED_BY_RELAY, UNCHANGED, import_templates
+from relay.cli.templates.importing import IMPORTED, REFUSED_BY_RELAY, UNCHANGED, Choices, import_templates
 from relay.cli.templates.sendgrid import SENDGRID_URL, SendGridAccount
 
 app = typer.Typer(no_args_is_help=True, help="Move templates to Relay.")
@@ -29,6 +29,12 @@ def import_all(
     all_versions: Annotated[
         bool, typer.Option("--all-versions", help="Import inactive versions too, each under a name of its own.")
     ] = False,
+    sendgrid_tags: Annotated[
+        bool,
+        typer.Option(
+            "--sendgrid-tags", help="Import templates with {{{unsubscribe}}} and such too: your data has them."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be imported.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,9 +46,9 @@ def import_all(
     if not from_sendgrid or not sendgrid_key:
         text = "Give --from-sendgrid." if not from_sendgrid else "No SendGrid key. Set SENDGRID_API_KEY."
         raise RemoteError(text, exit_code=2)
+    choices = Choices(all_versions=all_versions, sendgrid_tags=sendgrid_tags, dry_run=dry_run)
     with closing(SendGridAccount(sendgrid_url, sendgrid_key)) as account:
-        templates = account.templates()
-        found = list(import_templates(remote_of(context), templates, all_versions=all_versions, dry_run=dry_run))
+        found = list(import_templates(remote_of(context), account.templates(), choices))
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:

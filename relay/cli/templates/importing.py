@@ -1,5 +1,6 @@
 """Copy SendGrid's dynamic templates into Relay, each under its id. A repetition changes only what has changed there."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,12 @@ from relay.cli.templates.sendgrid import DynamicTemplate, Version
 
 IMPORTED, UNCHANGED, SKIPPED, REFUSED_BY_RELAY = "imported", "unchanged", "skipped", "refused"
 _MAX_DESCRIPTION = 500
+_FILLED_BY_SENDGRID = re.compile(
+    r"\{\{\{?&?\s*(?:unsubscribe|unsubscribe_preferences|Sender_(?:Name|Address|City|State|Zip))\s*\}?\}\}|<%\s*asm_\w+\s*%>"
+)
+"""The tags of SendGrid's unsubscribe module. Relay would write nothing in their place
+(twilio.com/docs/sendgrid/ui/sending-email/how-to-send-an-email-with-dynamic-templates).
+"""
 _COPIED = ("kind", "description", "subject", "text", "html", "test_data")
 _KEPT = ("locale", "translations", "variables")
 """What Relay's operators add to an imported template, and the next import keeps."""
@@ -25,9 +32,15 @@ class Imported(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def import_templates(
-    remote: Remote, templates: Iterable[DynamicTemplate], *, all_versions: bool, dry_run: bool
-) -> Iterator[Imported]:
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """What to import: inactive versions too, templates with tags that only SendGrid fills in; or only to look."""
+
+    all_versions: bool = False
+    sendgrid_tags: bool = False
+    dry_run: bool = False
+
+
+def import_templates(remote: Remote, templates: Iterable[DynamicTemplate], choices: Choices) -> Iterator[Imported]:
     """Import templates and yield what became of each. Raises `RemoteError` when Relay cannot be called at all."""
     for template in templates:
         active = [each for each in template.versions if each.active]
@@ -35,26 +48,27 @@ def import_templates(
         if not active:
             yield Imported(template.id, template.name, SKIPPED, reason="It has no active version.")
         for each in active:
-            yield _imported(remote, template.id, _described(template, each), each, dry_run=dry_run)
+            yield _imported(remote, template.id, _described(template, each), each, choices)
         for each in others:
             name = f"{template.id}.{each.id}"
-            if all_versions:
-                yield _imported(remote, name, _described(template, each), each, dry_run=dry_run)
+            if choices.all_versions:
+                yield _imported(remote, name, _described(template, each), each, choices)
             else:
                 reason = "It is not active at SendGrid. --all-versions imports it under this name."
                 yield Imported(name, _described(template, each), SKIPPED, reason=reason)
 
 
-def _imported(remote: Remote, name: str, described: str, version: Version, *, dry_run: bool) -> Imported:
+def _imported(remote: Remote, name: str, described: str, version: Version, choices: Choices) -> Imported:
     wanted = _request(described, version)
-    if not (wanted.get("text") or wanted.get("html")):
-        return Imported(name, described, SKIPPED, reason="It has no content.")
+    reason = _obstacle(wanted, choices)
+    if reason:
+        return Imported(name, described, SKIPPED, reason=reason)
     known = _known(remote, name)
     if known.get("kind", "handlebars") != "handlebars":
         return Imported(name, described, SKIPPED, reason="Relay has a Jinja2 template of this name.")
     if known and all(known.get(each) == wanted.get(each) for each in _COPIED):
         return Imported(name, described, UNCHANGED, version=known["version"])
-    if dry_run:
+    if choices.dry_run:
         return Imported(name, described, IMPORTED)
     body = {**{each: known[each] for each in _KEPT if each in known}, **wanted}
     try:
@@ -64,6 +78,16 @@ def _imported(remote: Remote, name: str, described: str, version: Version, *, dr
             raise
         return Imported(name, described, REFUSED_BY_RELAY, reason=_reason(error))
     return Imported(name, described, IMPORTED, version=stored["version"])
+
+
+def _obstacle(wanted: Mapping[str, Any], choices: Choices) -> str:
+    """Return why a version is not imported; empty if nothing is in the way."""
+    if not (wanted.get("text") or wanted.get("html")):
+        return "It has no content."
+    found = _FILLED_BY_SENDGRID.search(f"{wanted.get('html', '')} {wanted.get('text', '')}")
+    if found is None or choices.sendgrid_tags:
+        return ""
+    return f"It uses {found[0]}, which only SendGrid fills in. Give it in your data and import with --sendgrid-tags."
 
 
 def _known(remote: Remote, name: str) -> Mapping[str, Any]:

@@ -35,6 +35,7 @@ def fill(source: str, variables: dict[str, Any] | None = None) -> str:
         ("{{insert a b c}}", 1, "column 3: insert takes 1 to 2 values, here it has 3"),
         ("{{#each}}{{/each}}", 1, "column 4: each takes 1 values, here it has 0"),
         ("{{equals a=1 b}}", 1, "values stand before options"),
+        ("p {color: {{{color}}}}", 1, "column 19: unexpected }}}}"),
         ("{{!-- never", 1, "column 1: this comment does not end"),
         ("{{a.this}}", 1, "column 5: invalid path a.this"),
         ("{{#if a}}" * 101, 1, "nested too deeply (limit 100)"),
