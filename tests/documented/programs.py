@@ -23,6 +23,7 @@ OWN_PROCESS = {"sendmail", "pickup"}
 
 PASSED_ON = ("cat", "date", "openssl")
 ELSEWHERE = {
+    "docker": "no containers here; tests/repository/test_container.py reads the Dockerfile, and CI starts the image",
     "pip": "installs Microsoft's paconn from the internet",
     "paconn": "needs an account of Power Platform; its files must exist",
 }

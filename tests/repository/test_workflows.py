@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-OF_A_RELEASE = {"actions: read", "contents: write"}
+OF_A_RELEASE = {"actions: read", "contents: write", "packages: write"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -39,6 +39,13 @@ def test_scripts_contain_no_expressions(path: Path) -> None:
     scripts = re.findall(r"^ +(?:- )?run: (.+(?:\n {10,}.+)*)", path.read_text(), flags=re.MULTILINE)
     assert scripts
     assert [script for script in scripts if "${{" in script] == []
+
+
+def test_release_is_published_after_its_packages_and_its_image() -> None:
+    release = (ROOT / ".github/workflows/release.yml").read_text()
+    assert "    needs: [build, image]\n" in release
+    assert 'relay-smtp:${GITHUB_REF_NAME#v}"' in release
+    assert (ROOT / "Dockerfile").is_file()
 
 
 def test_deployment_guide_names_every_variable() -> None:
