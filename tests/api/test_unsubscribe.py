@@ -398,7 +398,7 @@ async def test_wrong_links_of_an_address_are_limited(shop: Harness) -> None:
         assert (await post(shop, "/unsubscribe/x/y", address=guess)).status == 404
     limited = await post(shop, "/unsubscribe/x/y", address=guess)
     assert (limited.status, int(limited.headers["retry-after"]) > 0) == (429, True)
-    assert (await post(shop, path, address="203.0.113.10")).status == 200
+    assert (await post(shop, path, address=guess)).status == 200
     shop.clock.move(61)
     assert (await post(shop, "/unsubscribe/x/y", address=guess)).status == 404
 

@@ -73,12 +73,15 @@ def refused(refusal: Refusal, _request_id: str) -> Response:
 
 
 async def _holder(call: Call) -> Holder:
-    """Return the holder of the link. Raises `Refusal`: 404 for a link that Relay did not make, 429 after too many requests."""
+    """Return the holder of the link. Raises `Refusal`: 404 for a link that Relay did not make, 429 after too many requests.
+
+    Wrong links do not limit right ones: many readers of one mail provider share its addresses.
+    """
     preferences, address = call.services.preferences, call.request.caller_address
-    _check(preferences.wrong_links.seconds_left(address))
     text, message = call.values["token"], call.values["message"]
     holder = await preferences.holder(text, message)
     if holder is None:
+        _check(preferences.wrong_links.seconds_left(address))
         preferences.wrong_links.note(address)
         raise Refusal(404, "not_found", "This unsubscribe link is not valid.")
     _check(preferences.requests.seconds_left(text))
