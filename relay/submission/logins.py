@@ -11,6 +11,7 @@ import msgspec
 
 from relay.acceptance.policy import may_call_from
 from relay.api.login_throttle import LoginThrottle
+from relay.clients.keys import key_id_of
 from relay.clients.policy import Policy
 from relay.core.errors import Refusal
 from relay.submission.refusals import RefusalKind
@@ -49,8 +50,9 @@ class Logins:
 
     async def check(self, name: str, key: str, address: str) -> Login | str:
         """Return the client with this name and key, or the reply to a client at this address that may not send."""
-        if not _KEY.fullmatch(key):
-            return self._wrong(address)
+        if not _KEY.fullmatch(key) or key_id_of(key) is None:
+            # Costs the relay nothing. Counted, the passwords of others' dictionaries would lock out who shares the address.
+            return WRONG
         try:
             self._throttle.check(address)
         except Refusal:

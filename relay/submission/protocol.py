@@ -119,7 +119,7 @@ class Dialogue(SMTP):
         finally:
             self._open_dialogues.discard(self)
             self._drop_content()
-            # The library is not called for a connection that ends during a handshake.
+            # The library would close and cancel when the connection is lost, but does not learn of one that ends in a handshake.
             if self.transport is None:
                 self._timeout_handle.cancel()
             else:

@@ -9,6 +9,8 @@ from relay.api.login_throttle import MOST, WINDOW
 from relay.submission.logins import LIFETIME
 from tests.unit.submission.kit import KEY, Place, StubRelay, place_with
 
+WRONG = "relay_00000000_wrong"
+
 
 async def signed_in(place: Place, key: str = KEY) -> str:
     client = await place.tls_client()
@@ -38,16 +40,24 @@ async def test_too_many_wrong_keys_are_not_asked_about_and_known_keys_still_work
         assert await signed_in(place) == "235 2.7.0"
         client = await place.tls_client()
         for number in range(MOST):
-            assert (await client.sign_in("app", f"wrong{number}")).startswith("535 ") or number
+            assert (await client.sign_in("app", f"relay_00000000_{number}")).startswith("535 ") or number
             if await client.say("NOOP") == "":
                 client = await place.tls_client()
         asked = place.relay.asked
-        assert await signed_in(place, "wrong") == "454 4.7.0"
+        assert await signed_in(place, WRONG) == "454 4.7.0"
         place.clock.move(LIFETIME.total_seconds())
         assert await signed_in(place) == "235 2.7.0"
         assert place.relay.asked == asked + 1
         place.clock.move(WINDOW.total_seconds())
-        assert await signed_in(place, "wrong") == "535 5.7.8"
+        assert await signed_in(place, WRONG) == "535 5.7.8"
+
+
+async def test_passwords_that_are_no_keys_are_refused_without_the_relay_and_lock_out_no_one(tmp_path: Path) -> None:
+    async with place_with(folder=tmp_path) as place:
+        for number in range(MOST + 1):
+            assert await signed_in(place, ["", "password1", "relay_x", "p" * 300][number % 4]) == "535 5.7.8"
+        assert place.relay.asked == 0
+        assert await signed_in(place) == "235 2.7.0"
 
 
 @pytest.mark.parametrize(
