@@ -10,6 +10,9 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 
+VARIABLES = ("RELAY_URL", "RELAY_KEY", "RELAY_OPERATOR_KEY", "SENDGRID", "GROUP", "REGION")
+"""What a reader has set; the test sets the same."""
+
 OTHERS = {
     "docs/api/examples.md": "tests/e2e/test_examples.py",
     "docs/api/generated-clients.md": "tests/e2e/test_generated_clients.py",

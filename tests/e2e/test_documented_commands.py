@@ -15,7 +15,7 @@ import pytest_asyncio
 from standardwebhooks import Webhook
 
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
-from tests.documented.pages import OTHERS, ROOT, calls_relay, commands, languages, pages
+from tests.documented.pages import OTHERS, ROOT, VARIABLES, calls_relay, commands, languages, pages
 from tests.documented.programs import SHIMS, Programs
 from tests.documented.shell import run_shell, script, shims_working, write_shims
 from tests.e2e.running import RunningRelay, running_relay
@@ -86,14 +86,8 @@ async def create(relay: RunningRelay, sendgrid: SendGridStandIn) -> Mapping[str,
 
 def variables(relay: RunningRelay, sendgrid: SendGridStandIn) -> Mapping[str, str]:
     """Return the variables that a reader has set."""
-    return {
-        "RELAY_URL": relay.url,
-        "RELAY_KEY": relay.key,
-        "RELAY_OPERATOR_KEY": relay.key,
-        "SENDGRID": sendgrid.url,
-        "GROUP": "rg-prod",
-        "REGION": "westeurope",
-    }
+    values = (relay.url, relay.key, relay.key, sendgrid.url, "rg-prod", "westeurope")
+    return dict(zip(VARIABLES, values, strict=True))
 
 
 async def remove_clients(relay: RunningRelay) -> None:

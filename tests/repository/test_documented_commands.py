@@ -16,6 +16,7 @@ from tests.documented.pages import (
     LANGUAGES,
     OTHERS,
     ROOT,
+    VARIABLES,
     Block,
     calls_relay,
     commands,
@@ -67,6 +68,13 @@ def test_block_begins_with_a_known_program(block: Block) -> None:
     first, *_ = words_of(block.text.partition("\n")[0]) or [""]
     is_variable = re.match(r"[A-Za-z]\w*=(\$\(|<)", block.text)
     assert is_variable or first.rpartition("/")[2] in {*SHIMS, *BUILT_IN} or first in BUILT_IN
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_variables_are_set_by_the_page_or_known(page: str) -> None:
+    text = "\n".join(block.text for block in commands(page))
+    used = set(re.findall(r"\$\{?([A-Za-z_]\w*)", text))
+    assert used - set(re.findall(r"\b([A-Za-z_]\w*)=", text)) <= set(VARIABLES)
 
 
 @pytest.mark.parametrize("page", PAGES)
