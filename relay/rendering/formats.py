@@ -6,7 +6,7 @@ Every value comes from a template or a message: locales, zones and digits are bo
 import re
 from copy import copy
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,8 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MAX_EXPONENT = 30
 _MAX_DIGITS = 50
 _MAX_DECIMALS = 20
+_PRECISION = 100
+"""More digits than a number within these limits has; Python's default is 28."""
 _MAX_LOCALES = 30
 """Locales whose data is kept: each takes up to a megabyte, and there are more than a thousand."""
 _locales: dict[str, "Locale"] = {}
@@ -63,7 +65,8 @@ def format_number(value: Any, decimals: Any = None) -> str:
         if not isinstance(decimals, int) or isinstance(decimals, bool) or not 0 <= decimals <= _MAX_DECIMALS:
             raise WrongValue(f"the number of decimals is not a whole number from 0 to {_MAX_DECIMALS}")
         pattern.frac_prec = (decimals, decimals)
-    return str(pattern.apply(number, chosen))
+    with localcontext(prec=_PRECISION):
+        return str(pattern.apply(number, chosen))
 
 
 def format_currency(value: Any, currency: Any) -> str:
@@ -75,7 +78,8 @@ def format_currency(value: Any, currency: Any) -> str:
     charge(_COST)
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
         raise WrongValue("the currency is not a code of three letters such as EUR")
-    return str(numbers.format_currency(_number(value), currency, locale=_locale()))
+    with localcontext(prec=_PRECISION):
+        return str(numbers.format_currency(_number(value), currency, locale=_locale()))
 
 
 def _locale() -> "Locale":

@@ -200,4 +200,5 @@ def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
-        raise RemoteError(f"{text}: not a network, such as 10.1.0.0/16 or 10.1.2.3.", exit_code=2) from error
+        reason = f"{text}: not a network, such as 10.1.0.0/16 or 10.1.2.3 ({error}). Separate several in a variable by blanks."
+        raise RemoteError(reason, exit_code=2) from error

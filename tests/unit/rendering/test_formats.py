@@ -91,6 +91,21 @@ def test_value_that_has_no_format_is_refused(fill: Fill, name: str, arguments: s
 
 
 @both
+@pytest.mark.parametrize(
+    ("name", "arguments", "value", "text"),
+    [
+        ("number", "", 10**30, "1" + ",000" * 10),
+        ("number", "20", 10**20, "100" + ",000" * 6 + "." + "0" * 20),
+        ("currency", "'EUR'", 10**30, "\u20ac1" + ",000" * 10 + ".00"),
+    ],
+)
+def test_largest_numbers_are_written_with_all_their_digits(
+    fill: Fill, name: str, arguments: str, value: int, text: str
+) -> None:
+    assert fill(name, arguments, {"value": value}, "en") == text
+
+
+@both
 def test_many_locales_take_no_more_memory_than_a_few(fill: Fill) -> None:
     tags = [each.replace("_", "-") for each in localedata.locale_identifiers()[:90]]
     for tag in tags:
