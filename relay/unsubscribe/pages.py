@@ -25,7 +25,7 @@ _STYLE = (
     "@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#121212}small{color:#b0b0b0}a{color:#8ab4f8}}"
 )
 HEADERS = {
-    "Content-Type": "text/html; charset=utf-8",
+    "Content-Type": "text/html",
     "Content-Security-Policy": "default-src 'none'; style-src 'sha256-"
     + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
