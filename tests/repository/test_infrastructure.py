@@ -44,10 +44,14 @@ TOKEN = "abcdefghijklm"
 
 
 def source_files() -> list[Path]:
-    """What is deployed. The command line has an environment of its own: it runs on the operator's computer."""
+    """What is deployed. The command line and the SMTP server run elsewhere, with an environment of their own."""
     return [
         ROOT / "function_app.py",
-        *(path for path in (ROOT / "relay").rglob("*.py") if "cli" not in path.relative_to(ROOT).parts),
+        *(
+            path
+            for path in (ROOT / "relay").rglob("*.py")
+            if path.relative_to(ROOT).parts[1] not in ("cli", "submission")
+        ),
     ]
 
 
