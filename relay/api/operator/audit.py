@@ -40,7 +40,7 @@ async def export_json_lines(call: Call) -> Response:
     body = b"".join(msgspec.json.encode(_view(each)) + b"\n" for each in records)
     headers = {
         # JSON lines have no registered media type, and generators of clients know this one.
-        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Type": "text/plain",
         "Content-Disposition": 'attachment; filename="audit.jsonl"',
     }
     return Response(headers={**headers, **link_headers(link)}, body=body)
