@@ -16,7 +16,7 @@ from relay.core.arrival.arrivals import Reports, arrivals_of, recipient_count
 from relay.core.arrival.brake import lane_key, vouched_counts
 from relay.core.arrival.counts import Counts, Dimension, HourCounts, Named, Tally, counts_of
 from relay.core.model import MessageStatus, Part, Submission
-from relay.journal.counts.rechecks import pause
+from relay.journal.counts.rechecks import pause, start_of_hour
 from relay.journal.counts.sampling import sample
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
@@ -132,7 +132,7 @@ def due_hours(now: datetime, counted: Mapping[datetime, datetime], recounted: ti
     The running hour and the one before are counted every ten minutes, older ones when a quarter of their age has passed since.
     Counting begins with the hour before the first run: a new relay has no mail of earlier hours.
     """
-    newest = now.replace(minute=0, second=0, microsecond=0)
+    newest = start_of_hour(now)
     first = min(counted, default=newest - HOUR)
     hours = (hour for number in range(recounted // HOUR + 1) if (hour := newest - HOUR * number) >= first)
     return [hour for hour in hours if hour not in counted or now - counted[hour] >= pause(now - hour, steady=HOUR)]

@@ -1,6 +1,6 @@
 """Say when an hour of the journal that was read is read again: less often the older it is, because it changes less."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 SHORTEST = timedelta(minutes=10)
 """How long no hour is read again."""
@@ -12,3 +12,8 @@ def pause(age: timedelta, *, steady: timedelta) -> timedelta:
     `age` is the time since the hour began.
     """
     return max(SHORTEST, (age - steady) / 4)
+
+
+def start_of_hour(moment: datetime) -> datetime:
+    """Return when the hour of a moment began."""
+    return moment.replace(minute=0, second=0, microsecond=0)

@@ -20,7 +20,7 @@ import msgspec
 
 from relay.core import ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
-from relay.journal.counts.rechecks import pause
+from relay.journal.counts.rechecks import pause, start_of_hour
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.journal.search import postings
@@ -91,7 +91,7 @@ class SearchIndex:
     async def update(self, deadline: Deadline = NEVER) -> Progress:
         """Index what is due, the newest hour first. What the deadline leaves is done by the next run."""
         now = self._clock()
-        newest = now.replace(minute=0, second=0, microsecond=0)
+        newest = start_of_hour(now)
         known = {hour.at: hour for hour in await self.hours(newest - self._kept, newest + HOUR)}
         first = min(known) if known else await self._first(newest - self._kept, newest)
         hours = (newest - HOUR * number for number in range((newest - first) // HOUR + 1))
@@ -111,7 +111,7 @@ class SearchIndex:
 
     async def forget(self, batch: str) -> None:
         """Have the hour of a batch indexed again, after the content of a message was marked as erased."""
-        at = ids.created_at(batch).replace(minute=0, second=0, microsecond=0)
+        at = start_of_hour(ids.created_at(batch))
         partition, row = postings.hour_row(at)
         mark = Entity(partition=partition, row=row, properties={"is_due": True})
         try:
@@ -128,7 +128,7 @@ class SearchIndex:
         calls = (partial(self._journal.names, shard=shard, **bounds, limit=1) for shard in ids.SHARDS)
         pages = await concurrency.gather_limited(calls, limit=_AT_ONCE)
         oldest = min((ids.created_at(name) for names, _ in pages for name in names), default=newest)
-        return oldest.replace(minute=0, second=0, microsecond=0)
+        return start_of_hour(oldest)
 
     async def _check(self, at: datetime, known: IndexedHour | None) -> int:
         """Index the slices of an hour that are over and not as the journal has them. Returns 1 if the hour is done."""

@@ -9,7 +9,7 @@ from itertools import islice
 
 from relay.core.arrival.counts import Counts, Dimension, HourCounts, summed, worst_first
 from relay.journal.counts.hours import HOUR, ArrivalHours
-from relay.journal.counts.rechecks import SHORTEST
+from relay.journal.counts.rechecks import SHORTEST, start_of_hour
 from relay.operations.timers.client_brake import ClientBrake
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
@@ -36,10 +36,18 @@ class ArrivalRates:
     async def run(self, deadline: Deadline = NEVER) -> Progress:
         """Count the hours that are due. If the running one was among them, report the rates, and hold clients by them."""
         await self._brake.post_notices()
-        now = self._clock()
-        if now < self._idle_until:
+        if self._clock() < self._idle_until:
             return Progress()
-        due, done = await self._hours.due(), 0
+        return await self._count(await self._hours.due(), deadline)
+
+    async def run_now(self, deadline: Deadline = NEVER) -> Progress:
+        """Do the same, and count the running hour also if that was done a moment ago: an operator wants to see the last mail."""
+        await self._brake.post_notices()
+        running, due = start_of_hour(self._clock()), await self._hours.due()
+        return await self._count(due if running in due else [running, *due], deadline)
+
+    async def _count(self, due: Sequence[datetime], deadline: Deadline) -> Progress:
+        now, done = self._clock(), 0
         released = await self._brake.released() if due else {}
         for at in due:
             if deadline.is_over:

@@ -74,4 +74,4 @@ class RunNow:
 
     async def _limited(self, step: Step, deadline: Deadline) -> Progress:
         async with asyncio.timeout(self._limit_seconds):
-            return await step.run(deadline)
+            return await (step.run_now or step.run)(deadline)

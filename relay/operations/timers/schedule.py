@@ -71,7 +71,7 @@ class EveryMinute:
             Step(name="sent_checks", run=sent_checks.run, until_seconds=45.0),
             Step(name="orphan_entries", run=orphan_entries.collect, until_seconds=50.0),
             Step(name="search_index", run=search_indexing.run, until_seconds=52.0),
-            Step(name="arrival_rates", run=arrival_rates.run, until_seconds=53.0),
+            Step(name="arrival_rates", run=arrival_rates.run, until_seconds=53.0, run_now=arrival_rates.run_now),
             Step(name="health_log", run=write, until_seconds=55.0),
         )
 

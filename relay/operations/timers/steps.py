@@ -19,11 +19,15 @@ _PARTITION, _ROW = "report", "steps"
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of a timer. `until_seconds` counts from the start of the timer's run."""
+    """A step of a timer. `until_seconds` counts from the start of the timer's run.
+
+    `run_now` is what an operator starts, if that does more than what is due.
+    """
 
     name: str
     run: Callable[[Deadline], Awaitable[Progress]]
     until_seconds: float
+    run_now: Callable[[Deadline], Awaitable[Progress]] | None = None
 
 
 class StepReport(msgspec.Struct, frozen=True, kw_only=True):

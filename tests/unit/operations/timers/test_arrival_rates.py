@@ -81,6 +81,16 @@ async def test_next_run_within_ten_minutes_counts_and_logs_nothing(
     assert len(logged(caplog)) == 2
 
 
+async def test_operators_run_counts_the_running_hour_again(place: Place) -> None:
+    rates = ArrivalRates(place.arrival_hours, place.client_brake, place.time)
+    await rates.run()
+    assert (await rates.run()).done == 0
+    assert (await rates.run_now()).done == 1
+    place.time.move(600)
+    # What is due is not counted twice.
+    assert (await rates.run_now()).done == len(place.memory.tables.rows(TABLE))
+
+
 async def test_run_that_ends_early_leaves_the_older_hours(place: Place) -> None:
     # The last count was a week ago.
     row = Entity(partition="hour", row="202602221300", properties={"counted_at": place.time()})
