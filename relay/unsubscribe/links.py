@@ -30,6 +30,11 @@ def public_url_problem(public_url: str) -> str:
     return ""
 
 
+def address_of_links(public_url: str, origin: str) -> str:
+    """Return where links lead: to the public address; without one, to a relay on the caller's own machine, to try links there."""
+    return origin if not public_url and urlsplit(origin).hostname in _LOOPBACK else public_url
+
+
 def link_of(public_url: str, subscriber: Subscriber) -> str:
     """Return the link of a subscriber, without a message."""
     return f"{public_url}{PATH}/{token.write(subscriber)}"

@@ -117,6 +117,18 @@ async def test_unknown_topic_is_refused(shop: Harness) -> None:
     assert refused.problems == [("unknown_topic", "unsubscribe.topic")]
 
 
+async def test_link_leads_to_the_callers_own_machine_without_a_public_address() -> None:
+    relay = await Harness({"RELAY_PUBLIC_URL": ""}).start()
+    await put_topic(relay, "news")
+    accepted = await relay.call("POST", "http://localhost:7071/v1/messages", json=message(**ABOUT))
+    assert accepted.status == 202
+    await relay.deliver()
+    [mail] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
+    headers = (await relay.call("GET", f"/v1/inbox/{mail['name']}", client="boss")).json["headers"]
+    [link] = [each["value"] for each in headers if each["name"] == "List-Unsubscribe"]
+    assert link.startswith("<http://localhost:7071/unsubscribe/")
+
+
 @pytest.mark.parametrize("url", ["", "http://relay.example"])
 async def test_link_needs_a_public_address_with_https(url: str) -> None:
     relay = await Harness({"RELAY_PUBLIC_URL": url}).start()

@@ -98,10 +98,12 @@ async def recipients_of(call: Call, drafts: Sequence[Draft]) -> Recipients:
     """Read what decides about the recipients of messages: suppressions, and the topics if any message is about one."""
     if all(draft.topic is None for draft in drafts):
         return Recipients(known=await call.services.suppressions.known_to(call.client.id))
+    from relay.unsubscribe.links import address_of_links
     from relay.unsubscribe.topic_mail import topic_mail
 
     names = [draft.topic for draft in drafts if draft.topic is not None]
-    topics = await topic_mail(call.services.topics, call.client, call.services.settings.public_url, names)
+    address = address_of_links(call.services.settings.public_url, call.base_url)
+    topics = await topic_mail(call.services.topics, call.client, address, names)
     return Recipients(
         known=await call.services.suppressions.known_to(call.client.id, topics.names), linked=topics.linked
     )

@@ -37,7 +37,7 @@ async def unsubscribe(services: "DoctorServices") -> Sequence[Finding]:
         fault(
             ABOUT,
             problem,
-            "Messages with `unsubscribe` are refused.",
+            "Messages with `unsubscribe` are refused, except from callers on the same machine.",
             "Set RELAY_PUBLIC_URL: docs/how-to/custom-domain.md.",
         )
         if problem
