@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from devhost.children import Child
+from standins.tls import Authority
 from tests.e2e.running import ROOT, RunningRelay, running_relay
 from tests.e2e.smtp_kills import PARKED, Between, Process, balanced, connect, repeat, speak
 from tests.serving import serving
@@ -145,6 +146,40 @@ async def test_smtp_server_accepts_mail_of_smtplib(relay: RunningRelay, port: in
     assert str(caught["text"]).replace("\r\n", "\n") == "Grüße\n.\n..dots\n"
     assert caught["subject"] == "By SMTP: grüße"
     assert "delivered+hidden@relay.test" in await recipients_of(relay, caught)
+
+
+async def test_smtplib_signs_in_over_tls(relay: RunningRelay, tmp_path: Path) -> None:
+    authority, certificate = Authority(), tmp_path / "server.pem"
+    certificate.write_bytes(authority.server_pem())
+    trusted = authority.client_context()
+    server = await start_smtp(relay.url, "", "--listen-tls", "127.0.0.1:0", "--certificate", str(certificate), ports=2)
+
+    def send(port: str, has_tls: bool, key: str, subject: str) -> None:
+        with (
+            smtplib.SMTP_SSL("localhost", int(port), timeout=30, context=trusted)
+            if has_tls
+            else smtplib.SMTP("localhost", int(port), timeout=30)
+        ) as client:
+            if not has_tls:
+                client.starttls(context=trusted)
+            client.login("cron", key)
+            message = EmailMessage()
+            message["From"], message["To"], message["Subject"] = (
+                "a@example.com",
+                f"delivered+{subject}@relay.test",
+                subject,
+            )
+            client.send_message(message)
+
+    try:
+        lines = await server.until_ready(timeout_seconds=60)
+        for line, subject in zip(lines, ("starttls", "tls"), strict=True):
+            with pytest.raises(smtplib.SMTPAuthenticationError):
+                await asyncio.to_thread(send, line["port"], subject == "tls", f"{relay.key[:-1]}!", subject)
+            await asyncio.to_thread(send, line["port"], subject == "tls", relay.key, subject)
+            assert (await arrived(relay, subject))["subject"] == subject
+    finally:
+        await server.stop(grace_seconds=10)
 
 
 async def test_smtp_server_accepts_an_automatic_reply(relay: RunningRelay, port: int) -> None:
