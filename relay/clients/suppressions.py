@@ -180,8 +180,8 @@ class Suppressions:
 
     async def get(self, scope: str, email: str) -> Suppression:
         """Read one entry. Raises `NotFound`, also for an expired one."""
-        found = decode(TABLE, await self._tables.get(TABLE, _partition(scope), key_of(email)), _suppression)
-        if found.is_over(self._clock()):
+        found = await self.last(scope, email)
+        if found is None or found.is_over(self._clock()):
             raise NotFound("no such suppression")
         return found
 

@@ -12,13 +12,12 @@ import msgspec
 from relay.core.errors import SettingsError
 from relay.platform.entra_tokens import certificate_expiry, transport
 from relay.platform.log import log_event
+from relay.platform.settings_checks import LOOPBACK_NAMES
 
 TIMEOUT_SECONDS = 30.0
 """Timeout for reading one secret, including its token."""
 EXPIRES_SOON = timedelta(days=30)
 """A secret whose expiry date is closer than this is logged each time it is read."""
-
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class SecretDates(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +91,7 @@ class KeyVault:
                 transport=transport(self._http()),
                 retry_total=1,
                 # The challenge of a local stand-in names the real Key Vault resource, which differs from its own domain.
-                verify_challenge_resource=urlsplit(self._url).hostname not in _LOCAL,
+                verify_challenge_resource=urlsplit(self._url).hostname not in LOOPBACK_NAMES,
             )
         return self._client
 

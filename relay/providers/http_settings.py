@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from relay.platform.settings_checks import LOOPBACK_NAMES
 from relay.providers.http_exchange import Timeouts
 
 MAX_TIMEOUT_SECONDS = 80
 """Maximum of `timeout_seconds`: an attempt starts with at least 90 seconds of its lease."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def is_address(value: Any) -> bool:
@@ -23,7 +23,7 @@ def is_address(value: Any) -> bool:
     except ValueError:
         return False
     is_bare = not (parts.query or parts.fragment or parts.username or parts.password) and bool(host)
-    return is_bare and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
+    return is_bare and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_NAMES))
 
 
 def timeout_problems(value: Any) -> Sequence[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from relay.core.model import Message
 from relay.mime.writing.structured import header_field
+from relay.platform.settings_checks import LOOPBACK_NAMES
 from relay.unsubscribe import token
 from relay.unsubscribe.token import Subscriber
 
@@ -17,7 +18,6 @@ LINK = "List-Unsubscribe"
 POST = "List-Unsubscribe-Post"
 ONE_CLICK = "List-Unsubscribe=One-Click"
 """The value of the field, and the body of the request that mail programs then send (RFC 8058 section 3.1)."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def public_url_problem(public_url: str) -> str:
@@ -25,14 +25,14 @@ def public_url_problem(public_url: str) -> str:
     address = urlsplit(public_url)
     if not public_url:
         return "Unsubscribe links need the public address of Relay. An operator must set RELAY_PUBLIC_URL."
-    if address.scheme != "https" and address.hostname not in _LOOPBACK:
+    if address.scheme != "https" and address.hostname not in LOOPBACK_NAMES:
         return "Unsubscribe links need an address with https (RFC 8058). An operator must change RELAY_PUBLIC_URL."
     return ""
 
 
 def address_of_links(public_url: str, origin: str) -> str:
     """Return where links lead: to the public address; without one, to a relay on the caller's own machine, to try links there."""
-    return origin if not public_url and urlsplit(origin).hostname in _LOOPBACK else public_url
+    return origin if not public_url and urlsplit(origin).hostname in LOOPBACK_NAMES else public_url
 
 
 def link_of(public_url: str, subscriber: Subscriber) -> str:

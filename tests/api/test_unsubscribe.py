@@ -1,6 +1,8 @@
 """Unsubscribe links: programs that post once, people who are asked, and everyone else who gets hold of a link."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -183,16 +185,24 @@ async def test_replayed_post_after_a_subscription_unsubscribes_again(shop: Harne
 # ── what happens when something dies ──
 
 
-async def test_process_that_dies_after_the_event_leaves_the_suppression_to_it(
-    shop: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = await link(shop)
+@contextmanager
+def dying_before_the_suppression(shop: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let storage refuse suppressions, after it took the event."""
 
     async def dies(*_: object) -> None:
         raise Unavailable("storage is away")
 
     with monkeypatch.context() as patch:
         patch.setattr(shop.relay.suppressions, "put", dies)
+        yield
+
+
+async def test_process_that_dies_after_the_event_leaves_the_suppression_to_it(
+    shop: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await link(shop)
+
+    with dying_before_the_suppression(shop, monkeypatch):
         assert (await post(shop, path)).status == 503
     assert await suppressed(shop) == []
     await apply_events(shop)
@@ -208,11 +218,7 @@ async def test_repetition_before_the_suppression_is_written_is_one_event(
 ) -> None:
     path = await link(shop)
 
-    async def dies(*_: object) -> None:
-        raise Unavailable("storage is away")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shop.relay.suppressions, "put", dies)
+    with dying_before_the_suppression(shop, monkeypatch):
         for _ in range(2):
             await post(shop, path)
             shop.clock.move(5)
