@@ -147,7 +147,7 @@ def _on_route(part: Part, context: PlanningContext, routes: Sequence[str], numbe
 
 
 def _in_order(part: Part, context: PlanningContext, routes: Sequence[str]) -> Sequence[str]:
-    """Put a route that asked to wait after the others. With none of them open it is asked again too early, which does no harm."""
+    """Put a route that asked to wait after the others. If it is the only active one it is asked too early, which does no harm."""
     return sorted(routes, key=lambda route: part_states.is_busy(part, route, context.now))
 
 

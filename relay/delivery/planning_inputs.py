@@ -135,9 +135,9 @@ class PlanningInputs:
     async def _less_canaries(
         self, troubled: Mapping[str, Hold], batch: str, ways: Sequence[Sequence[str]], senders: set[str]
     ) -> Mapping[str, Hold]:
-        """What stays closed for this batch: it may be the one that tries a route in `trial`.
+        """Return the holds that apply to this batch: it may be the canary of a route in `trial`.
 
-        It is the one only for a route that it would use: one that no open route stands before.
+        It becomes the canary only of a route that it would use: one that no active route stands before.
         """
         closed = dict(troubled)
         for way in ways:

@@ -92,7 +92,7 @@ class RouteWatch:
         lane: Lane,
         now: datetime,
     ) -> str | None:
-        """Return an open route for a part that its own certainly did not take, and for which that asks for a long wait."""
+        """Return an active route for a part that its own certainly did not take, and for which that asks for a long wait."""
         if (
             message is None
             or isinstance(answer, PerRecipient)
