@@ -47,12 +47,13 @@ async def post(
     seconds: float | None = None,
     per_second: float | None = None,
     good: int = 202,
+    content_type: str = "application/json",
 ) -> Load:
     """POST the body over several connections: a number of requests or for some seconds, at full speed or `per_second`."""
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+    with tempfile.NamedTemporaryFile(suffix=".body") as file:
         file.write(body)
         file.flush()
-        argv = ["hey", "-m", "POST", "-T", "application/json", "-o", "csv", "-t", "60", "-c", str(connections)]
+        argv = ["hey", "-m", "POST", "-T", content_type, "-o", "csv", "-t", "60", "-c", str(connections)]
         argv += ["-D", file.name]
         argv += ["-n", str(requests)] if requests is not None else ["-z", f"{seconds}s"]
         argv += ["-q", f"{per_second / connections:g}"] if per_second is not None else []

@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -58,22 +58,27 @@ _BYTES = 1024
 _SINK_COUNT = re.compile(rb"mesg=(\d+)\s")
 
 
-async def relayed_per_second(messages: int, connections: int) -> tuple[float, float]:
-    """Relay messages of 1 KiB. Return messages per second until the sink has all, and CPU seconds of Postfix per message."""
-    async with _sink() as (sink_port, count), _postfix(sink_port) as (port, master):
-        await _submit(port, 100, connections)
+async def relayed_per_second(
+    messages: int, connections: int, content: Sequence[str] = ("-l", str(_BYTES))
+) -> tuple[float, float]:
+    """Relay messages. Return messages per second until the sink has all, and CPU seconds of Postfix per message.
+
+    `content` is the option of `smtp-source` that says what is in each message; by default 1 KiB.
+    """
+    async with sink() as (sink_port, count), _postfix(sink_port) as (port, master):
+        await _submit(port, 100, connections, content)
         await count.reaches(100)
         before, begun = usage_of(master).cpu_seconds, time.monotonic()
-        await _submit(port, messages, connections)
+        await _submit(port, messages, connections, content)
         await count.reaches(100 + messages)
         took = time.monotonic() - begun
         return messages / took, (usage_of(master).cpu_seconds - before) / messages
 
 
-async def _submit(port: int, messages: int, connections: int) -> None:
+async def _submit(port: int, messages: int, connections: int, content: Sequence[str]) -> None:
     process = await asyncio.create_subprocess_exec(
         "smtp-source",
-        *("-s", str(connections), "-m", str(messages), "-l", str(_BYTES)),
+        *("-s", str(connections), "-m", str(messages), *content),
         *("-f", "shop@example.com", "-t", "ada@example.net", f"127.0.0.1:{port}"),
     )
     if await process.wait() != 0:
@@ -105,7 +110,8 @@ class Counter:
 
 
 @asynccontextmanager
-async def _sink() -> AsyncIterator[tuple[int, Counter]]:
+async def sink() -> AsyncIterator[tuple[int, Counter]]:
+    """Run a server that takes and discards mail. Yields its port and the counter of its messages."""
     port, counter = _free_port(), Counter()
     process = await asyncio.create_subprocess_exec(
         *("smtp-sink", "-c", "-u", "nobody", f"127.0.0.1:{port}", "1024"), stdout=asyncio.subprocess.PIPE
