@@ -15,7 +15,8 @@ from relay.platform.storage.ports import Storage
 
 if TYPE_CHECKING:
     from relay.clients.idempotency import Idempotency
-    from relay.clients.suppressions import Suppressions
+    from relay.clients.suppressions.event_rules import EventRules
+    from relay.clients.suppressions.store import Suppressions
     from relay.clients.templates import Templates
     from relay.clients.uploads import Uploads
     from relay.delivery.send_groups import SendGroups
@@ -82,9 +83,16 @@ class Stores:
     @cached_property
     def suppressions(self) -> "Suppressions":
         """Suppressed addresses."""
-        from relay.clients.suppressions import Suppressions
+        from relay.clients.suppressions.store import Suppressions
 
         return Suppressions(self.storage.tables, self.clock, self.settings.suppression_rules)
+
+    @cached_property
+    def suppression_events(self) -> "EventRules":
+        """Suppressed addresses that follow from events."""
+        from relay.clients.suppressions.event_rules import EventRules
+
+        return EventRules(self.storage.tables, self.suppressions)
 
     @cached_property
     def topics(self) -> "Topics":

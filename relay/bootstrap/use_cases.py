@@ -170,7 +170,7 @@ class UseCases(Connections):
             journal=self.journal,
             queues=self.storage.queues,
             dead_letters=self.dead_letters,
-            followers=(self.suppressions, self.reported_refusals, self.webhooks),
+            followers=(self.suppression_events, self.reported_refusals, self.webhooks),
             gets_reports=partial(gets_reports, self.settings),
             content=self.content.stored,
             topic_of_group=self._topic_of_group,

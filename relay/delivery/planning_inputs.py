@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from relay.clients.suppressions import Suppressions
+from relay.clients.suppressions.store import Suppressions
 from relay.core import entries
 from relay.core.model import FINAL, Message, MessageStatus, Submission
 from relay.core.parts.part_history import keeps_route

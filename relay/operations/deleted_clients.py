@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from relay.clients.registry import Clients, DeletedClient
-from relay.clients.suppressions import Suppressions
+from relay.clients.suppressions.store import Suppressions
 from relay.clients.uploads import Uploads
 from relay.core.errors import StorageError
 from relay.events.webhooks.delivery import Webhooks

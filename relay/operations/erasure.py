@@ -17,7 +17,7 @@ from functools import partial
 
 import msgspec
 
-from relay.clients.suppressions import Suppressions
+from relay.clients.suppressions.store import Suppressions
 from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
 from relay.core.parts import part_turns

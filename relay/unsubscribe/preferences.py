@@ -13,7 +13,8 @@ from functools import partial
 import msgspec
 
 from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client, Clients
-from relay.clients.suppressions import Suppression, Suppressions, key_of, topic_scope
+from relay.clients.suppressions.rows import Suppression, key_of, topic_scope
+from relay.clients.suppressions.store import Suppressions
 from relay.core import ids
 from relay.core.events import EventKind, EventSource
 from relay.events import provider_events

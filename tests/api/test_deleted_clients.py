@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.clients import registry, suppressions, uploads
+from relay.clients import registry, uploads
+from relay.clients.suppressions import rows as suppressions
 from relay.core.errors import Unavailable
 from relay.events.webhooks import subscriptions
 from relay.events.webhooks.retries import Retry

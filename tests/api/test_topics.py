@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.clients.suppressions import CACHE
+from relay.clients.suppressions.cache import MAX_AGE
 from relay.unsubscribe import token
 from relay.unsubscribe.topics import MAX_TOPICS
 from tests.api.harness import BASE, ApiResponse, Harness, message
@@ -39,7 +39,7 @@ async def sent_headers(relay: Harness) -> list[dict[str, str]]:
 async def suppress(relay: Harness, topic: str = "news", email: str = "ada@example.org", client: str = "app") -> None:
     added = await relay.call("POST", f"/v1/topics/{topic}/suppressions", json={"email": email}, client=client)
     assert added.status == 201, added.body
-    relay.clock.move(CACHE.total_seconds() + 1)
+    relay.clock.move(MAX_AGE.total_seconds() + 1)
 
 
 # ── the link ──
@@ -195,7 +195,7 @@ async def test_removed_suppression_lets_the_mail_go(shop: Harness) -> None:
     for _ in range(2):
         removed = await shop.call("DELETE", "/v1/topics/news/suppressions/ada@example.org")
         assert removed.status == 204
-    shop.clock.move(CACHE.total_seconds() + 1)
+    shop.clock.move(MAX_AGE.total_seconds() + 1)
     name = await shop.send(**ABOUT)
     await shop.deliver()
     assert (await shop.status(name))["state"] == "sent"
@@ -298,7 +298,7 @@ async def test_group_of_a_topic_may_leave_by_any_route(shop: Harness) -> None:
     assert (refused.status, error["field"]) == (400, "asm")
     assert "sendgrid_group_id" in error["message"]
     await put_topic(shop, "offers", sendgrid_group_id=12)
-    shop.clock.move(CACHE.total_seconds() + 1)
+    shop.clock.move(MAX_AGE.total_seconds() + 1)
     assert (await shop.call("POST", "/v3/mail/send", json=body)).status == 202
     [headers] = await sent_headers(shop)
     client = await shop.relay.clients.get("app")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from relay.clients.suppressions import CACHE
+from relay.clients.suppressions.cache import MAX_AGE
 from relay.core.errors import Unavailable
 from relay.events.provider_events import QUEUE as EVENTS
 from relay.events.sendgrid import translate
@@ -441,7 +441,7 @@ async def test_group_unsubscribe_suppresses_the_topic_of_the_group(shop: Harness
     assert (await suppressed(shop) != [], own != []) == (scope == "news", scope == "all")
     [event] = (await shop.status(name))["events"]
     assert event.get("topic") == ("news" if scope == "news" else None)
-    shop.clock.move(CACHE.total_seconds() + 1)
+    shop.clock.move(MAX_AGE.total_seconds() + 1)
     again = {**item, "event": "group_resubscribe", "sg_event_id": "later", "timestamp": int(shop.clock().timestamp())}
     await shop.relay.events.enqueue(list(translate([again], shop.clock())))
     await apply_events(shop)

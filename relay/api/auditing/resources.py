@@ -10,7 +10,7 @@ import msgspec
 from relay.api.services import Call
 from relay.clients.keys import Role
 from relay.clients.registry import Client
-from relay.clients.suppressions import ALL, topic_scope
+from relay.clients.suppressions.rows import ALL, topic_scope
 from relay.routes.hold_rows import Hold
 
 

@@ -22,7 +22,7 @@ from relay.api.services import Call
 from relay.api.shapes.acceptance import AcceptedView, SuppressedView
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay
-from relay.clients.suppressions import Known
+from relay.clients.suppressions.cache import KnownSuppressions
 from relay.core.model import Message
 from relay.platform.concurrency import run_sized
 from relay.routes import capabilities
@@ -35,7 +35,7 @@ RAW = "message/rfc822"
 class Recipients(msgspec.Struct, frozen=True, kw_only=True):
     """What decides about recipients. `linked` returns what gives a message about a topic its link, and raises `Refusal`."""
 
-    known: Known
+    known: KnownSuppressions
     linked: Callable[[Draft], Callable[[Message], LinkedMessage]] | None = None
 
 

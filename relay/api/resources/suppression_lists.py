@@ -16,7 +16,7 @@ from relay.api.services import Call
 from relay.api.shapes.admin_requests import Reason, SuppressionFields
 from relay.api.shapes.common import given
 from relay.api.shapes.resources import SuppressionView
-from relay.clients.suppressions import ALL, REASONS, Suppression
+from relay.clients.suppressions.rows import ALL, REASONS, Suppression
 from relay.core.errors import Refusal
 from relay.core.model import Address
 

@@ -23,7 +23,7 @@ from relay.api.shapes.resources import (
     SuppressionsSynchronizedView,
 )
 from relay.clients.keys import Role
-from relay.clients.suppressions import ALL, Suppression
+from relay.clients.suppressions.rows import ALL, Suppression
 from relay.core.errors import NotFound, Refusal
 from relay.core.outcomes import Deferred, RouteFault
 

@@ -20,7 +20,7 @@ from relay.api.shapes.resources import SuppressionPageView, SuppressionsImported
 from relay.api.text_checks import control_problem
 from relay.clients.keys import Role
 from relay.clients.registry import Client
-from relay.clients.suppressions import topic_scope
+from relay.clients.suppressions.rows import topic_scope
 from relay.core.errors import NotFound, Refusal
 from relay.unsubscribe.topics import MAX_TOPICS, Topic
 

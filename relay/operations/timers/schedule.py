@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from relay.clients.suppressions import Suppressions
+from relay.clients.suppressions.store import Suppressions
 from relay.events.webhooks.delivery import Webhooks
 from relay.events.webhooks.retries import Retries
 from relay.operations.audit.retention import AuditRetention

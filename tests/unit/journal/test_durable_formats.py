@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.clients import idempotency, registry, suppressions
+from relay.clients import idempotency, registry
 from relay.clients.idempotency import Plan
 from relay.clients.keys import Key, Role
 from relay.clients.policy import Policy
 from relay.clients.registry import Client
-from relay.clients.suppressions import Suppression, key_of
+from relay.clients.suppressions import rows as suppressions
+from relay.clients.suppressions.rows import Suppression, key_of
 from relay.core import ids
 from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attempt, DeliveryGuarantee, Erased, MessageStatus, Part, Reported, State
