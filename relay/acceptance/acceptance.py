@@ -167,14 +167,14 @@ class Acceptance:
         # What is too large in any case is encoded once, for its blob.
         if message is None or message.content_size <= entries.MAX_INLINE_BYTES:
             encoded = entries.encode_submission(submission)
-            if message is None or entries.weight(encoded) <= entries.MAX_INLINE_BYTES:
+            if message is None or entries.fits_inline(encoded):
                 return encoded
         blob = self._new_blob()
         stored = await concurrency.run_sized(partial(entries.encode_message, message), message.content_size)
         await self._blobs.put(CONTENT_CONTAINER, blob, stored)
         claimed = msgspec.structs.replace(submission, blob=blob, message=_envelope(message))
         encoded = entries.encode_submission(claimed)
-        if entries.weight(encoded) > entries.MAX_INLINE_BYTES:
+        if not entries.fits_inline(encoded):
             encoded = entries.encode_submission(msgspec.structs.replace(claimed, message=None))
         return encoded
 

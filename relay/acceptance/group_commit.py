@@ -62,7 +62,7 @@ class GroupCommit:
             part = batch if is_whole else ids.derived_batch(batch, len(names), len(group))
             macs = [ids.mac(mac_key, part, index) for index in range(len(group))]
             entries.append(wire.join_batch(part, self._lane, macs, group))
-            names += [str(ids.MessageId(batch=part, index=index, mac=mac)) for index, mac in enumerate(macs)]
+            names += ids.names(part, macs)
         return Packed(entries=tuple(entries), names=tuple(names))
 
     async def put_entry(self, entry: bytes) -> None:
@@ -74,14 +74,15 @@ class GroupCommit:
         macs = [ids.mac(submitted.mac_key, batch, index) for index, submitted in enumerate(taken)]
         body = wire.join_batch(batch, self._lane, macs, [submitted.encoded for submitted in taken])
         await self._queues.put(next(self._names), body)
-        return [str(ids.MessageId(batch=batch, index=index, mac=mac)) for index, mac in enumerate(macs)]
+        return ids.names(batch, macs)
 
 
 def _fitting(weights: Iterable[int]) -> int:
     """Return how many of the first submissions fit an entry, by their weights: at least one, if there are any."""
     fitting, room = 0, wire.MAX_ENTRY_BYTES - wire.entry_overhead(0)
+    around = wire.entry_overhead(1) - wire.entry_overhead(0)
     for weight in weights:
-        room -= weight + wire.entry_overhead(1) - wire.entry_overhead(0)
+        room -= weight + around
         if fitting and (room < 0 or fitting == wire.MAX_BATCH_MESSAGES):
             break
         fitting += 1

@@ -17,7 +17,7 @@ from relay.clients.registry import Client
 from relay.core.errors import Problem, Refusal
 from relay.core.model import Address, Message, Rebuilt, Submission, Unsubscribe
 from relay.core.settings import DEFAULT_LANE, Settings
-from relay.mime.file_names import Files, files_in_text, kinds_of, readings
+from relay.mime.file_names import files_in_text, kinds_of, readings
 from relay.mime.size import attachments_size, estimate_size
 from relay.routes import capabilities, routing
 from relay.routes.recipient_budget.limits import excess
@@ -42,7 +42,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[routing.Leg, ...]
 
 
-_NO_FILES = Files()
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, section 3.2; any other value is not stored."""
 
@@ -225,6 +224,25 @@ def _file_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
     """Yield the files that the policy refuses, and what may hold such files and cannot be looked into."""
     if not policy.refused_attachments:
         return
+    message, names, kinds = draft.message, list[tuple[str, str]](), list[tuple[str, str]]()
+    if message.attachments or draft.file_names or draft.opaque_parts:
+        names, kinds = _attached(draft)
+    for target, text in (("text", message.text), ("html", message.html), ("calendar", message.calendar)):
+        if text:
+            within = files_in_text(text, f"text/{target}")
+            names += [(target, name) for name in within.names]
+            kinds += [(target, kind) for kind in within.opaque]
+    for target, name in names:
+        if _is_refused(name, policy):
+            text = "Attachments of this type are refused (policy: refused_attachments)."
+            yield Problem(code="attachment_not_allowed", target=target, message=text)
+    for target, kind in kinds:
+        text = f"The files in {kind} cannot be checked (policy: refused_attachments). Attach the files themselves."
+        yield Problem(code="attachment_not_allowed", target=target, message=text)
+
+
+def _attached(draft: Draft) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the names of the attached files, and the kinds of what cannot be looked into, each after its target."""
     message = draft.message
     of_raw = message.raw is not None
     names = [(f"attachments[{number}].name", each.name) for number, each in enumerate(message.attachments)]
@@ -233,17 +251,7 @@ def _file_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
     kinds = [("body" if of_raw else "attachments", kind) for kind in draft.opaque_parts]
     for number, each in enumerate(message.attachments):
         kinds += [(f"attachments[{number}].type", kind) for kind in kinds_of(each)]
-    for target, text in (("text", message.text), ("html", message.html), ("calendar", message.calendar)):
-        within = files_in_text(text, f"text/{target}") if text else _NO_FILES
-        names += [(target, name) for name in within.names]
-        kinds += [(target, kind) for kind in within.opaque]
-    for target, name in names:
-        if _is_refused(name, policy):
-            text = "Attachments of this type are refused (policy: refused_attachments)."
-            yield Problem(code="attachment_not_allowed", target=target, message=text)
-    for target, kind in kinds:
-        text = f"The files in {kind} cannot be checked (policy: refused_attachments). Attach the files themselves."
-        yield Problem(code="attachment_not_allowed", target=target, message=text)
+    return names, kinds
 
 
 def _is_refused(name: str, policy: Policy) -> bool:

@@ -7,6 +7,7 @@ the operation that is called.
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal
 
@@ -214,6 +215,7 @@ def prefix_of(path: str) -> str:
     return "/" + "/".join(found if found[:1] == ["v1"] else found[:1])
 
 
+@cache
 def loaded(reference: str) -> Any:
     """Import what `module:name` within `relay.api` names."""
     module, _, name = reference.partition(":")

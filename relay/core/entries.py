@@ -105,9 +105,17 @@ def escaped(encoded: bytes) -> bytes:
     return encoded
 
 
+_MOST_WEIGHT = len("&amp;")
+
+
 def weight(encoded: bytes) -> int:
     """Bytes this text takes in a Put Message request, where XML escapes `<`, `>` and `&`."""
     return len(encoded) + 3 * (encoded.count(b"<") + encoded.count(b">")) + 4 * encoded.count(b"&")
+
+
+def fits_inline(encoded: bytes) -> bool:
+    """Whether a submission may stay in its entry: most are so short that their characters need not be counted."""
+    return _MOST_WEIGHT * len(encoded) <= MAX_INLINE_BYTES or weight(encoded) <= MAX_INLINE_BYTES
 
 
 def join_batch(batch: str, lane: str, macs: Sequence[str], submissions: Sequence[bytes]) -> bytes:

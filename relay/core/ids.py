@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -20,6 +21,8 @@ LENGTH = len(PREFIX) + 40
 IN_TEXT = re.compile(r"(?<![0-9a-z_])msg_[0-9a-v]{40}(?![0-9a-z])")
 """A message's name in any text: a Message-ID of Relay's contains it."""
 _MAC_BYTES = 8
+_SHARED_BYTES = 15
+"""Leading bytes that all names of a batch share, in whole groups of base32 (RFC 4648 section 6: 5 bytes, 8 characters)."""
 _TIME_AND_VARIANT = 17
 """Leading digits of a UUIDv7 that hold its time, version and variant."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,7 +37,14 @@ class MessageId(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         packed = bytes.fromhex(self.batch) + bytes([self.index]) + bytes.fromhex(self.mac)
-        return PREFIX + base64.b32hexencode(packed).decode().lower()
+        return PREFIX + _encoded(packed)
+
+
+def names(batch: str, macs: Sequence[str]) -> list[str]:
+    """The names of a batch's messages, in order, by their MACs."""
+    packed = bytes.fromhex(batch)
+    shared, rest = PREFIX + _encoded(packed[:_SHARED_BYTES]), packed[_SHARED_BYTES:]
+    return [shared + _encoded(rest + bytes([index]) + bytes.fromhex(mac)) for index, mac in enumerate(macs)]
 
 
 def new_batch_id() -> str:
@@ -75,6 +85,10 @@ def belongs_to(name: MessageId, key: bytes) -> bool:
 def created_at(batch: str) -> datetime:
     """When the batch name was made, to the millisecond (the first 48 bits of a UUIDv7)."""
     return _EPOCH + timedelta(milliseconds=int(batch[:12], 16))
+
+
+def _encoded(packed: bytes) -> str:
+    return base64.b32hexencode(packed).decode().lower()
 
 
 def batch_floor(at: datetime) -> str:

@@ -116,7 +116,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     def content_size(self) -> int:
         """The characters and bytes of content in memory: at most as many as the message has in JSON."""
         texts = len(self.text or "") + len(self.html or "") + len(self.calendar or "") + len(self.raw or b"")
-        return texts + sum(len(attachment.content) for attachment in self.attachments)
+        return texts + sum([len(attachment.content) for attachment in self.attachments])
 
     @property
     def building_size(self) -> int:

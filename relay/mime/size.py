@@ -19,8 +19,8 @@ def estimate_size(message: Message) -> int:
     """Estimate the bytes of the message in RFC 5322, attachments in base64. A blob counts with the attachment's `size`."""
     if message.raw is not None:
         return _FIXED + len(message.raw)
-    size = _FIXED + field_size(message.subject) + _addresses((message.sender, *message.reply_to))
-    size += _addresses(message.to) + _addresses(message.cc) + _addresses(message.bcc)
+    size = _FIXED + field_size(message.subject)
+    size += _addresses((message.sender, *message.reply_to, *message.to, *message.cc, *message.bcc))
     for name, value in message.headers.items():
         size += len(name) + 4 + field_size(value)
     for body in (message.text, message.html, message.calendar):
@@ -48,7 +48,7 @@ def field_size(text: str) -> int:
 
 
 def _addresses(addresses: Iterable[Address]) -> int:
-    return sum(len(address.email.encode()) + field_size(address.name) + 6 for address in addresses)
+    return sum([len(address.email.encode()) + field_size(address.name) + 6 for address in addresses])
 
 
 def _body(text: str) -> int:

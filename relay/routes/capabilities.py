@@ -110,8 +110,8 @@ def _required_features(message: Message) -> set[str]:
     if len(message.reply_to) > 1:
         found.add("reply_to_many")
     people = (message.sender, *message.recipients, *message.reply_to)
-    emails = [*(address.email for address in people), message.return_path or ""]
-    if not all(email.rpartition("@")[0].isascii() for email in emails):
+    emails = [address.email for address in people]
+    if not "".join([email.rpartition("@")[0] for email in (*emails, message.return_path or "")]).isascii():
         found.add("smtputf8")
     return found
 

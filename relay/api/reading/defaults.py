@@ -56,14 +56,11 @@ class Defaults:
         shared = self.fields
         return {name: own for name, own in value.items() if name == "from" or own is not shared.get(name)}
 
-    def read[T](self, value: Mapping[str, Any], name: str, read: Reader[T], problems: Problems, limits: Limits) -> T:
-        """Read a field of a message. Messages that use the shared value get the same result, and its problems."""
-        own = value.get(name)
-        if own is None or own is not self.fields.get(name):
-            return read(own, problems, limits)
+    def read[T](self, name: str, read: Reader[T], problems: Problems, limits: Limits) -> T:
+        """Read a shared field. Messages that use it get the same result, and its problems."""
         if name not in self._read:
             noted = Problems(limits.max_problems)
-            self._read[name] = read(own, noted, limits), noted.found
+            self._read[name] = read(self.fields[name], noted, limits), noted.found
         result, found = self._read[name]
         for problem in found:
             problems.add(problem.code, problem.target, problem.message)
@@ -75,6 +72,23 @@ class Defaults:
 
     def _is_merged(self, name: str, message: Any) -> bool:
         return name in MERGED and isinstance(message, dict) and isinstance(message.get(name), dict)
+
+
+class MessageFields:
+    """Reads the fields of one message, its own and those that it shares."""
+
+    def __init__(self, value: Mapping[str, Any], defaults: Defaults, problems: Problems, limits: Limits) -> None:
+        self._value = value
+        self._defaults = defaults
+        self._problems = problems
+        self._limits = limits
+
+    def read[T](self, name: str, read: Reader[T]) -> T:
+        """Read a field."""
+        own = self._value.get(name)
+        if own is None or own is not self._defaults.fields.get(name):
+            return read(own, self._problems, self._limits)
+        return self._defaults.read(name, read, self._problems, self._limits)
 
 
 NO_DEFAULTS = Defaults({})

@@ -13,7 +13,7 @@ from relay.api.reading import fields, json_text
 from relay.api.reading.addresses import EMPTY_SENDER, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.reading.attachments import read_attachments
 from relay.api.reading.body import check_shape
-from relay.api.reading.defaults import NO_DEFAULTS, Defaults, Reader
+from relay.api.reading.defaults import NO_DEFAULTS, Defaults, MessageFields, Reader
 from relay.api.reading.headers import read_headers
 from relay.api.shapes.requests import MessageRequest
 from relay.core.model import Address, Attachment, DeliveryGuarantee, Message
@@ -55,11 +55,9 @@ def read_message(
     template = fields.read_choice_name(value.get("template"), "template", problems, limits, may_have_version=True)
     _check_content(value, problems, has_template=template is not None)
 
-    def read[T](name: str, reader: Reader[T]) -> T:
-        return defaults.read(value, name, reader, problems, limits)
-
+    read = MessageFields(value, defaults, problems, limits).read
     files = read("attachments", _read_files)
-    to, cc, bcc = (read(name, reader) for name, reader in _RECIPIENTS.items())
+    to, cc, bcc = [read(name, reader) for name, reader in _RECIPIENTS.items()]
     _check_recipients(value, (*to, *cc, *bcc), problems, limits)
     message = Message(
         sender=read_mailbox(value.get("from"), "from", problems, limits) or _NO_ADDRESS,
@@ -167,7 +165,7 @@ def _has_text(value: Any) -> bool:
 
 
 def _addresses(people: Sequence[Located]) -> tuple[Address, ...]:
-    return tuple(located.address for located in people)
+    return tuple([located.address for located in people])
 
 
 def _text(value: Any) -> str | None:
