@@ -31,9 +31,9 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
 MUTANTS = (
     Mutant(
         module="acceptance/group_commit.py",
-        old="        await self._queues.put(next(self._names), body)\n        return [str(",
+        old="        await self._queues.put(next(self._names), body)\n        return ids.names(",
         new="        import asyncio\n"
-        "        asyncio.get_running_loop().create_task(self._queues.put(next(self._names), body))\n        return [str(",
+        "        asyncio.get_running_loop().create_task(self._queues.put(next(self._names), body))\n        return ids.names(",
         breaks="202 is returned before the message is durable",
     ),
     Mutant(
