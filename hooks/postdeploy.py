@@ -3,8 +3,6 @@
 The test mail needs RELAY_TEST_SENDER and RELAY_TEST_RECIPIENT in the azd environment.
 """
 
-import asyncio
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +27,7 @@ from hooks.steps import (
     storage_environment,
     until,
 )
-from hooks.system import StepError, System, real_system
+from hooks.system import StepError, System, main
 
 
 async def run(environ: Mapping[str, str], system: System) -> None:
@@ -85,13 +83,5 @@ async def _test_mail(environ: Mapping[str, str], system: System, url: str, key: 
         )
 
 
-async def _run() -> None:
-    async with real_system(os.environ) as system:
-        await run(os.environ, system)
-
-
 if __name__ == "__main__":
-    try:
-        asyncio.run(_run())
-    except StepError as error:
-        sys.exit(str(error))
+    main(run)

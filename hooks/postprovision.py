@@ -3,8 +3,6 @@
 With RELAY_ROLLING_UPDATES=true in the azd environment, later updates replace instances in batches.
 """
 
-import asyncio
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +16,7 @@ if sys.version_info < (3, 13):  # noqa: UP036 - azd runs this with whatever Pyth
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from hooks.steps import create_storage, is_storage_private, set_update_strategy, storage_environment, until
-from hooks.system import StepError, System, real_system
+from hooks.system import System, main
 
 
 async def run(environ: Mapping[str, str], system: System) -> None:
@@ -37,13 +35,5 @@ async def run(environ: Mapping[str, str], system: System) -> None:
         await relay.close()
 
 
-async def _run() -> None:
-    async with real_system(os.environ) as system:
-        await run(os.environ, system)
-
-
 if __name__ == "__main__":
-    try:
-        asyncio.run(_run())
-    except StepError as error:
-        sys.exit(str(error))
+    main(run)

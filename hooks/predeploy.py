@@ -1,7 +1,5 @@
 """Before `azd deploy`: pause delivery, if RELAY_PAUSE_DEPLOYMENTS is true in the azd environment. Postdeploy resumes it."""
 
-import asyncio
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ if sys.version_info < (3, 13):  # noqa: UP036 - azd runs this with whatever Pyth
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from hooks.steps import key_path, pause_delivery, pauses_delivery, required
-from hooks.system import StepError, System, read_key, real_system
+from hooks.system import System, main, read_key
 
 
 async def run(environ: Mapping[str, str], system: System) -> None:
@@ -32,13 +30,5 @@ async def run(environ: Mapping[str, str], system: System) -> None:
     await pause_delivery(system, url, key)
 
 
-async def _run() -> None:
-    async with real_system(os.environ) as system:
-        await run(os.environ, system)
-
-
 if __name__ == "__main__":
-    try:
-        asyncio.run(_run())
-    except StepError as error:
-        sys.exit(str(error))
+    main(run)

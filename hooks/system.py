@@ -52,6 +52,19 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     pause_seconds: float = 15.0
 
 
+def main(run: Callable[[Mapping[str, str], System], Awaitable[None]]) -> None:
+    """Run a hook as a program, which an error ends with its text."""
+
+    async def run_real() -> None:
+        async with real_system(os.environ) as system:
+            await run(os.environ, system)
+
+    try:
+        asyncio.run(run_real())
+    except StepError as error:
+        sys.exit(str(error))
+
+
 @asynccontextmanager
 async def real_system(environ: Mapping[str, str]) -> AsyncIterator[System]:
     """Yield the system with real HTTP calls, time and output."""

@@ -30,7 +30,6 @@ class Host:
         self._numbers = itertools.count(1)
         self._functions: Mapping[str, Any] = {}
         self.is_connected = asyncio.Event()
-        self.log_lines = 0
         self.pid = 0
 
     async def stream(self, incoming: AsyncIterator[Any], _: object) -> AsyncIterator[Any]:
@@ -47,9 +46,7 @@ class Host:
             kind = message.WhichOneof("content")
             if kind == "start_stream":
                 self.is_connected.set()
-            elif kind == "rpc_log":
-                self.log_lines += 1
-            else:
+            elif kind != "rpc_log":
                 self._waiting.pop(message.request_id).set_result(getattr(message, kind))
 
     async def _ask(self, **content: Any) -> Any:

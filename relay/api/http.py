@@ -7,6 +7,17 @@ from typing import Any
 import msgspec
 
 
+def content_security_policy(directives: Mapping[str, str]) -> str:
+    """Return the policy of a page that may do no more than these directives say."""
+    forbidden = {name: "'none'" for name in ("base-uri", "form-action", "frame-ancestors") if name not in directives}
+    all_directives = {"default-src": "'none'", **directives, **forbidden}
+    return "; ".join(f"{name} {value}".rstrip() for name, value in all_directives.items())
+
+
+OWN_FILES = {"script-src": "'self'", "style-src": "'self'", "img-src": "'self' data:", "connect-src": "'self'"}
+"""The directives of a page whose files and requests are Relay's own."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request. Header names are in lower case; `path` begins with `/`; `url` is the whole URL."""
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlencode
 
 import msgspec
 
-from relay.api.http import Response
+from relay.api.http import Response, content_security_policy
 from relay.api.services import Call
 from relay.api.text_checks import whole_number
 from relay.clients.keys import Role
@@ -33,8 +33,9 @@ _MAX_INLINE_BYTES = 4_000_000
 
 HEADERS = {
     "Content-Type": "text/html",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'self'; sandbox",
+    "Content-Security-Policy": content_security_policy(
+        {"style-src": "'unsafe-inline'", "img-src": "data:", "frame-ancestors": "'self'", "sandbox": ""}
+    ),
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     # Addresses in the mail are not looked up before anybody follows them.

@@ -18,6 +18,7 @@ from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 from relay.platform.storage.readable import decode, moment_of, readable
+from relay.rendering.locales import fallbacks
 
 if TYPE_CHECKING:
     from relay.rendering.work import WorkBudget
@@ -135,10 +136,7 @@ class Ready:
 
     def _chosen(self, locale: str) -> str:
         """Return the locale of the translation for a locale, or for its language: `ja` for `ja-JP`, else none."""
-        tag = locale.lower()
-        while tag and tag not in self._parts:
-            tag = tag.rpartition("-")[0]
-        return tag
+        return next((tag for tag in fallbacks(locale.lower()) if tag in self._parts), "")
 
     def _formats(self, locale: str, chosen: str) -> str:
         """Return the locale whose formats belong to a text: the one that was asked for, if the text is in its language."""

@@ -4,6 +4,7 @@ Every value comes from a template or a message: locales, zones and digits are bo
 """
 
 import re
+from contextlib import suppress
 from copy import copy
 from datetime import date
 from decimal import Decimal, InvalidOperation, localcontext
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from relay.rendering.errors import WrongValue
+from relay.rendering.locales import fallbacks
 from relay.rendering.moments import read_moment
 from relay.rendering.work import charge, locale
 
@@ -98,11 +100,9 @@ def _locale() -> "Locale":
 def _found(name: str) -> "Locale":
     from babel import Locale, UnknownLocaleError
 
-    while name:
-        try:
-            return Locale.parse(name, sep="-")
-        except (UnknownLocaleError, ValueError):
-            name = name.rpartition("-")[0]
+    for each in fallbacks(name):
+        with suppress(UnknownLocaleError, ValueError):
+            return Locale.parse(each, sep="-")
     return Locale("en")
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from relay.rendering.locales import fallbacks
 from relay.unsubscribe.preferences import Preference
 from relay.unsubscribe.topics import Topic
 
@@ -24,13 +25,8 @@ _STYLE = (
     "a{color:#0b57d0}:focus-visible{outline:3px solid #e07a00;outline-offset:2px}"
     "@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#121212}small{color:#b0b0b0}a{color:#8ab4f8}}"
 )
-HEADERS = {
-    "Content-Type": "text/html",
-    "Content-Security-Policy": "default-src 'none'; style-src 'sha256-"
-    + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Robots-Tag": "noindex, nofollow",
-}
+STYLE_SOURCE = f"'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
+"""What a content security policy allows as the style of these pages."""
 ASK, DONE, CHOOSE, SAVED = "ask", "done", "choose", "saved"
 
 _TEXTS: Mapping[str, Mapping[str, str]] = {
@@ -163,7 +159,7 @@ def _title(topic: Topic, languages: Sequence[str]) -> str:
 
 def _chosen(texts: Mapping[str, str], languages: Sequence[str]) -> str:
     """Return the text in the best language there is, escaped; empty if there is none."""
-    wanted = [*(part for name in languages for part in (name, name.partition("-")[0])), language_of(languages), "en"]
+    wanted = [*(part for name in languages for part in fallbacks(name)), language_of(languages), "en"]
     language = next((name for name in wanted if name in texts), next(iter(texts), ""))
     text = escape(texts.get(language, ""))
     return (

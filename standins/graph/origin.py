@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 
 OUTSIDER = {"AuthAs": "Anonymous", "AuthMechanism": "00"}
-USER = {"AuthAs": "Internal", "AuthMechanism": "04"}
 TRANSPORT = {"AuthAs": "Internal", "AuthMechanism": "05"}
 _PREFIX = "X-MS-Exchange-Organization-"
 _OWN = re.compile(rb"(?im)^x-ms-exchange-organization-[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from relay.api.http import Request, Response, file_response, json_response
+from relay.api.http import OWN_FILES, Request, Response, content_security_policy, file_response, json_response
 from relay.api.services import Call
 from relay.api.shapes.system import LandingView
 from relay.core.errors import Refusal
@@ -24,20 +24,7 @@ _ASK_AGAIN = "no-cache"
 _LINKS = {"console": "console", "inbox": "inbox", "docs": "docs", "openapi": "openapi.json", "health": "v1/health"}
 """The paths of the landing page, by the members of `LandingView`."""
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "frame-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-    )
-)
+POLICY = content_security_policy({**OWN_FILES, "frame-src": "'self'", "require-trusted-types-for": "'script'"})
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",

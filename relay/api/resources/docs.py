@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from relay.api.http import Request, Response, file_response
+from relay.api.http import OWN_FILES, Request, Response, content_security_policy, file_response
 from relay.api.services import Call
 from relay.core.errors import Refusal
 
@@ -10,18 +10,7 @@ FOLDER = Path(__file__).parents[2] / "web" / "docs_ui"
 FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "start.js": "text/javascript"}
 """The files that the page loads; no other file of the folder is served."""
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+POLICY = content_security_policy(OWN_FILES)
 
 
 async def page(call: Call) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from relay.api.http import Response
+from relay.api.http import Response, content_security_policy
 from relay.api.operation import Operation, Tag, Unaudited
 from relay.api.services import Call
 from relay.core.errors import Refusal
@@ -16,6 +16,12 @@ from relay.unsubscribe.links import ONE_CLICK
 from relay.unsubscribe.preferences import Holder
 
 _PATH = "/unsubscribe/{token}/{message}"
+_HEADERS = {
+    "Content-Type": "text/html",
+    "Content-Security-Policy": content_security_policy({"style-src": pages.STYLE_SOURCE, "form-action": "'self'"}),
+    "X-Robots-Tag": "noindex, nofollow",
+    "Vary": "Accept-Language",
+}
 _NAME, _, _VALUE = ONE_CLICK.partition("=")
 
 TAG = Tag(
@@ -100,4 +106,4 @@ def _languages(call: Call) -> Sequence[str]:
 
 
 def _page(body: bytes) -> Response:
-    return Response(headers={**pages.HEADERS, "Vary": "Accept-Language"}, body=body)
+    return Response(headers=_HEADERS, body=body)

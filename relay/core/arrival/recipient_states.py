@@ -59,14 +59,6 @@ def merged(one: RecipientState | None, other: RecipientState | None) -> Recipien
     return max(one, other, key=_place)
 
 
-def recipient_state(events: Iterable[RecordedEvent]) -> RecipientState | None:
-    """Return the final state of one recipient by all its events; None while no event says."""
-    found: RecipientState | None = None
-    for event in events:
-        found = merged(found, state_of(event))
-    return found
-
-
 def recipient_states(events: Iterable[RecordedEvent]) -> Mapping[str, RecipientState]:
     """Return the final state of each recipient, by address in lower case."""
     found: dict[str, RecipientState] = {}

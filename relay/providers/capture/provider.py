@@ -1,7 +1,14 @@
 """Store mail in the local inbox (`relay.providers.capture.inbox`) instead of sending it. For development and tests.
 
 Recipients in the reserved domain `relay.test` (RFC 6761 section 6.2) simulate the outcome that their local part names, so
-that a caller can test every outcome without a vendor: see `BEHAVIORS`.
+that a caller can test every outcome without a vendor:
+
+    delivered   is accepted, as any other recipient
+    deferred    is deferred at the first attempt and accepted at the second
+    throttled   is deferred for 30 seconds at the first attempt and accepted at the second
+    rejected    is refused permanently
+    slow        is accepted after `SLOW_SECONDS`
+    unknown     is stored, but the response is lost, so that the outcome is unknown
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,16 +31,6 @@ CAPABILITIES = Capabilities(
 """Everything but later checks and events: a stored mail is final."""
 TEST_DOMAIN = "relay.test"
 SLOW_SECONDS = 5.0
-
-BEHAVIORS: Mapping[str, str] = {
-    "delivered": "is accepted",
-    "deferred": "is deferred at the first attempt and accepted at the second",
-    "throttled": "is deferred for 30 seconds at the first attempt and accepted at the second",
-    "rejected": "is refused permanently",
-    "slow": f"is accepted after {SLOW_SECONDS:g} seconds",
-    "unknown": "is stored, but the response is lost, so that the outcome is unknown",
-}
-"""The outcome for each local part of a test recipient. Any other recipient is accepted."""
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """Whether mail arrived, from events in any order and with repetitions."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from relay.core.arrival.recipient_states import (
     BounceType,
     bounce_type,
     merged,
-    recipient_state,
     recipient_states,
     state_of,
 )
@@ -47,6 +46,10 @@ def event(
         bounce_class=bounce_class or (str(classify(code, "")) if kind is EventKind.BOUNCED else ""),
         attempt=attempt,
     )
+
+
+def recipient_state(events: Iterable[RecordedEvent]) -> RecipientState | None:
+    return recipient_states(events).get(ADA)
 
 
 event_lists = st.lists(
