@@ -24,7 +24,7 @@ from relay.core.errors import Refusal
 from relay.events.dsn import read_report
 from relay.mime import addresses, pickup, raw, reader
 from relay.submission.header import complete
-from relay.submission.protocol import read_path
+from relay.submission.protocol.arguments import read_path
 from standins.mime import read_mime
 from tests.samples.mail.all import SAMPLES
 from tests.work import counted

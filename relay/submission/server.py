@@ -13,9 +13,9 @@ from relay.core.errors import SettingsError
 from relay.submission import certificates, health
 from relay.submission.certificates import Certificates
 from relay.submission.connections import Connections
-from relay.submission.content import Memory
 from relay.submission.logins import Logins
-from relay.submission.protocol import Dialogue, Server
+from relay.submission.protocol.content import Memory
+from relay.submission.protocol.dialogue import Dialogue, Server
 from relay.submission.relay_api import RelayApi, Sleep
 from relay.submission.settings import Endpoint, Settings, problems
 from relay.submission.transactions import Transactions

@@ -172,7 +172,7 @@ def test_only_the_composition_root_and_the_command_line_import_an_adapter_of_sto
 # ── one home for each SDK ──
 
 HOMES = {
-    "aiosmtpd": ["relay.submission.protocol"],
+    "aiosmtpd": ["relay.submission.protocol.dialogue"],
     "aiosmtplib": ["relay.providers.smtp"],
     "babel": ["relay.rendering.formats"],
     "azure.data": ["relay.platform.storage.azure.tables"],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relay.submission.connections import Connections
-from relay.submission.content import TOO_MUCH_AT_ONCE
+from relay.submission.protocol.content import TOO_MUCH_AT_ONCE
 from relay.submission.settings import Limits, address_in
 from tests.unit.submission.kit import MAIL, Client, StubRelay, place_with
 
@@ -67,7 +67,7 @@ async def test_client_that_reads_no_replies_is_disconnected() -> None:
 async def test_session_that_ended_does_not_wait_for_a_client_that_reads_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.submission.protocol.LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("relay.submission.protocol.dialogue.LINGER_SECONDS", 0.05)
     async with place_with(limits=Limits(errors=1)) as place:
         client = await place.client()
         [dialogue] = place.server._dialogues

@@ -14,7 +14,7 @@ from relay.api.http import Request
 from relay.api.reading.addresses import email_address, same_mailbox
 from relay.api.reading.raw.message import parse_raw
 from relay.submission.envelope import MAX_RECIPIENTS_BYTES
-from relay.submission.protocol import read_path
+from relay.submission.protocol.arguments import read_path
 from relay.submission.settings import Settings
 from relay.submission.transactions import Transactions, address_problem
 from tests.depth import examples
@@ -106,30 +106,6 @@ async def test_mail_from_is_passed_on_or_ignored(sender: str, sent: str, domain:
             await client.say(f"MAIL FROM:<{sender}>", "RCPT TO:<ada@example.org>")
             assert (await client.data()).startswith("250 ")
         assert place.relay.posted[0].query.get("from") == expected
-
-
-@pytest.mark.parametrize(
-    ("argument", "read"),
-    [
-        ("<ada@example.org>", ("ada@example.org", "")),
-        ("<ada@example.org> SIZE=5 BODY=8BITMIME", ("ada@example.org", "SIZE=5 BODY=8BITMIME")),
-        ("ada@example.org", ("ada@example.org", "")),
-        (" <ada@example.org> ", ("ada@example.org", "")),
-        ("<>", ("<>", "")),
-        ("<@a.example,@b.example:ada@example.org>", ("ada@example.org", "")),
-        ('<"xxx.yyy."@docomo.ne.jp>', ('"xxx.yyy."@docomo.ne.jp', "")),
-        ("<aaa..bb@docomo.ne.jp>", ("aaa..bb@docomo.ne.jp", "")),
-        ('<"a b"@example.com> SIZE=5', ('"a b"@example.com', "SIZE=5")),
-        ("<jörg@example.org>", ("jörg@example.org", "")),
-        ("<ada@example.org", (None, None)),
-        ("<a b@example.org>", (None, None)),
-        ("", ("", "")),
-    ],
-)
-def test_path_is_split_from_its_parameters_and_keeps_its_quotes(
-    argument: str, read: tuple[str | None, str | None]
-) -> None:
-    assert read_path(argument) == read
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from relay.submission.content import (
+from relay.submission.protocol.content import (
     CHUNK,
     TOO_MUCH_AT_ONCE,
     Content,

@@ -5,7 +5,6 @@ status codes in its replies, and limits. Commands that are not overridden here a
 """
 
 import asyncio
-import re
 import ssl
 from asyncio import sslproto
 from collections import defaultdict
@@ -17,7 +16,9 @@ from aiosmtpd.proxy_protocol import AF, V2_CMD, get_proxy
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from relay.submission.connections import Connections
-from relay.submission.content import (
+from relay.submission.logins import Login, Logins
+from relay.submission.protocol.arguments import read_chunk_size, read_path, without_auth
+from relay.submission.protocol.content import (
     CHUNK,
     Content,
     Memory,
@@ -26,7 +27,7 @@ from relay.submission.content import (
     read_until_end,
     without_dots,
 )
-from relay.submission.logins import Login, Logins
+from relay.submission.protocol.replies import with_code
 from relay.submission.settings import Address, Settings, address_in, contains
 from relay.submission.transactions import Transaction, Transactions
 
@@ -43,21 +44,8 @@ SMUGGLED = "550 5.6.0 A line with only a dot must end in CR LF, before and behin
 
 _STOPPING = b"421 4.3.2 The server stops; connect again\r\n"
 
-_ENHANCED = {
-    b"220": b"2.0.0", b"221": b"2.0.0", b"250": b"2.0.0", b"252": b"2.5.2", b"450": b"4.3.0", b"451": b"4.3.0", b"454": b"4.7.0",
-    b"500": b"5.5.2", b"501": b"5.5.4", b"502": b"5.5.1", b"503": b"5.5.1", b"530": b"5.7.0", b"552": b"5.3.4", b"554": b"5.7.0",
-    b"555": b"5.5.4",
-}  # fmt: skip
-"""The status codes of replies that have none, by reply code (RFC 2034, RFC 3463)."""
-_HAS_CODE = re.compile(rb"\d{3}[ -][245]\.\d{1,3}\.\d{1,3} ")
-_PATH = re.compile(
-    r"""\s*(?:<(?:@[^<>:"]*:)?((?:"(?:[^"\\]|\\.)*"|[^<>"\s])*)>|((?:"(?:[^"\\]|\\.)*"|[^<>"\s])+))(?:\s+(.*))?\s*""",
-    re.DOTALL,
-)
-"""A path with or without its brackets, a source route (which is ignored), and parameters."""
 _LOST = (OSError, asyncio.IncompleteReadError)
 """Errors of a connection that ends; `ssl.SSLError` and `TimeoutError` are among them."""
-_AUTH_PARAMETER = re.compile(r"(?i)(?:^|\s)AUTH=\S*")
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,11 +208,8 @@ class Dialogue(SMTP):
                 await self._end()
 
     def _with_code(self, line: bytes) -> bytes:
-        code = _ENHANCED.get(line[:3])
         is_greeting = line.startswith(b"220 " + self.hostname.encode())
-        if code is None or is_greeting or _HAS_CODE.match(line):
-            return line
-        return line[:4] + code + b" " + line[4:]
+        return line if is_greeting else with_code(line)
 
     async def handle_exception(self, error: Exception) -> str:
         """Reply 451 to an error of the server itself."""
@@ -320,8 +305,7 @@ class Dialogue(SMTP):
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """Keep the quotes of a local part, and the dots of carriers' addresses, which the library refuses."""
         address, parameters = read_path(arg)
-        # RFC 4954 section 5: a server takes the parameter, and may ignore it.
-        return address, parameters and _AUTH_PARAMETER.sub("", parameters)
+        return address, parameters and without_auth(parameters)
 
     async def handle_MAIL(  # noqa: N802 (see the class)
         self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]
@@ -366,7 +350,7 @@ class Dialogue(SMTP):
 
     async def smtp_BDAT(self, arg: str | None) -> None:  # noqa: N802 (see the class)
         """Read a chunk of a message, and post the message after the last one (RFC 3030)."""
-        size, last = _chunk(arg or "")
+        size, last = read_chunk_size(arg or "")
         if size is None:
             await self.push("501 Syntax: BDAT size [LAST]")
             await self._end()  # what follows may be a chunk, and must not be read as commands
@@ -431,20 +415,3 @@ class Dialogue(SMTP):
         if self._content is not None:
             self._content.close()
         self._content, self._is_chunked = None, False
-
-
-def read_path(text: str) -> tuple[str | None, str | None]:
-    """Split the argument of MAIL or RCPT into the address and its parameters (RFC 5321 section 4.1.2); None if it is no path.
-
-    The empty path keeps its brackets, as aiosmtpd expects.
-    """
-    path = _PATH.fullmatch(text)
-    if path is None:
-        return (None, None) if text else ("", "")
-    return path[1] or path[2] or "<>", path[3] or ""
-
-
-def _chunk(arg: str) -> tuple[int | None, bool]:
-    """Read the argument of BDAT; None if it is not valid."""
-    found = re.fullmatch(r"([0-9]{1,18})(?:\s+(LAST))?", arg.strip(), re.IGNORECASE)
-    return (int(found[1]), found[2] is not None) if found else (None, False)
