@@ -33,11 +33,10 @@ class AzureSession:
 
     def client(self, kind: Any, service: Service, name: str, **options: Any) -> Any:
         """Make a client of the class `kind` (QueueClient, TableClient, ContainerClient) for the resource `name`."""
-        return self._made(kind, service, (name,), options)
-
-    def service(self, kind: Any, service: Service, **options: Any) -> Any:
-        """Make a client of the class `kind` (QueueServiceClient) for a whole service."""
-        return self._made(kind, service, (), options)
+        options = {**self._shared_options(), **options}
+        if self.account.connection_string:
+            return kind.from_connection_string(self.account.connection_string, name, **options)
+        return kind(self.account.addresses[service], name, credential=self._identity(), **options)
 
     async def token(self) -> str:
         """Return the bearer token for all services of the account. Raises azure-core's errors if there is none."""
@@ -59,12 +58,6 @@ class AzureSession:
             await session.close()
         if credential is not None:
             await credential.close()
-
-    def _made(self, kind: Any, service: Service, names: tuple[str, ...], options: dict[str, Any]) -> Any:
-        options = {**self._shared_options(), **options}
-        if self.account.connection_string:
-            return kind.from_connection_string(self.account.connection_string, *names, **options)
-        return kind(self.account.addresses[service], *names, credential=self._identity(), **options)
 
     def _shared_options(self) -> dict[str, Any]:
         if self._options is None:
