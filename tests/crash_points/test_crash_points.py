@@ -109,7 +109,7 @@ def is_tried_as_another_death(trace: Sequence[Operation], at: int) -> bool:
 
 @pytest.mark.parametrize("scenario", [*ALL, *FAULTLESS, *DEADLY], ids=lambda scenario: scenario.name)
 def test_scenario_without_a_fault_ends_as_expected(scenario: Scenario, trials: Trials) -> None:
-    assert trials.play(scenario).violations == []
+    assert trials.undisturbed(scenario).violations == []
 
 
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
@@ -121,7 +121,7 @@ def test_operations_are_the_same_in_every_repetition(scenario: Scenario) -> None
 
 @pytest.mark.parametrize(("scenario", "fault"), FAULTS)
 def test_one_fault_at_any_operation_breaks_no_guarantee(scenario: Scenario, fault: Fault, trials: Trials) -> None:
-    trace = trials.play(scenario).trace
+    trace = trials.undisturbed(scenario).trace
     broken: list[str] = []
     for at, operation in points(trace):
         if applies(fault, operation) and not (fault is Fault.DEATH_BEFORE and is_tried_as_another_death(trace, at)):
@@ -134,7 +134,7 @@ def test_one_fault_at_any_operation_breaks_no_guarantee(scenario: Scenario, faul
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
 def test_minutes_without_one_kind_of_operation_break_no_guarantee(scenario: Scenario, trials: Trials) -> None:
     first: dict[str, int] = {}
-    for at, operation in enumerate(trials.play(scenario).trace, 1):
+    for at, operation in enumerate(trials.undisturbed(scenario).trace, 1):
         if operation.is_storage:
             first.setdefault(operation.name, at)
     broken: list[str] = []
@@ -154,7 +154,7 @@ def test_two_faults_break_no_guarantee(scenario: Scenario, trials: Trials) -> No
     chance = random.Random(f"pairs of {scenario.name}")
     broken: list[str] = []
     for _ in range(PAIRS):
-        first = _drawn(chance, trials.play(scenario).trace, 0)
+        first = _drawn(chance, trials.undisturbed(scenario).trace, 0)
         second = _drawn(chance, trials.play(scenario, [first]).trace, first.at)
         result = trials.play(scenario, [first, second])
         broken += [f"{' and '.join(result.hits)}: {violation}" for violation in result.violations]

@@ -109,11 +109,18 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trials:
-    """Runs scenarios; prepares once what they share."""
+    """Runs scenarios; prepares once what they share, and keeps results without a fault."""
 
     def __init__(self) -> None:
         # By identity, and with the settings themselves, so that no other ones can come to have the same.
         self._prepared: dict[int, tuple[Settings, Prepared]] = {}
+        self._undisturbed: dict[int, tuple[Scenario, Result]] = {}
+
+    def undisturbed(self, scenario: Scenario) -> Result:
+        """Return the result without a fault, which is the same in every repetition."""
+        if id(scenario) not in self._undisturbed:
+            self._undisturbed[id(scenario)] = scenario, self.play(scenario)
+        return self._undisturbed[id(scenario)][1]
 
     def play(self, scenario: Scenario, plans: Sequence[Plan] = ()) -> Result:
         """Run a scenario to its end in a new world."""

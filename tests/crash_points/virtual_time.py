@@ -1,68 +1,152 @@
 """An event loop whose time passes only when nothing else can happen: hours of retries take milliseconds.
 
-It is asyncio's own loop. Only the clock and the wait for sockets are replaced: when every task sleeps, time jumps to the
-moment at which the first of them wakes.
+Tasks, futures, locks and timeouts are asyncio's own. Only the loop below them is replaced: it has no sockets, signals and
+threads to ask, and when every task sleeps, time jumps to the moment at which the first of them wakes.
 """
 
 import asyncio
+import contextvars
+import heapq
+import itertools
 import math
-import selectors
-from collections.abc import Callable
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Any, override
 
 START = datetime(2026, 1, 5, 9, 0, 0, tzinfo=UTC)
 """When virtual time begins. Before the day this is read, because names of messages carry the true time."""
+SAME_MOMENT_SECONDS = 1e-9
+"""Moments this close are one: sums of the same waits in another order differ by less."""
 
 
 class DeadlockError(Exception):
     """Every task waits, and nothing will ever wake one of them."""
 
 
-class _Jumps(selectors.SelectSelector):
-    """Waits for nothing: what would have been waited is added to the time instead."""
+class _Call(asyncio.TimerHandle):
+    """A call to come. Lighter than asyncio's, which keeps what only its debug mode needs."""
+
+    __slots__ = ("args", "at", "callback", "context")
+
+    def __init__(
+        self, at: float, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None
+    ) -> None:
+        self.at = at
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = context or contextvars.copy_context()
+
+    @override
+    def cancel(self) -> None:
+        self.callback, self.args = None, ()
+
+    @override
+    def cancelled(self) -> bool:
+        return self.callback is None
+
+    @override
+    def when(self) -> float:
+        return self.at
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """A loop in virtual time, which begins at `START`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready now; the timeout is over at once. Sockets are asked only when nothing else can happen."""
-        if timeout is not None:
-            self.seconds += max(0.0, timeout)
-            return []
-        ready = super().select(0)
-        if not ready:
-            raise DeadlockError("every task waits for another one")
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Asyncio's loop in virtual time, which begins at `START`."""
-
-    def __init__(self) -> None:
-        self._jumps = _Jumps()
+        self._calls: deque[_Call] = deque()
+        self._timers: list[tuple[float, int, _Call]] = []
+        self._numbers = itertools.count()
+        self._is_ending = False
+        self._seconds = 0.0
         self._now = 0.0, START
         self._skipped = timedelta()
-        super().__init__(self._jumps)
-        self.set_exception_handler(_keep_still)
 
+    @override
     def time(self) -> float:
         """Seconds since `START`."""
-        return self._jumps.seconds
+        return self._seconds
 
     def now(self) -> datetime:
         """The moment, aware."""
-        seconds = self._jumps.seconds
-        if seconds != self._now[0]:
-            self._now = seconds, START + self._skipped + timedelta(seconds=seconds)
+        if self._seconds != self._now[0]:
+            self._now = self._seconds, START + self._skipped + timedelta(seconds=self._seconds)
         return self._now[1]
 
     def skip_to(self, moment: datetime) -> None:
         """Move the clock forward. No task wakes for it: waits last as long as before."""
         self._skipped += max(timedelta(), moment - self.now())
         self._now = -1.0, moment
+
+    @override
+    def call_soon[*Args](
+        self, callback: Callable[[*Args], object], *args: *Args, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        call = _Call(self._seconds, callback, args, context)
+        self._calls.append(call)
+        return call
+
+    @override
+    def call_at[*Args](
+        self, when: float, callback: Callable[[*Args], object], *args: *Args, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        call = _Call(when, callback, args, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), call))
+        return call
+
+    @override
+    def call_later[*Args](
+        self,
+        delay: float,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._seconds + delay, callback, *args, context=context)
+
+    @override
+    def run_forever(self) -> None:
+        """Run until stopped. Raises `DeadlockError`, and whatever a callback raises."""
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=self._close_generator)
+        asyncio._set_running_loop(self)
+        self._is_ending = False
+        try:
+            while not self._is_ending:
+                if not self._calls:
+                    self._jump()
+                call = self._calls.popleft()
+                if call.callback is not None:
+                    call.context.run(call.callback, *call.args)
+        finally:
+            asyncio._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+
+    @override
+    def stop(self) -> None:
+        self._is_ending = True
+
+    def _jump(self) -> None:
+        """Go to the moment of the next call. Raises `DeadlockError` if there is none."""
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heapq.heappop(timers)
+        if not timers:
+            raise DeadlockError("every task waits for another one")
+        self._seconds = max(self._seconds, timers[0][0])
+        while timers and timers[0][0] < self._seconds + SAME_MOMENT_SECONDS:
+            self._calls.append(heapq.heappop(timers)[2])
+
+    def _close_generator(self, generator: AsyncGenerator[object, object]) -> None:
+        """Close a generator that its task has left, as a process that died leaves it."""
+        self.call_soon(self.create_task, generator.aclose())
+
+    @override
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Ignore exceptions of tasks whose process died."""
 
     @override
     def run_in_executor[*Args, Result](
@@ -120,7 +204,3 @@ class Poll:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _keep_still(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Ignore exceptions of tasks whose process died."""
