@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from relay.api.openapi.json_schema import name_of
 from relay.api.operation import Body, Operation, loaded
 from relay.api.operations import OPERATIONS
-from relay.api.shapes.json_schema import name_of
 from scripts.connector.actions import ACTIONS, Action
 from scripts.connector.responses import definitions
 from scripts.connector.shapes import body, parameter, title

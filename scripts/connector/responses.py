@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from relay.api.errors import ErrorView
+from relay.api.openapi.json_schema import name_of, schemas_of
 from relay.api.shapes.acceptance import AcceptedView
-from relay.api.shapes.batch import BatchResultView
-from relay.api.shapes.common import Time
-from relay.api.shapes.json_schema import name_of, schemas_of
-from relay.api.shapes.messages import AnswerView, MessagePageView, MessageStateView, MessageView
-from relay.api.shapes.resources import TemplateListView, WebhookView
+from relay.api.shapes.base import Time
+from relay.api.shapes.messages import AnswerView, BatchResultView, MessagePageView, MessageStateView, MessageView
+from relay.api.shapes.templates import TemplateListView
+from relay.api.shapes.webhooks import WebhookView
 from relay.core.events import BounceClass, EventKind, NoticeKind
 from scripts.connector.shapes import sentence, title
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from relay.api.openapi.json_schema import schemas_of
 from relay.api.operation import Parameter
 from relay.api.shapes.base import Shape
-from relay.api.shapes.json_schema import schemas_of
 
 IMPORTANT = frozenset({"from", "to", "subject", "text", "html", "template", "variables", "messages", "events"})
 """What a designer shows at once; everything else is under its advanced options."""

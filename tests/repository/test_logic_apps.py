@@ -15,8 +15,8 @@ from relay.api.messages.waiting import wish_of
 from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
 from relay.api.router import Router
-from relay.api.shapes.admin_requests import CallbackRemoval, WebhookRequest
 from relay.api.shapes.requests import MessageRequest
+from relay.api.shapes.webhooks import CallbackRemoval, WebhookRequest
 from relay.core.events import EventKind
 from relay.core.shape.check import fits
 

@@ -20,7 +20,7 @@ from relay.api.messages.send import accepted_view, decide, recipients_of
 from relay.api.reading.batch import open_batch, too_large_together
 from relay.api.reading.body import check_body
 from relay.api.services import Call
-from relay.api.shapes.batch import BatchErrorView, BatchItemView, BatchResultView
+from relay.api.shapes.messages import BatchErrorView, BatchItemView, BatchResultView
 from relay.clients import idempotency
 from relay.core.errors import Refusal
 

@@ -2,7 +2,7 @@
 
 from relay.acceptance.policy import Verdict
 from relay.api.shapes.acceptance import SuppressedView
-from relay.api.shapes.batch import ExplanationView, RoutingView
+from relay.api.shapes.messages import ExplanationView, RoutingView
 
 
 def explanation_view(verdict: Verdict) -> ExplanationView:

@@ -15,7 +15,7 @@ from relay.api.messages.view import bounce_type_of, mailbox_view, next_attempt_a
 from relay.api.problems import Problems
 from relay.api.reading.query import read_limit, time_text
 from relay.api.services import Call
-from relay.api.shapes.common import given
+from relay.api.shapes.base import given
 from relay.api.shapes.messages import MailboxView, MessagePageView, MessageSummaryView, RecordState
 from relay.clients.keys import Role
 from relay.core.arrival.arrivals import worst

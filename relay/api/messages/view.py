@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from relay.api.shapes.common import given
+from relay.api.shapes.base import given
 from relay.api.shapes.messages import (
     AnswerView,
     AttemptView,

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from relay.api.http import Response
+from relay.api.openapi.json_schema import REFERENCE, name_of, schemas_of
 from relay.api.operation import JSON, REASON, Audit, Body, Operation, Operations, Parameter, Tag, loaded
 from relay.api.services import Call
-from relay.api.shapes.json_schema import REFERENCE, name_of, schemas_of
 from relay.clients.keys import Role
 from relay.clients.roles import OPERATORS, SENDERS
 

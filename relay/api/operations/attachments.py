@@ -16,10 +16,10 @@ TAG = Tag(
             description="Stores the body as a file; messages name it by its id. With `parts=true` and no body, starts "
                 "an upload in parts.",
             parameters=given.UPLOAD, body=Body(others=(_BYTES,), is_required=False),
-            responses={201: "shapes.resources:UploadView"}, errors=(400, 411, 413)),
+            responses={201: "shapes.attachments:UploadView"}, errors=(400, 411, 413)),
         Operation(name="ShowAttachment", endpoint="GET /v1/attachments/{id}", handler="resources.uploads:show",
             summary="Get an upload", description="Shows whether the upload is complete and when Relay deletes it.",
-            parameters=(given.UPLOAD_ID,), responses={200: "shapes.resources:UploadView"}, errors=(404,)),
+            parameters=(given.UPLOAD_ID,), responses={200: "shapes.attachments:UploadView"}, errors=(404,)),
         Operation(name="DeleteAttachment", endpoint="DELETE /v1/attachments/{id}", handler="resources.uploads:delete",
             audit=Audit(resource="auditing.resources:upload"),
             summary="Delete an upload",
@@ -37,7 +37,7 @@ TAG = Tag(
             audit=Unaudited.SUBMITS,
             summary="Complete an upload in parts",
             description="Joins the parts; from then on messages may name the file. Returns 409 when a part is missing.",
-            parameters=(given.UPLOAD_ID, given.SIZE), responses={200: "shapes.resources:UploadView"},
+            parameters=(given.UPLOAD_ID, given.SIZE), responses={200: "shapes.attachments:UploadView"},
             errors=(400, 404, 409, 413)),
     ),
 )

@@ -41,14 +41,14 @@ TAG = Tag(
             summary="Resend mail that a provider lost",
             description="Scans some records and puts back mail that a route sent in a period and that was never "
                 "delivered. Repeat the request with `cursor` while `is_more` is true.",
-            body=Body(shape="shapes.admin_requests:ResendLostRequest"),
+            body=Body(shape="shapes.recovery:ResendLostRequest"),
             responses={200: "shapes.recovery:LostResentView"}, errors=OF_BODIES),
         Operation(name="EraseRecipient", endpoint="POST /v1/erase", handler="operator.erase:recipient", roles=OPERATORS,
             audit=Audit(members=("recipient", "dry_run")),
             summary="Erase a recipient's messages",
             description="Scans some records and erases the content of messages to an address. Repeat the request with "
                 "`cursor` while `is_more` is true.",
-            body=Body(shape="shapes.admin_requests:EraseRequest", example={"recipient": "ada@example.com", "dry_run": True}),
+            body=Body(shape="shapes.recovery:EraseRequest", example={"recipient": "ada@example.com", "dry_run": True}),
             responses={200: "shapes.recovery:ErasedView"}, errors=OF_BODIES),
     ),
 )

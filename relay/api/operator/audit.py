@@ -9,8 +9,8 @@ from relay.api.http import Response, csv_response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.query import check_names, read_choice, read_limit, read_time
 from relay.api.services import Call
-from relay.api.shapes.common import given
-from relay.api.shapes.operator import AuditPageView, AuditRecordView
+from relay.api.shapes.base import given
+from relay.api.shapes.system import AuditPageView, AuditRecordView
 from relay.operations.audit.log import AuditFilter
 from relay.operations.audit.record import MAX_TEXT, AuditOutcome, AuditRecord
 

@@ -14,14 +14,17 @@ from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_request
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import ClientChange, ClientRequest, KeyRequest, PolicyFields
-from relay.api.shapes.operator import (
+from relay.api.shapes.clients import (
+    ClientChange,
     ClientHoldView,
     ClientListView,
+    ClientRequest,
     ClientView,
+    KeyRequest,
     KeyView,
     NewClientView,
     NewKeyView,
+    PolicyFields,
     PolicyView,
     SignedInView,
 )

@@ -11,7 +11,7 @@ from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_request
 from relay.api.services import Call
-from relay.api.shapes.common import given
+from relay.api.shapes.base import given
 from relay.api.shapes.recovery import (
     CauseListView,
     CauseView,

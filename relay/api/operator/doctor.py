@@ -4,7 +4,7 @@ import msgspec
 
 from relay.api.http import Response, json_response
 from relay.api.services import Call
-from relay.api.shapes.operator import DoctorView, FindingView
+from relay.api.shapes.system import DoctorView, FindingView
 from relay.operations.doctor.findings import worst
 from relay.operations.doctor.run import examine
 

@@ -6,9 +6,8 @@ from relay.api.problems import Problems
 from relay.api.reading.addresses import email_address, same_mailbox
 from relay.api.reading.body import read_request
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import EraseRequest
-from relay.api.shapes.common import given
-from relay.api.shapes.recovery import ErasedView
+from relay.api.shapes.base import given
+from relay.api.shapes.recovery import ErasedView, EraseRequest
 
 
 async def recipient(call: Call) -> Response:

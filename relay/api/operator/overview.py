@@ -9,7 +9,7 @@ from relay.api.operator.arrivals import counts_view
 from relay.api.operator.clients import held_views
 from relay.api.operator.routes import route_views
 from relay.api.services import Call
-from relay.api.shapes.operator import (
+from relay.api.shapes.system import (
     CountsView,
     DeadLetterTotalView,
     ExpiringSecretView,

@@ -6,8 +6,7 @@ from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
 from relay.api.reading.hold_terms import read_terms
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import PauseRequest
-from relay.api.shapes.operator import PauseView, ResumedView
+from relay.api.shapes.routes import PauseRequest, PauseView, ResumedView
 from relay.operations.pause import PauseState
 
 WAIT_SECONDS = 20

@@ -7,9 +7,8 @@ from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import ResendLostRequest
-from relay.api.shapes.common import given
-from relay.api.shapes.recovery import LostResentView
+from relay.api.shapes.base import given
+from relay.api.shapes.recovery import LostResentView, ResendLostRequest
 from relay.operations.resend_lost import LostMailQuery
 from relay.providers.registry import provider_module
 

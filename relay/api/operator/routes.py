@@ -6,8 +6,15 @@ from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
 from relay.api.reading.hold_terms import read_terms
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import HoldRequest
-from relay.api.shapes.operator import BudgetView, HoldView, ProbeView, RouteListView, RouteReleasedView, RouteView
+from relay.api.shapes.routes import (
+    BudgetView,
+    HoldRequest,
+    HoldView,
+    ProbeView,
+    RouteListView,
+    RouteReleasedView,
+    RouteView,
+)
 from relay.clients.keys import Role
 from relay.core.errors import Refusal
 from relay.core.outcomes import Sent

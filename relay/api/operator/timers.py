@@ -4,7 +4,7 @@ import msgspec
 
 from relay.api.http import Response, json_response
 from relay.api.services import Call
-from relay.api.shapes.operator import TimerListView, TimerRunView, TimerView
+from relay.api.shapes.system import TimerListView, TimerRunView, TimerView
 from relay.core.errors import Refusal
 from relay.operations.timers.run_now import StepRunning
 from relay.operations.timers.steps import StepReport

@@ -10,7 +10,7 @@ import msgspec
 from relay.api import mail_html
 from relay.api.http import Response, json_response
 from relay.api.services import Call
-from relay.api.shapes.common import given
+from relay.api.shapes.base import given
 from relay.api.shapes.content import (
     HeaderView,
     InboxEmptiedView,

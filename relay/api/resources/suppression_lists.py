@@ -13,9 +13,8 @@ from relay.api.http import Response, csv_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import Reason, SuppressionFields
-from relay.api.shapes.common import given
-from relay.api.shapes.resources import SuppressionView
+from relay.api.shapes.base import given
+from relay.api.shapes.suppressions import Reason, SuppressionFields, SuppressionView
 from relay.clients.suppressions.rows import ALL, REASONS, Suppression
 from relay.core.errors import Refusal
 from relay.core.model import Address

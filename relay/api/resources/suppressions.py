@@ -14,13 +14,15 @@ from relay.api.reading.body import read_request
 from relay.api.resources import suppression_lists as lists
 from relay.api.resources.suppression_lists import view_of
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import SuppressionImport, SuppressionRequest, SyncRequest
-from relay.api.shapes.common import given
-from relay.api.shapes.resources import (
+from relay.api.shapes.base import given
+from relay.api.shapes.suppressions import (
+    SuppressionImport,
     SuppressionListView,
     SuppressionPageView,
+    SuppressionRequest,
     SuppressionsImportedView,
     SuppressionsSynchronizedView,
+    SyncRequest,
 )
 from relay.clients.keys import Role
 from relay.clients.suppressions.rows import ALL, Suppression

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from relay.acceptance.draft import Limits
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading.fields import read_locale, read_open_object
-from relay.api.shapes.admin_requests import TemplateRequest, TranslationFields, VariableFields
+from relay.api.shapes.templates import TemplateRequest, TranslationFields, VariableFields
 from relay.clients.templates import MAX_BYTES, PARTS, Kind, Template, Translation, Variable, compiled
 from relay.rendering.errors import NoTemplate
 

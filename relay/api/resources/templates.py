@@ -17,11 +17,12 @@ from relay.api.reading.body import read_request
 from relay.api.reading.fields import read_choice_name, read_locale, read_open_object
 from relay.api.resources.template_reading import read_template
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import PreviewRequest, TemplateRequest
-from relay.api.shapes.common import given
-from relay.api.shapes.resources import (
+from relay.api.shapes.base import given
+from relay.api.shapes.templates import (
+    PreviewRequest,
     PreviewView,
     TemplateListView,
+    TemplateRequest,
     TemplateSummaryView,
     TemplateVariableView,
     TemplateVersionListView,

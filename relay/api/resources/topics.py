@@ -14,9 +14,16 @@ from relay.api.problems import Problems, member
 from relay.api.reading.body import read_request
 from relay.api.resources import suppression_lists as lists
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import TopicRequest, TopicSuppressionImport, TopicSuppressionRequest
-from relay.api.shapes.common import given
-from relay.api.shapes.resources import SuppressionPageView, SuppressionsImportedView, TopicListView, TopicView
+from relay.api.shapes.base import given
+from relay.api.shapes.suppressions import (
+    SuppressionPageView,
+    SuppressionsImportedView,
+    TopicListView,
+    TopicRequest,
+    TopicSuppressionImport,
+    TopicSuppressionRequest,
+    TopicView,
+)
 from relay.api.text_checks import control_problem
 from relay.clients.keys import Role
 from relay.clients.registry import Client

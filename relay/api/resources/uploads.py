@@ -6,8 +6,8 @@ from relay.api.problems import WHOLE, Problems
 from relay.api.reading.attachments import check_file_name, guess_type, read_media_type
 from relay.api.reading.body import check_body
 from relay.api.services import Call
-from relay.api.shapes.common import given
-from relay.api.shapes.resources import UploadView
+from relay.api.shapes.attachments import UploadView
+from relay.api.shapes.base import given
 from relay.clients import uploads
 from relay.clients.uploads import Incomplete, TooLarge, Upload, WrongSize
 from relay.core.errors import Changed, NotFound, Refusal

@@ -11,12 +11,14 @@ from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
 from relay.api.services import Call
-from relay.api.shapes.admin_requests import CallbackRemoval, WebhookChange, WebhookRequest
-from relay.api.shapes.common import given
-from relay.api.shapes.resources import (
+from relay.api.shapes.base import given
+from relay.api.shapes.webhooks import (
+    CallbackRemoval,
+    WebhookChange,
     WebhookDeliveryPageView,
     WebhookDeliveryView,
     WebhookListView,
+    WebhookRequest,
     WebhookView,
 )
 from relay.core.errors import NotFound, Refusal

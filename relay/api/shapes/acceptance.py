@@ -5,8 +5,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Struct, UnsetType
 
-from relay.api.shapes.base import says
-from relay.api.shapes.common import MessageName
+from relay.api.shapes.base import MessageName, says
 from relay.core.model import Address, State
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from relay.api.shapes.base import says
-from relay.api.shapes.common import MessageName, NextLink, Time, Uri
+from relay.api.shapes.base import MessageName, NextLink, Time, Uri, says
 
 
 class HeaderView(Struct, frozen=True, kw_only=True):

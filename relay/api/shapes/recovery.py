@@ -1,12 +1,11 @@
-"""Responses of operators' work on stored messages: dead letters, resending, erasing."""
+"""Dead letters, resending lost mail, erasing a recipient: requests and responses."""
 
 from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import UNSET, Struct, UnsetType
 
-from relay.api.shapes.base import says
-from relay.api.shapes.common import MessageName, NextLink, Time
+from relay.api.shapes.base import MessageName, NextLink, Shape, Time, says
 from relay.core.model import State
 
 
@@ -57,6 +56,20 @@ class DiscardedView(Struct, frozen=True, kw_only=True):
     is_more: Annotated[bool, says("Whether there are more: repeat the request.")]
 
 
+class ResendLostRequest(Shape, frozen=True, kw_only=True):
+    """Which sent messages count as lost, and how to send them again."""
+
+    route: Annotated[str, says("The route that sent them.", "sendgrid")]
+    sent_since: Annotated[str, says("Start of the period (inclusive).", "2026-03-01T00:00:00Z")]
+    sent_before: Annotated[str, says("End of the period (exclusive, in the past).", "2026-03-02T00:00:00Z")]
+    without_delivered: Annotated[
+        bool, says("Must be true: only messages without a delivery or bounce event are sent again.", True)
+    ]
+    to_route: Annotated[str | None, says("Another route for sending them again.", "exchange")] = None
+    dry_run: Annotated[bool | None, says("Only count.", False)] = None
+    cursor: Annotated[str | None, says("Where to continue: the `cursor` of the last response.")] = None
+
+
 class LostResentView(Struct, frozen=True, kw_only=True):
     """The result of one step of resending lost mail."""
 
@@ -69,6 +82,16 @@ class LostResentView(Struct, frozen=True, kw_only=True):
     dry_run: Annotated[bool, says("Whether messages were only counted.")]
     is_more: Annotated[bool, says("Whether there are more: repeat the request with `cursor`.")]
     cursor: Annotated[str, says("Where the next step continues.")] | UnsetType = UNSET
+
+
+class EraseRequest(Shape, frozen=True, kw_only=True):
+    """The recipient whose messages to erase."""
+
+    recipient: Annotated[
+        str, says("The address. Each message that has it in to, cc or bcc is erased as a whole.", "ada@example.com")
+    ]
+    dry_run: Annotated[bool | None, says("Only count.", False)] = None
+    cursor: Annotated[str | None, says("Where to continue: the `cursor` of the last response.")] = None
 
 
 class ErasedView(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Responses about the process, and to providers that post events."""
+"""Responses about Relay itself: its health, how much mail it moves, and who changed what."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -6,8 +6,12 @@ from typing import Annotated
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from relay.api.shapes.base import says
-from relay.api.shapes.common import Time
+from relay.api.shapes.base import NextLink, Time, says
+from relay.api.shapes.clients import ClientHoldView
+from relay.api.shapes.routes import RouteView
+from relay.journal.overview import Span
+from relay.operations.audit.record import AuditOutcome
+from relay.operations.doctor.findings import Health
 from relay.routes.hold_rows import RouteState
 
 
@@ -84,3 +88,146 @@ class ArrivalListView(Struct, frozen=True, kw_only=True):
     share: Annotated[float, says("The share of messages that were counted; below 1 the numbers are estimates.")]
     total: Annotated[ArrivalCountsView, says("The arrivals of all rows together.")]
     value: Annotated[Sequence[ArrivalRowView], says("The rows: times, oldest first; or names, the worst first.")]
+
+
+class CountsView(Struct, frozen=True, kw_only=True):
+    """Messages by their current state."""
+
+    accepted: Annotated[int, says("All messages.")]
+    sent: Annotated[int, says("Messages that were sent.")]
+    in_progress: Annotated[int, says("Messages that are scheduled, queued or being sent.")]
+    deferred: Annotated[int, says("Messages that wait for their next attempt.")]
+    held: Annotated[int, says("Messages that wait for a held route.")]
+    failed: Annotated[int, says("Messages that failed, expired or are unknown.")]
+    cancelled: Annotated[int, says("Messages that were cancelled.")]
+
+
+class PointView(CountsView, frozen=True, kw_only=True):
+    """Messages accepted in one step of time, by their current state."""
+
+    at: Annotated[Time, says("The start of the step.")]
+
+
+class LaneView(Struct, frozen=True, kw_only=True):
+    """A lane's queues."""
+
+    name: Annotated[str, says("The lane's name.")]
+    entries: Annotated[int, says("Entries on the lane's queues.")]
+    oldest_seconds: Annotated[float, says("The age of the oldest visible entry, in seconds.")]
+    poisoned: Annotated[int, says("Entries on the lane's poison queues.")]
+
+
+class DeadLetterTotalView(Struct, frozen=True, kw_only=True):
+    """The number of dead letters."""
+
+    count: Annotated[int, says("The dead letters that were counted.")]
+    is_more: Annotated[bool, says("Whether there are more than were counted.")]
+
+
+class ExpiringSecretView(Struct, frozen=True, kw_only=True):
+    """A secret that expires within 30 days, or has expired."""
+
+    name: Annotated[str, says("The secret's name in the vault or the settings.")]
+    used_by: Annotated[Sequence[str], says("The routes and settings that use it.")]
+    expires_at: Annotated[Time, says("When it expires.")]
+
+
+class OverviewView(Struct, frozen=True, kw_only=True):
+    """The messages of a span of time, the queues, the routes and the dead letters."""
+
+    at: Annotated[Time, says("The current time.")]
+    span: Annotated[Span, says("The span.")]
+    since: Annotated[Time, says("The start of the span.")]
+    until: Annotated[Time, says("The end of the span.")]
+    counted_until: Annotated[Time, says("Messages accepted later are not in the numbers; usually equal to `until`.")]
+    step_seconds: Annotated[float, says("The length of a step, in seconds.")]
+    share: Annotated[float, says("The share of messages that were counted; below 1 the numbers are estimates.")]
+    totals: Annotated[CountsView, says("The messages of the whole span.")]
+    points: Annotated[Sequence[PointView], says("The messages of each step, oldest first.")]
+    unreadable: Annotated[int, says("Messages of the span whose record cannot be read.")]
+    median_seconds: Annotated[float | None, says("The median time to send, in seconds; null when nothing was sent.")]
+    p95_seconds: Annotated[
+        float | None, says("The 95th percentile of the time to send, in seconds; null when nothing was sent.")
+    ]
+    arrivals: Annotated[ArrivalCountsView, says("What became of the mail of the last 24 hours.")]
+    lanes: Annotated[Sequence[LaneView], says("The lanes.")]
+    routes: Annotated[Sequence[RouteView], says("The routes.")]
+    held_clients: Annotated[
+        Sequence[ClientHoldView], says("The clients whose mail waits until an operator releases it.")
+    ]
+    dead_letters: Annotated[DeadLetterTotalView, says("The number of dead letters.")]
+    secrets: Annotated[Sequence[ExpiringSecretView], says("Secrets that expire soon, as of the last nightly check.")]
+
+
+class TimerRunView(Struct, frozen=True, kw_only=True):
+    """A run of a timer's step."""
+
+    at: Annotated[Time, says("When the run began.")]
+    seconds: Annotated[float, says("How long the run took.")]
+    done: Annotated[int, says("The number of items that the run handled, such as batches, probes or rows.")]
+    is_complete: Annotated[bool, says("Whether the run left no work for the next one.")]
+    error: Annotated[str, says("The type of the exception that ended the run; the log has the rest. Else empty.")]
+
+
+class TimerView(Struct, frozen=True, kw_only=True):
+    """A step of a timer."""
+
+    name: Annotated[str, says("The step's name.")]
+    last_run: Annotated[TimerRunView | None, says("The last run, by the timer or an operator; null before the first.")]
+
+
+class TimerListView(Struct, frozen=True, kw_only=True):
+    """All steps of the timers."""
+
+    value: Annotated[Sequence[TimerView], says("The steps.")]
+
+
+class AuditRecordView(Struct, frozen=True, kw_only=True):
+    """One call that changed something, or tried to."""
+
+    id: Annotated[str, says("The record's id.")]
+    at: Annotated[Time, says("When the call came.")]
+    client: Annotated[str, says("The client that called.")]
+    credential: Annotated[
+        str, says("What it signed in with: `key:` and the key's id, or `entra:` and the principal's id.")
+    ]
+    role: Annotated[str, says("The role of the key or person at that time.")]
+    operation: Annotated[str, says("The operation's name, as in this document.")]
+    target: Annotated[str, says("What the call is about; of an address only a digest.")]
+    details: Annotated[Mapping[str, str], says("Other values of the path and the body, without content.")]
+    reason: Annotated[str, says("The reason that the caller gave, in the body or in `X-Relay-Reason`; else empty.")]
+    address: Annotated[str, says("The IP address that called, as the platform's front end saw it.")]
+    request_id: Annotated[str, says("The request's id, which the log contains.")]
+    outcome: Annotated[
+        AuditOutcome, says("What came of it. `unknown`: it still runs, or Relay stopped before it could record that.")
+    ]
+    status: Annotated[int, says("The response's HTTP status; 0 while the outcome is unknown.")]
+    code: Annotated[str, says("The error's code; else empty.")]
+    before: Annotated[str, says("The SHA-256 digest of what was stored before; empty where there is none.")]
+    after: Annotated[str, says("The same after the call. Equal digests: nothing was changed.")]
+
+
+class AuditPageView(Struct, frozen=True, kw_only=True):
+    """A page of the audit log, newest first."""
+
+    value: Annotated[
+        Sequence[AuditRecordView], says("The records. A page may be short, or empty, and still have a next one.")
+    ]
+    next_link: NextLink | UnsetType = UNSET
+
+
+class FindingView(Struct, frozen=True, kw_only=True):
+    """One thing that the doctor checked."""
+
+    about: Annotated[str, says("The setting, store, route or domain that was checked.")]
+    health: Annotated[Health, says("How severe it is.")]
+    what: Annotated[str, says("What was found.")]
+    why: Annotated[str, says("Why it matters; empty when nothing is wrong.")]
+    fix: Annotated[str, says("How to fix it; empty when nothing is wrong.")]
+
+
+class DoctorView(Struct, frozen=True, kw_only=True):
+    """The doctor's findings."""
+
+    health: Annotated[Health, says("The worst health of all findings.")]
+    value: Annotated[Sequence[FindingView], says("The findings, in the order in which to fix them.")]

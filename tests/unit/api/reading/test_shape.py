@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from relay.api.problems import Problems
 from relay.api.reading.body import check_shape
-from relay.api.shapes.admin_requests import PolicyFields, PreviewRequest, SuppressionImport
 from relay.api.shapes.base import Shape
+from relay.api.shapes.clients import PolicyFields
 from relay.api.shapes.requests import BatchEnvelope, MessageRequest, RescheduleRequest
+from relay.api.shapes.suppressions import SuppressionImport
+from relay.api.shapes.templates import PreviewRequest
 from relay.core.shape import mismatches
 from relay.core.shape.check import fits
 from relay.core.shape.mismatches import examine

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from relay.api.shapes import admin_requests, requests
+from relay.api.openapi.json_schema import REFERENCE, schemas_of
+from relay.api.shapes import clients, recovery, requests, routes, suppressions, templates, webhooks
 from relay.api.shapes.base import Shape
-from relay.api.shapes.json_schema import REFERENCE, schemas_of
 
 SHAPES = [
     each
-    for module in (requests, admin_requests)
+    for module in (requests, clients, routes, suppressions, templates, webhooks, recovery)
     for each in vars(module).values()
     if isinstance(each, type) and issubclass(each, Shape) and each.__module__ == module.__name__
 ]
