@@ -5,7 +5,7 @@ import re
 import pytest
 
 from relay import __version__
-from relay.api.resources.console import FOLDER
+from relay.api.pages.console import FOLDER
 from tests.api.harness import BASE, ApiResponse, Harness
 
 PAGES = ("/console", "/inbox")

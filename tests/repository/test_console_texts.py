@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from relay.api.errors import CODES
-from relay.api.resources.console import FOLDER
+from relay.api.pages.console import FOLDER
 from relay.api.shapes.messages import RecipientStatus, RecordState
 from relay.clients.keys import Role
 from relay.core.arrival.arrivals import Arrival

@@ -37,6 +37,7 @@ ROOMS = (
     "relay.api.operator",
     "relay.api.messages",
     "relay.api.resources",
+    "relay.api.pages",
     "relay.api.sendgrid",
     "relay.api.openapi",
     "relay.api.operations",
@@ -95,8 +96,8 @@ def _named_in(importer: str, text: str) -> Iterator[str]:
 LAZY_TABLES = (
     "relay.api.operation",
     "relay.api.operations",
-    "relay.api.resources.pages",
-    "relay.api.unsubscribe.links",
+    "relay.api.pages.operations",
+    "relay.api.pages.unsubscribe",
 )
 """Modules that name handlers and shapes within relay.api, for loading when first used."""
 

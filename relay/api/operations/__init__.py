@@ -33,11 +33,11 @@ OPERATIONS = Operations(
         "/v1/health": "relay.api.operations.system",
         "/v1/ready": "relay.api.operations.system",
         "/openapi.json": "relay.api.operations.system",
-        "/": "relay.api.resources.pages",
-        "/favicon.ico": "relay.api.resources.pages",
-        "/console": "relay.api.resources.pages",
-        "/inbox": "relay.api.resources.pages",
-        "/docs": "relay.api.resources.pages",
-        "/unsubscribe": "relay.api.unsubscribe.links",
+        "/": "relay.api.pages.operations",
+        "/favicon.ico": "relay.api.pages.operations",
+        "/console": "relay.api.pages.operations",
+        "/inbox": "relay.api.pages.operations",
+        "/docs": "relay.api.pages.operations",
+        "/unsubscribe": "relay.api.pages.unsubscribe",
     }
 )

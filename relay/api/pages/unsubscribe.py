@@ -26,13 +26,13 @@ _NAME, _, _VALUE = ONE_CLICK.partition("=")
 
 TAG = Tag(
     name="Unsubscribe",
-    refused="unsubscribe.links:refused",
+    refused="pages.unsubscribe:refused",
     operations=(
-        Operation(name="ShowUnsubscribe", endpoint=f"GET {_PATH}", handler="unsubscribe.links:show", roles=None),
+        Operation(name="ShowUnsubscribe", endpoint=f"GET {_PATH}", handler="pages.unsubscribe:show", roles=None),
         Operation(
             name="Unsubscribe",
             endpoint=f"POST {_PATH}",
-            handler="unsubscribe.links:change",
+            handler="pages.unsubscribe:change",
             roles=None,
             audit=Unaudited.REPORTS,
         ),

@@ -1,0 +1,1 @@
+"""Pages that people open: the landing page, the console, the inbox, the reference of the API, and unsubscribe links."""
