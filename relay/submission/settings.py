@@ -45,6 +45,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 5321 section 4.5.3.2.7: at least five minutes."""
     errors: int = 20
     """Replies 5xx in a session without an accepted message; then the session ends."""
+    commands: int = 100
+    """Commands without an accepted message, except recipients and chunks of one; Postfix allows 100 that have no effect."""
+    overshoot: int = 1_000
+    """Recipients beyond the limit that are no such command, as in Postfix."""
+    login_seconds: float = 180.0
+    """Time until a client has signed in, as in Dovecot."""
+    min_rate: int = 500
+    """Bytes a second of a message, with `idle_seconds` to spare, as in Postfix."""
     recipients: int = 1_000
 
 

@@ -122,6 +122,14 @@ def smtp(
     idle_seconds: Annotated[
         float, typer.Option(envvar="RELAY_SMTP_IDLE_SECONDS", help="How long a client may be silent.", min=1)
     ] = _LIMITS.idle_seconds,
+    min_rate: Annotated[
+        int,
+        typer.Option(
+            envvar="RELAY_SMTP_MIN_RATE",
+            help="Bytes a second at which a message must arrive, after the idle seconds.",
+            min=1,
+        ),
+    ] = _LIMITS.min_rate,
 ) -> None:
     """Accept mail by SMTP, and post each message to the relay.
 
@@ -164,6 +172,7 @@ def smtp(
             connections_per_address=max_per_address,
             idle_seconds=idle_seconds,
             errors=max_errors,
+            min_rate=min_rate,
             recipients=max_recipients,
         ),
     )

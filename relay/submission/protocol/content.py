@@ -35,10 +35,10 @@ class Memory:
 class Content:
     """Collects the content of one message. When a limit is exceeded, it drops what it has, and `problem` is the reply.
 
-    `on_read` is called for each chunk. `close` gives the memory back.
+    `on_read` gets the size of each chunk. `close` gives the memory back.
     """
 
-    def __init__(self, *, limit: int, memory: Memory, on_read: Callable[[], None]) -> None:
+    def __init__(self, *, limit: int, memory: Memory, on_read: Callable[[int], None]) -> None:
         self._limit = limit
         self._memory = memory
         self._on_read = on_read
@@ -48,7 +48,7 @@ class Content:
 
     def add(self, chunk: bytes) -> None:
         """Keep a chunk, unless there was a problem."""
-        self._on_read()
+        self._on_read(len(chunk))
         self._size += len(chunk)
         if self.problem:
             return

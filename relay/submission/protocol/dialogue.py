@@ -28,6 +28,7 @@ from relay.submission.protocol.content import (
     without_dots,
 )
 from relay.submission.protocol.replies import with_code
+from relay.submission.protocol.session_limits import SessionLimits
 from relay.submission.settings import Address, Settings, address_in, contains
 from relay.submission.transactions import Transaction, Transactions
 
@@ -42,7 +43,7 @@ POST_SECONDS = 300.0
 NEEDS_LOGIN = "530 5.7.0 Authentication required: the user is a client's name, the password its key"
 SMUGGLED = "550 5.6.0 A line with only a dot must end in CR LF, before and behind it"
 
-_STOPPING = b"421 4.3.2 The server stops; connect again\r\n"
+_STOPPING = b"421 4.3.2 The server stops; connect again"
 
 _LOST = (OSError, asyncio.IncompleteReadError)
 """Errors of a connection that ends; `ssl.SSLError` and `TimeoutError` are among them."""
@@ -80,7 +81,7 @@ class Dialogue(SMTP):
         self._content: Content | None = None
         self._is_chunked = False
         self._is_posting = self._is_stopping = False
-        self._errors = 0
+        self._limits = SessionLimits(server.settings.limits, loop=asyncio.get_running_loop(), end=self._dismiss)
         super().__init__(
             self,  # aiosmtpd calls its hooks
             data_size_limit=server.settings.limits.message_bytes,
@@ -107,6 +108,7 @@ class Dialogue(SMTP):
         finally:
             self._open_dialogues.discard(self)
             self._drop_content()
+            self._limits.close()
             # The library would close and cancel when the connection is lost, but does not learn of one that ends in a handshake.
             if self.transport is None:
                 self._timeout_handle.cancel()
@@ -132,6 +134,8 @@ class Dialogue(SMTP):
                     await self.push(f"421 4.7.0 {refusal}")
                 await self._end()
                 return
+            if not contains(self._server.settings.networks, peer):
+                self._limits.await_login(lambda: self._login is not None)
             if self._has_tls:
                 await self._start_tls(self._take_buffer())
             await super()._handle_client()
@@ -163,9 +167,14 @@ class Dialogue(SMTP):
         if self._is_posting:
             task: asyncio.Task[None] = self._handler_coroutine
             return task
-        self._writer.write(_STOPPING)
-        self._close()
+        self._dismiss(_STOPPING)
         return None
+
+    def _dismiss(self, reply: bytes) -> None:
+        """End the dialogue with a reply, whatever the task that reads commands waits for."""
+        self._writer.write(reply + b"\r\n")
+        self._reset_timeout(LINGER_SECONDS)
+        self._close()
 
     def _take_buffer(self) -> bytes:
         buffer = cast(Any, self._reader)._buffer
@@ -197,15 +206,16 @@ class Dialogue(SMTP):
     # ── replies ──
 
     async def push(self, status: str | bytes) -> None:
-        """Send a reply with its enhanced status code, and end a session that has only errors."""
-        line = status if isinstance(status, bytes) else status.encode("ascii", "replace")
-        self._writer.write(self._with_code(line) + b"\r\n")
+        """Send a reply with its enhanced status code."""
+        await self._reply(self._with_code(status if isinstance(status, bytes) else status.encode("ascii", "replace")))
+
+    async def _reply(self, text: bytes) -> None:
+        """Send a reply, and end a session that sends no mail."""
+        self._writer.write(text + b"\r\n")
         await self._writer.drain()
-        if line.startswith(b"5"):
-            self._errors += 1
-            if self._errors >= self._server.settings.limits.errors:
-                self._writer.write(b"421 4.7.0 Too many errors\r\n")
-                await self._end()
+        if last := self._limits.after(text):
+            self._writer.write(last + b"\r\n")
+            await self._end()
 
     def _with_code(self, line: bytes) -> bytes:
         is_greeting = line.startswith(b"220 " + self.hostname.encode())
@@ -222,8 +232,7 @@ class Dialogue(SMTP):
     async def smtp_HELO(self, hostname: str | None) -> None:  # noqa: N802 (see the class)
         """Accept a greeting, also one without a name, as many servers do."""
         self._greet(hostname, is_extended=False)
-        self._writer.write(f"250 {self.hostname}\r\n".encode())
-        await self._writer.drain()
+        await self._reply(f"250 {self.hostname}".encode())
 
     async def smtp_EHLO(self, hostname: str | None) -> None:  # noqa: N802 (see the class)
         """Accept a greeting, also one without a name, and list the extensions."""
@@ -235,9 +244,8 @@ class Dialogue(SMTP):
             *(["STARTTLS"] if self.tls_context and not self._tls_protocol else []),
             *(["AUTH LOGIN PLAIN"] if self._tls_protocol or not self._auth_require_tls else []),
         ]
-        text = "".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}\r\n"
-        self._writer.write(text.encode())
-        await self._writer.drain()
+        text = "".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}"
+        await self._reply(text.encode())
 
     def _greet(self, hostname: str | None, *, is_extended: bool) -> None:
         self._set_rset_state()
@@ -328,6 +336,9 @@ class Dialogue(SMTP):
         )
         if reply.startswith("250"):
             envelope.rcpt_tos.append(address)
+            self._limits.excuse()
+        elif reply.startswith("452"):
+            self._limits.excuse_overshoot()
         return reply
 
     # ── the message ──
@@ -372,6 +383,8 @@ class Dialogue(SMTP):
         elif last:
             await self._finish(content.take(), "")
         else:
+            if size:
+                self._limits.excuse()
             await self.push(f"250 2.0.0 {size} bytes received")
 
     def _sequence_problem(self) -> str:
@@ -381,6 +394,7 @@ class Dialogue(SMTP):
 
     async def _finish(self, content: bytes, problem: str) -> None:
         reply = problem
+        self._limits.message_ends()
         if not problem:
             self._reset_timeout(POST_SECONDS)
             self._is_posting = True
@@ -398,20 +412,27 @@ class Dialogue(SMTP):
             self._reset_timeout()
         self._set_rset_state()
         if reply.startswith("250"):
-            self._errors = 0
+            self._limits.accepted()
         await self.push(reply)
         if self._is_stopping:
             self.stop()
 
     def _new_content(self) -> Content:
         limits = self._server.settings.limits
-        return Content(limit=limits.message_bytes, memory=self._server.memory, on_read=self._reset_timeout)
+        self._limits.message_begins()
+        self._reset_timeout()  # later than the end of the message's time, which has a reply
+        return Content(limit=limits.message_bytes, memory=self._server.memory, on_read=self._on_read)
+
+    def _on_read(self, size: int) -> None:
+        self._limits.message_grows(size)
+        self._reset_timeout()
 
     def _set_post_data_state(self) -> None:
         cast(Any, super())._set_post_data_state()
         self._drop_content()
 
     def _drop_content(self) -> None:
+        self._limits.message_ends()
         if self._content is not None:
             self._content.close()
         self._content, self._is_chunked = None, False

@@ -24,7 +24,7 @@ from tests.work import counted
 
 def content_of(limit: int = 1_000_000, memory: int = 1_000_000) -> tuple[Content, Memory]:
     shared = Memory(memory)
-    return Content(limit=limit, memory=shared, on_read=lambda: None), shared
+    return Content(limit=limit, memory=shared, on_read=lambda _: None), shared
 
 
 async def read(wire: bytes, pieces: int = 1) -> tuple[bytes, bytes]:
@@ -109,7 +109,7 @@ async def test_content_beyond_the_limit_is_dropped_and_read_to_its_end() -> None
 
 async def test_memory_is_shared_and_given_back() -> None:
     memory = Memory(100)
-    first, second = (Content(limit=1_000, memory=memory, on_read=lambda: None) for _ in range(2))
+    first, second = (Content(limit=1_000, memory=memory, on_read=lambda _: None) for _ in range(2))
     first.add(b"x" * 60)
     second.add(b"x" * 60)
     assert (first.problem, second.problem) == ("", TOO_MUCH_AT_ONCE)
