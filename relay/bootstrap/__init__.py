@@ -5,6 +5,7 @@ deliver them. Nothing here connects. The application is one class in layers, eac
 `connections`, `use_cases`, `operations`, and the HTTP API.
 """
 
+import gc
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Relay", "start", "utc_now"]
 
+GC_THRESHOLD = 20_000
+"""New objects until Python looks for cycles among them. Messages under way are objects by the thousand, each visited each time:
+at Python's 2,000 that is a tenth of the CPU of delivery. Few cycles arise, so memory stays flat."""
+
 
 def start(environment: Mapping[str, str]) -> "Relay":
     """Build the application for this environment. Raises `SettingsError` with every problem."""
+    gc.set_threshold(GC_THRESHOLD)
     from relay.platform.storage.azure.account_storage import create_storage
 
     return Relay(load(environment), create_storage(environment))

@@ -5,10 +5,12 @@ time. Storage is in memory, so what its client does is not in it.
 """
 
 import asyncio
+import gc
 from email.message import EmailMessage
 
 import pytest
 
+from relay.bootstrap import start
 from tests.api.harness import Harness
 from tests.work import counted
 
@@ -71,3 +73,17 @@ def _raw_message() -> bytes:
 async def _send_raw(relay: Harness, raw: bytes) -> None:
     response = await relay.call("POST", "/v1/messages", body=raw, headers={"Content-Type": "message/rfc822"})
     assert response.status == 202
+
+
+def test_started_relay_lets_many_objects_live_without_a_collection() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(2_000, *before[1:])
+    try:
+        start(
+            {"RELAY_ROUTES": '{"inbox": {"provider": "capture"}}', "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+        )
+        collections = gc.get_stats()[0]["collections"]
+        under_way: list[object] = [[] for _ in range(15_000)]
+        assert (len(under_way), gc.get_stats()[0]["collections"]) == (15_000, collections)
+    finally:
+        gc.set_threshold(*before)
