@@ -20,8 +20,9 @@ from relay.journal.pending import Pending
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal, every_record
 from relay.platform.log import log_event
+from relay.routes.hold_changes import later_end
 from relay.routes.hold_rows import OPERATOR, Hold, RouteState
-from relay.routes.holds import CACHE_SECONDS, Holds, later_end
+from relay.routes.holds import CACHE_SECONDS, Holds
 
 SETTLE_SECONDS = CACHE_SECONDS + 2.0
 """Time until no instance starts attempts any more: each reads the holds again after `CACHE_SECONDS`."""

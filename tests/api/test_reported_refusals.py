@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from relay.core import ids
 from relay.core.model import State
-from relay.routes.holds import REPORT_SECONDS
+from relay.routes.hold_changes import REPORT_SECONDS
 from standins.bounces import Bounce, bounce_message
 from standins.entra import TokenIssuer
 from standins.graph.limits import OutboundLimit

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from relay.core.outcomes import Deferred, Sent
 from relay.core.send_request import SendRequest
 from relay.platform.resources import EVENTS_QUEUE
-from relay.routes.holds import REPORT_SECONDS
+from relay.routes.hold_changes import REPORT_SECONDS
 from tests.crash_points.host import RECOVERY, REPORTS
 from tests.crash_points.providers import Account, Answer, LostResponse, refuse_nothing
 from tests.crash_points.scenarios import TWO, always, settings_of

@@ -1,13 +1,13 @@
 """Read the reason and the end of a hold or a pause."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
 from relay.api.problems import Problems
-from relay.routes.holds import MAX_HOLD
 
+MAX_HOLD = timedelta(days=7)
 MAX_REASON = 200
 
 

@@ -14,8 +14,8 @@ from relay.core.model import Address, Part, State
 from relay.core.outcomes import RouteFault, Sent, Unknown
 from relay.core.settings import Route, Rule, Settings
 from relay.events.provider_events import QUEUE, ProviderEvent
+from relay.routes.hold_changes import REPORT_SECONDS
 from relay.routes.hold_rows import RouteState
-from relay.routes.holds import REPORT_SECONDS
 from tests.doubles import Place, message_of, place_of, settings_of, submission_of
 
 LIMIT = "550 5.7.233 Your message can't be sent because your tenant exceeded its daily limit"

@@ -14,8 +14,8 @@ from relay.delivery.overdue import AGAIN, GRACE
 from relay.journal.pending import SHARDS, SOON, TABLE, Due
 from relay.platform.concurrency import Deadline
 from relay.platform.storage.ports import Entity
+from relay.routes.hold_changes import CANARY_SECONDS, PROBE_DELAYS
 from relay.routes.hold_rows import RouteState
-from relay.routes.holds import CANARY_SECONDS, PROBE_DELAYS
 from relay.routes.probes import PROBES_AT_ONCE
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, message_of, place_of, settings_of, submission_of
 

@@ -9,18 +9,16 @@ import pytest
 from relay.core.errors import Changed, Unavailable
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.platform.storage.rows import MAX_RACES
-from relay.routes.hold_rows import TABLE, Hold, RouteState, scope_of
-from relay.routes.holds import (
-    CACHE_SECONDS,
+from relay.routes.hold_changes import (
     CANARY_SECONDS,
     MAX_SUSPECTS,
     MAX_WAIT_SECONDS,
     PROBE_CLAIM_SECONDS,
     PROBE_DELAYS,
-    Holds,
     probe_delay,
-    scope_for,
 )
+from relay.routes.hold_rows import TABLE, Hold, RouteState, scope_of
+from relay.routes.holds import CACHE_SECONDS, Holds, scope_for
 from tests.doubles import START, Clock, Watched, changed
 
 
