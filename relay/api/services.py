@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relay.clients.quotas import Quotas
     from relay.clients.registry import Clients
     from relay.clients.suppressions.store import Suppressions
-    from relay.clients.templates import Templates
+    from relay.clients.templates.store import Templates
     from relay.clients.uploads import Uploads
     from relay.core.settings import Settings
     from relay.delivery.send_groups import SendGroups

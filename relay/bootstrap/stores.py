@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relay.clients.idempotency import Idempotency
     from relay.clients.suppressions.event_rules import EventRules
     from relay.clients.suppressions.store import Suppressions
-    from relay.clients.templates import Templates
+    from relay.clients.templates.store import Templates
     from relay.clients.uploads import Uploads
     from relay.delivery.send_groups import SendGroups
     from relay.journal.content import Content
@@ -181,7 +181,7 @@ class Stores:
     @cached_property
     def templates(self) -> "Templates":
         """Templates and their versions."""
-        from relay.clients.templates import Templates
+        from relay.clients.templates.store import Templates
 
         return Templates(self.storage.tables, self.clock)
 

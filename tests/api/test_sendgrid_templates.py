@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from relay.clients.templates import CACHE, Template, Templates
+from relay.clients.templates.model import Template
+from relay.clients.templates.store import CACHE, Templates
 from tests.api.harness import ApiResponse, Harness
 from tests.api.sendgrid_requests import mail, to
 

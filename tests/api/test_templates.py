@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.acceptance.draft import Limits
-from relay.clients.templates import MAX_BYTES
+from relay.clients.templates.model import MAX_BYTES
 from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
 WELCOME: dict[str, Any] = {

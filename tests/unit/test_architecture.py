@@ -194,7 +194,7 @@ HOMES = {
     # The command line calls a relay, and SendGrid for the import of templates.
     "httpx2": ["relay.cli.remote", "relay.cli.templates.sendgrid"],
     "idna": ["relay.mime.fields"],
-    "jinja2": ["relay.clients.template_filters", "relay.clients.template_sandbox"],
+    "jinja2": ["relay.clients.templates.filters", "relay.clients.templates.sandbox"],
     "rich": ["relay.cli"],
     "sendgrid": ["relay.providers.sendgrid.body"],
     "standardwebhooks": ["relay.events.webhooks.http_post"],
@@ -312,7 +312,7 @@ def test_process_that_only_accepts_loads_no_delivery_code() -> None:
 
 def test_process_without_handlebars_templates_loads_no_handlebars_code() -> None:
     loaded = loaded_by("import relay.api.messages.rendering, relay.api.resources.templates, relay.api.sendgrid.send")
-    assert "relay.clients.templates" in loaded
+    assert "relay.clients.templates.compiled" in loaded
     assert not {name for name in loaded if is_in(name, "relay.handlebars", "babel")}
 
 

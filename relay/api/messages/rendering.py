@@ -10,7 +10,8 @@ from relay.acceptance.draft import Draft, Limits
 from relay.api.problems import Problems, member
 from relay.api.reading import fields
 from relay.api.services import Call
-from relay.clients.templates import PARTS, Ready
+from relay.clients.templates.compiled import CompiledTemplate
+from relay.clients.templates.model import PARTS
 from relay.core.errors import NotFound, Problem, Refusal
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ async def rendered(call: Call, draft: Draft, limits: Limits, budget: "WorkBudget
     if draft.template is None:
         return draft
     try:
-        ready = await call.services.templates.ready(*split_name(draft.template))
+        compiled = await call.services.templates.compiled(*split_name(draft.template))
     except NotFound as error:
         problem = Problem(
             code="unknown_template", target="template", message="No template has this name, or it has no such version."
@@ -41,7 +42,7 @@ async def rendered(call: Call, draft: Draft, limits: Limits, budget: "WorkBudget
         text = problem.message
         raise Refusal(400, "invalid_request", text, target="template", problems=[problem]) from error
     wanted = [part for part in PARTS if part != "subject" or not draft.message.subject]
-    parts = await fill_in(ready, draft.variables, wanted, limits, budget, locale=draft.locale)
+    parts = await fill_in(compiled, draft.variables, wanted, limits, budget, locale=draft.locale)
     message = msgspec.structs.replace(
         draft.message,
         subject=draft.message.subject or parts["subject"] or "",
@@ -52,7 +53,7 @@ async def rendered(call: Call, draft: Draft, limits: Limits, budget: "WorkBudget
 
 
 async def fill_in(
-    ready: Ready,
+    compiled: CompiledTemplate,
     variables: Mapping[str, Any],
     wanted: Sequence[str],
     limits: Limits,
@@ -66,11 +67,13 @@ async def fill_in(
     Raises `Refusal` (422) with every problem of them.
     """
     # Rendering takes longer than others may be kept waiting.
-    return await asyncio.to_thread(_fill_in, ready, variables, wanted, limits, budget, locale=locale, subject=subject)
+    return await asyncio.to_thread(
+        _fill_in, compiled, variables, wanted, limits, budget, locale=locale, subject=subject
+    )
 
 
 def _fill_in(
-    ready: Ready,
+    compiled: CompiledTemplate,
     variables: Mapping[str, Any],
     wanted: Sequence[str],
     limits: Limits,
@@ -82,13 +85,13 @@ def _fill_in(
     from relay.rendering.errors import Unrenderable
 
     problems = Problems(limits.max_problems)
-    for name in ready.missing(variables):
+    for name in compiled.missing(variables):
         problems.add("missing_variable", member("variables", name), "The template needs this variable.")
     _raise_any(problems)
     parts: dict[str, str | None] = {}
     for part in wanted:
         try:
-            parts[part] = ready.render(part, variables, budget, locale)
+            parts[part] = compiled.render(part, variables, budget, locale)
         except Unrenderable as error:
             problems.add("rendering_failed", "template", f"The template's {part} cannot be filled in. {error}")
     _raise_any(problems)

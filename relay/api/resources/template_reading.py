@@ -10,7 +10,8 @@ from relay.acceptance.draft import Limits
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading.fields import read_locale, read_open_object
 from relay.api.shapes.templates import TemplateRequest, TranslationFields, VariableFields
-from relay.clients.templates import MAX_BYTES, PARTS, Kind, Template, Translation, Variable, compiled
+from relay.clients.templates.compiled import compile_part
+from relay.clients.templates.model import MAX_BYTES, PARTS, Kind, Template, Translation, Variable
 from relay.rendering.errors import NoTemplate
 
 _LIMITS = Limits()
@@ -21,10 +22,10 @@ _MAX_TRANSLATIONS = 100
 def read_template(name: str, value: TemplateRequest, now: datetime, problems: Problems) -> Template:
     """Return a version. Use it only if `problems` stayed empty."""
     kind = value.kind or "jinja2"
-    read = set(_compiled(kind, value, "", problems))
+    read = set(_variables_of(kind, value, "", problems))
     translations = _translations(value.translations or {}, problems)
     for tag, each in (value.translations or {}).items():
-        read.update(_compiled(kind, each, f"{member('translations', tag)}.", problems))
+        read.update(_variables_of(kind, each, f"{member('translations', tag)}.", problems))
     template = Template(
         name=name,
         version=0,
@@ -45,7 +46,9 @@ def read_template(name: str, value: TemplateRequest, now: datetime, problems: Pr
     return template
 
 
-def _compiled(kind: Kind, value: TemplateRequest | TranslationFields, where: str, problems: Problems) -> Iterator[str]:
+def _variables_of(
+    kind: Kind, value: TemplateRequest | TranslationFields, where: str, problems: Problems
+) -> Iterator[str]:
     """Yield the variables that the sources read, and collect what is wrong with the sources."""
     if not (value.text or value.html):
         problems.add("no_content", f"{where}text", "Give text, html or both.")
@@ -53,7 +56,7 @@ def _compiled(kind: Kind, value: TemplateRequest | TranslationFields, where: str
         source = getattr(value, part)
         if source is not None and len(source) <= MAX_BYTES:
             try:
-                yield from compiled(kind, source, is_html=part == "html").names
+                yield from compile_part(kind, source, is_html=part == "html").names
             except NoTemplate as error:
                 problems.add("invalid_template", f"{where}{part}", str(error))
 

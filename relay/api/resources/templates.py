@@ -30,7 +30,7 @@ from relay.api.shapes.templates import (
     TemplateView,
     TranslationView,
 )
-from relay.clients.templates import MAX_BYTES, Template, Translation, Variable
+from relay.clients.templates.model import MAX_BYTES, Template, Translation, Variable
 from relay.core.errors import NotFound, Refusal
 from relay.mime.reader import Reading
 from relay.rendering.work import WorkBudget
@@ -89,14 +89,14 @@ async def preview(call: Call) -> Response:
     problems.raise_any()
     name, version = _asked(call.values["name"])
     try:
-        ready = await call.services.templates.ready(name, version or value.version)
+        compiled = await call.services.templates.compiled(name, version or value.version)
     except NotFound as error:
         raise _not_found() from error
     if value.variables is None:
-        variables = ready.template.test_data
-    wanted = ready.parts(locale)
-    parts = await fill_in(ready, variables, wanted, _LIMITS, WorkBudget(), locale=locale)
-    number = ready.template.version
+        variables = compiled.template.test_data
+    wanted = compiled.parts(locale)
+    parts = await fill_in(compiled, variables, wanted, _LIMITS, WorkBudget(), locale=locale)
+    number = compiled.template.version
     url = _html_url(call, f"{name}@{number}", variables, locale) if parts.get("html") else UNSET
     view = PreviewView(
         name=name,
@@ -113,12 +113,12 @@ async def html(call: Call) -> Response:
     """Handle GET /v1/templates/{name}/html, for holders of a preview's signed URL."""
     await mail_html.holder(call, "variables", "locale")
     try:
-        ready = await call.services.templates.ready(*_asked(call.values["name"]))
+        compiled = await call.services.templates.compiled(*_asked(call.values["name"]))
     except NotFound as error:
         raise _not_found() from error
     variables = msgspec.json.decode(call.request.query["variables"], type=dict[str, Any])
     locale = call.request.query.get("locale", "")
-    parts = await fill_in(ready, variables, ["html"], _LIMITS, WorkBudget(), locale=locale)
+    parts = await fill_in(compiled, variables, ["html"], _LIMITS, WorkBudget(), locale=locale)
     return mail_html.page(Reading(headers=(), text=None, html=parts["html"], files=()))
 
 

@@ -69,14 +69,14 @@ async def _read(call: Call, now: datetime) -> Mail:
     size = body_size(call.request, limits.max_body_bytes)
     value = await run_sized(partial(read_body, call.request, limits.max_body_bytes, problems), size)
     await call.services.quotas.take_messages(call.client, count_messages(value))
-    ready = await find_template(call, value)
-    mail = await read_mail(value, now, problems, limits, size=size, is_rendered=ready is not None)
+    compiled = await find_template(call, value)
+    mail = await read_mail(value, now, problems, limits, size=size, is_rendered=compiled is not None)
     if mail.batch_id is not None and not is_group(mail.batch_id, call.client.mac_key):
         problems.add("invalid_value", "batch_id", "Not a valid batch_id. Create one with POST /v3/mail/batch.")
     problems.raise_any()
-    if ready is None:
+    if compiled is None:
         return mail
-    return msgspec.structs.replace(mail, drafts=tuple(await render(ready, mail.drafts, limits)))
+    return msgspec.structs.replace(mail, drafts=tuple(await render(compiled, mail.drafts, limits)))
 
 
 async def _decide(call: Call, drafts: Sequence[PersonalizedDraft], now: datetime) -> list[Verdict]:

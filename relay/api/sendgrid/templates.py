@@ -14,7 +14,7 @@ from relay.api.messages.rendering import fill_in, split_name
 from relay.api.problems import Problems
 from relay.api.sendgrid.personalizations import PersonalizedDraft
 from relay.api.services import Call
-from relay.clients.templates import Ready
+from relay.clients.templates.compiled import CompiledTemplate
 from relay.core.errors import Problem, Refusal
 from relay.mime.size import estimate_size
 from relay.rendering.work import WorkBudget
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:@[1-9][0-9]{0,6})?")
 _VARIABLES = re.compile(r"variables(?=[.\[]|$)")
 
 
-async def find_template(call: Call, value: Any) -> Ready | None:
+async def find_template(call: Call, value: Any) -> CompiledTemplate | None:
     """Return Relay's template with the id that a request names."""
     name = value.get("template_id") if isinstance(value, dict) else None
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -31,7 +31,9 @@ async def find_template(call: Call, value: Any) -> Ready | None:
     return await call.services.templates.find(*split_name(name))
 
 
-async def render(ready: Ready, drafts: Sequence[PersonalizedDraft], limits: Limits) -> list[PersonalizedDraft]:
+async def render(
+    compiled: CompiledTemplate, drafts: Sequence[PersonalizedDraft], limits: Limits
+) -> list[PersonalizedDraft]:
     """Return the drafts with subject, text and HTML of the template. Raises one `Refusal` with every problem."""
     budget = WorkBudget(len(drafts))
     done: list[PersonalizedDraft] = []
@@ -40,7 +42,7 @@ async def render(ready: Ready, drafts: Sequence[PersonalizedDraft], limits: Limi
     size = 0
     for personalized in drafts:
         try:
-            done.append(await _rendered(ready, personalized, limits, budget))
+            done.append(await _rendered(compiled, personalized, limits, budget))
         except Refusal as refusal:
             refusals.append(refusal)
             for problem in refusal.problems:
@@ -58,12 +60,12 @@ async def render(ready: Ready, drafts: Sequence[PersonalizedDraft], limits: Limi
 
 
 async def _rendered(
-    ready: Ready, personalized: PersonalizedDraft, limits: Limits, budget: WorkBudget
+    compiled: CompiledTemplate, personalized: PersonalizedDraft, limits: Limits, budget: WorkBudget
 ) -> PersonalizedDraft:
     draft = personalized.draft
-    wanted = sorted({*ready.parts(draft.locale), "subject"})
+    wanted = sorted({*compiled.parts(draft.locale), "subject"})
     parts = await fill_in(
-        ready, draft.variables, wanted, limits, budget, locale=draft.locale, subject=draft.message.subject
+        compiled, draft.variables, wanted, limits, budget, locale=draft.locale, subject=draft.message.subject
     )
     text = parts.get("text") or None
     message = replace(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from relay.api.shapes.base import Shape, Time, Uri, says
-from relay.clients.templates import MAX_BYTES
+from relay.clients.templates.model import MAX_BYTES
 
 _Version = Annotated[int, Meta(ge=1, le=99_999_998)]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from babel import localedata
 
-from relay.clients.template_sandbox import Part as JinjaPart
+from relay.clients.templates.sandbox import Part as JinjaPart
 from relay.handlebars.template import Part as HandlebarsPart
 from relay.rendering.errors import Unrenderable
 from relay.rendering.work import WorkBudget

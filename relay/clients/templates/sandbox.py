@@ -1,4 +1,4 @@
-"""Run Jinja2 in a sandbox. Only this module and `template_filters` import it.
+"""Run Jinja2 in a sandbox. Only this module and `filters` import it.
 
 Templates are written by operators and filled in with what clients send. Neither may reach Python's inside, the file system
 or another template, and neither may keep the process busy: everything that repeats, grows or is compared is charged to a
@@ -16,7 +16,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from relay.clients import template_filters
+from relay.clients.templates import filters
 from relay.rendering.errors import NoTemplate, Unrenderable, WrongValue, excerpt
 from relay.rendering.work import (
     BACKTRACKING,
@@ -219,8 +219,8 @@ def _environment(*, is_html: bool) -> _Environment:
         optimized=False,  # constant folding at compile time would not be charged
         keep_trailing_newline=True,
     )
-    environment.filters = {**template_filters.filters()}
-    environment.tests = {**template_filters.tests()}
+    environment.filters = {**filters.filters()}
+    environment.tests = {**filters.tests()}
     environment.globals = {"range": _range, "namespace": environment.globals["namespace"]}
     return environment
 

@@ -2,147 +2,34 @@
 
 Table `templates`: partition the name, a row for each version, the newest first. A row is never changed: whoever inserts a
 number first has it. Deleting is a version too, an empty one, so that a number never comes to mean something else.
-See docs/decisions/0024-templates.md. A message's locale chooses among the translations of a version.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from relay.clients.templates.compiled import CompiledTemplate
+from relay.clients.templates.model import Template
 from relay.core.errors import AlreadyExists, NotFound, Unavailable
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 from relay.platform.storage.readable import decode, moment_of, readable
-from relay.rendering.locales import fallbacks
-
-if TYPE_CHECKING:
-    from relay.rendering.work import WorkBudget
 
 TABLE = resources.TEMPLATES_TABLE
-PARTS = ("subject", "text", "html")
 CACHE = timedelta(seconds=30)
 """Time until all processes know a change."""
 MAX_VERSIONS = 100
 """Versions kept of a template."""
-MAX_BYTES = 524_288
-"""Size of a template as JSON: far below the 1 MiB of a row."""
-Kind = Literal["jinja2", "handlebars"]
-"""The language of a template."""
 _CHUNK = 60_000
 _LAST = 99_999_999
-DEFAULT_LOCALE = "en"
-"""Whose formats a text without a locale gets."""
 _MOST_CACHED = 200
 
 
-class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A declared variable. `default` applies only if it is not required."""
-
-    is_required: bool = True
-    default: Any = None
-    description: str = ""
-
-
 type _Key = tuple[str, int | None]
-
-
-class Translation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The parts of a template in another language: `text`, `html` or both. Without a subject it has that of the template."""
-
-    subject: str | None = None
-    text: str | None = None
-    html: str | None = None
-
-
-class Template(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One version of a template, counted from 1. It has `text`, `html` or both, unless it `is_deleted`.
-
-    `locale` is the language of these parts; `translations` are in others. `test_data` are variables for previews.
-    """
-
-    name: str
-    version: int
-    created_at: datetime
-    kind: Kind = "jinja2"
-    description: str = ""
-    locale: str = ""
-    subject: str | None = None
-    text: str | None = None
-    html: str | None = None
-    translations: Mapping[str, Translation] = {}
-    variables: Mapping[str, Variable] = {}
-    test_data: Mapping[str, Any] = {}
-    is_deleted: bool = False
-
-
-class Part(Protocol):
-    """A compiled source. `names` are the variables without which it cannot be rendered."""
-
-    names: frozenset[str]
-
-    def render(self, variables: Mapping[str, Any], budget: "WorkBudget", locale: str) -> str:
-        """Render it with the formats of a locale. Raises `Unrenderable`."""
-
-
-def compiled(kind: Kind, source: str, *, is_html: bool) -> Part:
-    """Compile a source. Raises `NoTemplate`."""
-    if kind == "handlebars":
-        from relay.handlebars.template import Part as HandlebarsPart
-
-        return HandlebarsPart(source)
-    from relay.clients.template_sandbox import Part as JinjaPart
-
-    return JinjaPart(source, is_html=is_html)
-
-
-class Ready:
-    """A template with its parts compiled, by locale and part. The template's own are those of no locale."""
-
-    def __init__(self, template: Template) -> None:
-        """Raises `NoTemplate`."""
-        self.template = template
-        self._parts: Mapping[str, Mapping[str, Part]] = {
-            locale.lower(): {
-                part: compiled(template.kind, source, is_html=part == "html")
-                for part in PARTS
-                if (source := getattr(each, part)) is not None
-            }
-            for locale, each in (("", template), *template.translations.items())
-        }
-
-    def parts(self, locale: str) -> list[str]:
-        """Return the parts that a message for this locale has."""
-        own = self._parts[self._chosen(locale)]
-        return [part for part in PARTS if part in own or (part == "subject" and part in self._parts[""])]
-
-    def missing(self, variables: Mapping[str, Any]) -> list[str]:
-        """Return the required variables that are missing."""
-        declared = self.template.variables
-        return [name for name, variable in declared.items() if variable.is_required and name not in variables]
-
-    def render(self, part: str, variables: Mapping[str, Any], budget: "WorkBudget", locale: str = "") -> str | None:
-        """Render one of `PARTS` for a locale; None if the template does not have it. Raises `Unrenderable`."""
-        chosen = self._chosen(locale)
-        found = self._parts[chosen].get(part) or (self._parts[""].get(part) if part == "subject" else None)
-        if found is None:
-            return None
-        defaults = {name: each.default for name, each in self.template.variables.items() if not each.is_required}
-        return found.render({**defaults, **variables}, budget, self._formats(locale, chosen))
-
-    def _chosen(self, locale: str) -> str:
-        """Return the locale of the translation for a locale, or for its language: `ja` for `ja-JP`, else none."""
-        return next((tag for tag in fallbacks(locale.lower()) if tag in self._parts), "")
-
-    def _formats(self, locale: str, chosen: str) -> str:
-        """Return the locale whose formats belong to a text: the one that was asked for, if the text is in its language."""
-        own = self.template.locale
-        is_in_language = chosen or not (own or len(self._parts) > 1) or _language(own) == _language(locale)
-        return (locale if is_in_language else own) or DEFAULT_LOCALE
 
 
 class Templates:
@@ -151,7 +38,7 @@ class Templates:
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
-        self._ready: dict[_Key, tuple[Ready, datetime]] = {}
+        self._compiled: dict[_Key, tuple[CompiledTemplate, datetime]] = {}
         # Apart, so that a client that names templates which do not exist drops no compiled one.
         self._missing: dict[_Key, datetime] = {}
 
@@ -182,41 +69,41 @@ class Templates:
             raise NotFound("no such version")
         return found
 
-    async def ready(self, name: str, version: int | None = None) -> Ready:
+    async def compiled(self, name: str, version: int | None = None) -> CompiledTemplate:
         """Return a compiled version, at most `CACHE` old. Raises `NotFound`."""
-        ready = await self.find(name, version)
-        if ready is None:
+        compiled = await self.find(name, version)
+        if compiled is None:
             raise NotFound("no such template or version")
-        return ready
+        return compiled
 
-    async def find(self, name: str, version: int | None = None) -> Ready | None:
+    async def find(self, name: str, version: int | None = None) -> CompiledTemplate | None:
         """Return a compiled version, or None if there is none, at most `CACHE` old.
 
         Raises `StorageError` only before the first read: while storage is away, what was read last counts.
         """
         key, now = (name, version), self._clock()
-        ready, read_at = self._ready.get(key, (None, now))
-        if ready is not None and now - read_at <= CACHE:
-            return ready
+        compiled, read_at = self._compiled.get(key, (None, now))
+        if compiled is not None and now - read_at <= CACHE:
+            return compiled
         missed_at = self._missing.get(key)
         if missed_at is not None and now - missed_at <= CACHE:
             return None
         try:
             template = await self.get(name, version)
         except NotFound:
-            self._ready.pop(key, None)
+            self._compiled.pop(key, None)
             _put_bounded(self._missing, key, now)
             return None
         except Unavailable:
-            if ready is None and missed_at is None:
+            if compiled is None and missed_at is None:
                 raise
             log_event("templates_stale", level=logging.WARNING)
-            return ready
-        if ready is None or ready.template != template:
+            return compiled
+        if compiled is None or compiled.template != template:
             # A large template takes longer to compile than others may be kept waiting.
-            ready = await asyncio.to_thread(Ready, template)
-        _put_bounded(self._ready, key, (ready, now))
-        return ready
+            compiled = await asyncio.to_thread(CompiledTemplate, template)
+        _put_bounded(self._compiled, key, (compiled, now))
+        return compiled
 
     async def versions(self, name: str) -> Sequence[Template]:
         """Return all usable versions, newest first. Raises `NotFound` if there is none."""
@@ -261,7 +148,7 @@ class Templates:
         return page.entities[0] if page.entities else None
 
     def _forget(self, name: str) -> None:
-        self._ready = {key: value for key, value in self._ready.items() if key[0] != name}
+        self._compiled = {key: value for key, value in self._compiled.items() if key[0] != name}
         self._missing = {key: value for key, value in self._missing.items() if key[0] != name}
 
 
@@ -269,10 +156,6 @@ def _put_bounded[T](cache: dict[_Key, T], key: _Key, value: T) -> None:
     if len(cache) >= _MOST_CACHED:
         cache.clear()
     cache[key] = value
-
-
-def _language(locale: str) -> str:
-    return locale.partition("-")[0].lower()
 
 
 def _row(version: int) -> str:

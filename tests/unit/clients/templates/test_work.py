@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
 
-from relay.clients import template_filters
-from relay.clients.template_sandbox import Part
+from relay.clients.templates import filters
+from relay.clients.templates.sandbox import Part
 from relay.rendering.errors import NoTemplate, Unrenderable
 from relay.rendering.work import WorkBudget
 from tests.work import allocated, counted
@@ -53,11 +53,11 @@ def is_stopped(source: str, variables: Any = VARIABLES) -> bool:
 
 
 def test_every_filter_of_jinja_is_charged_or_refused_by_name() -> None:
-    allowed = template_filters.filters().keys() - template_filters.FORMATS.keys()
-    assert allowed | set(template_filters.REFUSED) == FILTERS.keys()
-    assert not allowed & set(template_filters.REFUSED)
-    assert template_filters.tests().keys() == TESTS.keys()
-    for name in template_filters.REFUSED:
+    allowed = filters.filters().keys() - filters.FORMATS.keys()
+    assert allowed | set(filters.REFUSED) == FILTERS.keys()
+    assert not allowed & set(filters.REFUSED)
+    assert filters.tests().keys() == TESTS.keys()
+    for name in filters.REFUSED:
         with pytest.raises(NoTemplate, match=name):
             Part("{{ x | " + name + "(1) }}", is_html=True)
 
@@ -200,7 +200,7 @@ def test_thousand_ordinary_messages_stay_within_their_budget() -> None:
 
 
 NAMES = st.sampled_from(["nested", "text", "few", "rows", "object", "1", "'a'", "x"])
-FILTERED = st.sampled_from(sorted(template_filters.filters()))
+FILTERED = st.sampled_from(sorted(filters.filters()))
 TESTED = st.sampled_from(["eq(few)", "in(rows)", "defined", "lower", "mapping", "lt(few)"])
 EXPRESSIONS = st.recursive(
     NAMES,
