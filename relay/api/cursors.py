@@ -20,7 +20,12 @@ async def step_of[T](working: Awaitable[T]) -> T:
 
 
 def next_url(
-    call: Call, path: str, cursor: str | None, parameters: Collection[str], *, fixed: Mapping[str, str] | None = None
+    call: Call,
+    path: str,
+    cursor: str | None,
+    parameters: Collection[str] = (),
+    *,
+    fixed: Mapping[str, str] | None = None,
 ) -> str | None:
     """Return the address of the next page: these parameters of the request again, those that `fixed` replaces, the cursor."""
     if cursor is None:

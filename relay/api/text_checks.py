@@ -1,6 +1,7 @@
-"""Find characters that a header must not contain, and describe them."""
+"""Check texts of a request, and read what they mean."""
 
 import re
+from datetime import UTC, datetime
 
 _MAX_DIGITS = 12
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -25,3 +26,12 @@ def ordinal(number: int) -> str:
 def whole_number(text: str) -> int | None:
     """Read a text of at most twelve ASCII digits as a number; None for any other text (Python refuses very long numbers)."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
+
+
+def moment_of(text: str) -> datetime | None:
+    """Read ISO 8601 with an offset as a time in UTC; None for any other text."""
+    try:
+        found = datetime.fromisoformat(text)
+        return None if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

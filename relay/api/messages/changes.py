@@ -11,6 +11,7 @@ from relay.api.reading.body import read_request
 from relay.api.reading.fields import read_moment
 from relay.api.reading.hold_terms import read_reason
 from relay.api.reading.query import read_time
+from relay.api.reading.routes import check_route
 from relay.api.services import Call
 from relay.api.shapes.messages import MessageStateView
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest, ResendRequest
@@ -86,9 +87,7 @@ async def resend(call: Call) -> Response:
     problems = Problems(3)
     read_reason(request.reason, problems)
     until = read_time({"sent_until": request.sent_until}, "sent_until", problems)
-    routes = call.services.settings.routes
-    if request.route is not None and request.route not in routes:
-        problems.add("unknown_route", "route", f"Unknown route. Use one of: {', '.join(routes)}.")
+    check_route(request.route, "route", call.services.settings.routes, problems)
     problems.raise_any()
     check_choices(call.client, route=request.route)
     history = await call.services.status_reader.history(call.client, call.values["id"])

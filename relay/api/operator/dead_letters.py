@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from relay.acceptance.draft import Limits
-from relay.api.cursors import page_of
+from relay.api.cursors import next_url, page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_request
+from relay.api.reading.routes import check_route
 from relay.api.services import Call
 from relay.api.shapes.base import given
 from relay.api.shapes.recovery import (
@@ -46,7 +46,7 @@ async def index(call: Call) -> Response:
     _check_cause(code, problems)
     problems.raise_any()
     letters, cursor = await page_of(call.services.dead_letters.of(code, cursor=call.request.query.get("cursor")))
-    link = f"{call.base_url}/v1/deadletters?code={code}&cursor={quote(cursor, safe='')}" if cursor else None
+    link = next_url(call, "/v1/deadletters", cursor, ("code",))
     return json_response(DeadLetterPageView(value=await _views(call, letters), next_link=given(link)))
 
 
@@ -81,10 +81,8 @@ async def discard(call: Call) -> Response:
 
 def read_redrive(call: Call, value: RedriveRequest, problems: Problems) -> Redrive:
     """Read how to redrive from a request's `route` and `sender`, and collect their problems."""
-    route, routes = value.route, call.services.settings.routes
-    if route is not None and route not in routes:
-        problems.add("unknown_route", "route", f"Unknown route. Use one of: {', '.join(routes)}.")
-    return Redrive(route=route, sender=read_mailbox(value.sender, "sender", problems, _LIMITS))
+    check_route(value.route, "route", call.services.settings.routes, problems)
+    return Redrive(route=value.route, sender=read_mailbox(value.sender, "sender", problems, _LIMITS))
 
 
 def _check_choice(choice: DeadLetterChoice, problems: Problems) -> None:

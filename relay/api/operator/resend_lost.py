@@ -6,9 +6,11 @@ from relay.api.cursors import step_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
+from relay.api.reading.routes import check_route
 from relay.api.services import Call
 from relay.api.shapes.base import given
 from relay.api.shapes.recovery import LostResentView, ResendLostRequest
+from relay.api.text_checks import moment_of
 from relay.operations.resend_lost import LostMailQuery
 from relay.providers.registry import provider_module
 
@@ -37,9 +39,8 @@ async def resend_lost(call: Call) -> Response:
 
 def _wanted(call: Call, value: ResendLostRequest, problems: Problems) -> LostMailQuery:
     routes = call.services.settings.routes
-    for field, name in (("route", value.route), ("to_route", value.to_route)):
-        if name is not None and name not in routes:
-            problems.add("unknown_route", field, f"Unknown route. Use one of: {', '.join(routes)}.")
+    check_route(value.route, "route", routes, problems)
+    check_route(value.to_route, "to_route", routes, problems)
     route = routes.get(value.route)
     is_traced = any(value.route in trace.routes for trace in call.services.settings.message_traces)
     reports = is_traced or (
@@ -90,11 +91,7 @@ async def _check_trace(call: Call, wanted: LostMailQuery, problems: Problems) ->
 
 
 def _time(text: str, field: str, problems: Problems) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = datetime(1970, 1, 1)  # noqa: DTZ001 - noted as a problem below
-    if at.tzinfo is None:
+    at = moment_of(text)
+    if at is None:
         problems.add("invalid_time", field, "A time is ISO 8601 with an offset, such as 2026-03-01T00:00:00Z.")
-        return datetime(1970, 1, 1, tzinfo=UTC)
-    return at
+    return at or datetime(1970, 1, 1, tzinfo=UTC)

@@ -5,6 +5,7 @@ import msgspec
 from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
 from relay.api.reading.hold_terms import read_terms
+from relay.api.reading.routes import known_route
 from relay.api.services import Call
 from relay.api.shapes.routes import (
     BudgetView,
@@ -16,7 +17,6 @@ from relay.api.shapes.routes import (
     RouteView,
 )
 from relay.clients.keys import Role
-from relay.core.errors import Refusal
 from relay.core.outcomes import Sent
 from relay.routes.hold_rows import Hold, RouteState
 from relay.routes.recipient_budget.usage import BudgetUse, Scope
@@ -84,10 +84,7 @@ async def probe(call: Call) -> Response:
 
 
 def _route(call: Call) -> str:
-    name = call.values["name"]
-    if name not in call.services.settings.routes:
-        raise Refusal(404, "unknown_route", f"Unknown route. Use one of: {', '.join(call.services.settings.routes)}.")
-    return name
+    return known_route(call.values["name"], call.services.settings.routes)
 
 
 def _budget(use: BudgetUse) -> BudgetView:

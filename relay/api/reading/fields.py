@@ -10,7 +10,7 @@ import msgspec
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member
 from relay.api.reading.json_text import is_deeper
-from relay.api.text_checks import control_problem
+from relay.api.text_checks import control_problem, moment_of
 
 LINK_FIELDS = frozenset(("list-unsubscribe", "list-unsubscribe-post"))
 """Fields that Relay writes into a message about a topic."""
@@ -164,10 +164,9 @@ def read_open_object(value: Any, target: str, max_bytes: int, problems: Problems
 
 
 def _moment(value: str | int) -> datetime | None:
+    if isinstance(value, str):
+        return moment_of(value)
     try:
-        if isinstance(value, int):
-            return datetime.fromtimestamp(value, UTC)
-        found = datetime.fromisoformat(value)
-        return None if found.tzinfo is None else found.astimezone(UTC)
+        return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
         return None

@@ -1,11 +1,12 @@
 """Read the reason and the end of a hold or a pause."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
 from relay.api.problems import Problems
+from relay.api.text_checks import moment_of
 
 MAX_HOLD = timedelta(days=7)
 MAX_REASON = 200
@@ -42,12 +43,8 @@ def read_reason(text: str | None, problems: Problems) -> str:
 
 
 def _end(text: str, now: datetime, problems: Problems) -> datetime | None:
-    try:
-        end = datetime.fromisoformat(text)
-        if end.tzinfo is None:
-            raise ValueError("no offset")
-        end = end.astimezone(UTC)
-    except (ValueError, OverflowError):
+    end = moment_of(text)
+    if end is None:
         problems.add("invalid_time", "until", "Write ISO 8601 with an offset, such as 2030-01-31T18:00:00Z.")
         return None
     if not now < end <= now + MAX_HOLD:

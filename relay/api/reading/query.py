@@ -1,11 +1,12 @@
 """Read the query of a list: its filters, its range of time, and the size of a page."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from enum import StrEnum
 
 from relay.api.problems import Problems, printable
+from relay.api.text_checks import moment_of
 
 _IGNORED = ("api-version", "code")
 """Query parameters that Azure's own clients and the Functions host add."""
@@ -25,15 +26,11 @@ def read_time(query: Mapping[str, str], name: str, problems: Problems) -> dateti
     text = query.get(name)
     if text is None:
         return None
-    try:
-        # A plus sign that was not escaped arrives as a space.
-        found = datetime.fromisoformat(text.replace(" ", "+"))
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    problems.add("invalid_time", name, "Write ISO 8601 with an offset, such as 2030-01-31T08:00:00Z.")
-    return None
+    # A plus sign that was not escaped arrives as a space.
+    found = moment_of(text.replace(" ", "+"))
+    if found is None:
+        problems.add("invalid_time", name, "Write ISO 8601 with an offset, such as 2030-01-31T08:00:00Z.")
+    return found
 
 
 def read_choice[Choice: StrEnum](

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from urllib.parse import quote
 
 import msgspec
 
 from relay.api import mail_html
+from relay.api.cursors import next_url
 from relay.api.http import Response, json_response
 from relay.api.services import Call
 from relay.api.shapes.base import given
@@ -30,6 +30,7 @@ from relay.providers.capture.inbox import CapturedMail
 MAX_PAGE = 100
 MAX_WAIT_SECONDS = 60
 POLL_SECONDS = 0.5
+_FILTERS = ("to", "from", "subject")
 
 
 async def index(call: Call) -> Response:
@@ -37,10 +38,7 @@ async def index(call: Call) -> Response:
     wanted = _filter(call)
     limit = _number(call, "limit", 50, 1, MAX_PAGE)
     mails, cursor = await call.services.inbox.page(limit=limit, cursor=call.request.query.get("cursor"))
-    link = None
-    if cursor is not None:
-        query = {**call.request.query, "cursor": cursor}
-        link = f"{call.base_url}/v1/inbox?" + "&".join(f"{key}={quote(text)}" for key, text in query.items())
+    link = next_url(call, "/v1/inbox", cursor, (*_FILTERS, "limit"))
     value = [_summary(mail) for mail in mails if wanted(mail)]
     return json_response(InboxPageView(value=value, next_link=given(link)))
 
@@ -108,7 +106,7 @@ def _may_see(client: Client, mail: CapturedMail) -> bool:
 
 def _filter(call: Call) -> Callable[[CapturedMail], bool]:
     query = call.request.query
-    to, sender, subject = (query.get(name, "").casefold() for name in ("to", "from", "subject"))
+    to, sender, subject = (query.get(name, "").casefold() for name in _FILTERS)
 
     def wanted(mail: CapturedMail) -> bool:
         return (

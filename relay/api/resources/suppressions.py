@@ -6,11 +6,11 @@ lists or changes it.
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
-from relay.api.cursors import page_of
+from relay.api.cursors import next_url, page_of
 from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
+from relay.api.reading.routes import known_route
 from relay.api.resources import suppression_lists as lists
 from relay.api.resources.suppression_lists import view_of
 from relay.api.services import Call
@@ -35,12 +35,10 @@ SYNC_PAGES = 200
 
 async def index(call: Call) -> Response:
     """Handle GET /v1/suppressions."""
-    client = call.request.query.get("client")
-    scope = await _scope(call, client, for_all=None)
+    scope = await _scope(call, call.request.query.get("client"), for_all=None)
     reading = call.services.suppressions.page(scope, cursor=call.request.query.get("cursor"))
     found, cursor = await page_of(reading)
-    chosen = f"client={quote(client)}&" if client and call.client.role is Role.OPERATOR else ""
-    link = f"{call.base_url}/v1/suppressions?{chosen}cursor={quote(cursor, safe='')}" if cursor else None
+    link = next_url(call, "/v1/suppressions", cursor, ("client",))
     return json_response(SuppressionPageView(value=[view_of(each) for each in found], next_link=given(link)))
 
 
@@ -86,10 +84,7 @@ async def export(call: Call) -> Response:
 
 async def synchronize(call: Call) -> Response:
     """Handle POST /v1/suppressions/sync: import a provider's lists, and remove addresses that it no longer lists."""
-    route = read_request(call.request, SyncRequest).route
-    if route not in call.services.settings.routes:
-        text = f"Unknown route. Use one of: {', '.join(call.services.settings.routes)}."
-        raise Refusal(404, "unknown_route", text)
+    route = known_route(read_request(call.request, SyncRequest).route, call.services.settings.routes)
     provider: Any = call.services.provider(route)
     if not hasattr(provider, "suppressed_addresses"):
         raise Refusal(422, "not_carriable", "The provider of this route has no suppression lists.", target="route")

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from urllib.parse import quote
 
 from msgspec import UNSET
 
 from relay.api.auditing.resources import owner_of
-from relay.api.cursors import page_of
+from relay.api.cursors import next_url, page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems, member
 from relay.api.reading.body import read_request
@@ -85,10 +84,7 @@ async def list_suppressions(call: Call) -> Response:
     """Handle GET /v1/topics/{name}/suppressions."""
     scope = await _list_of(call)
     found, cursor = await page_of(call.services.suppressions.page(scope, cursor=call.request.query.get("cursor")))
-    client = call.request.query.get("client")
-    chosen = f"client={quote(client)}&" if client else ""
-    where = f"{call.base_url}/v1/topics/{call.values['name']}/suppressions"
-    link = f"{where}?{chosen}cursor={quote(cursor, safe='')}" if cursor else None
+    link = next_url(call, f"/v1/topics/{call.values['name']}/suppressions", cursor, ("client",))
     return json_response(SuppressionPageView(value=[lists.view_of(each) for each in found], next_link=given(link)))
 
 

@@ -1,12 +1,11 @@
 """Create, show, change, test and delete webhooks. The signing secret is shown only when it is made."""
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api.cursors import page_of
+from relay.api.cursors import next_url, page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import read_request
@@ -150,8 +149,7 @@ async def deliveries(call: Call) -> Response:
     subscription = await _chosen(call)
     reading = call.services.webhooks.log(subscription, cursor=call.request.query.get("cursor"))
     found, cursor = await page_of(reading)
-    place = f"{call.base_url}/v1/webhooks/{subscription.id}/deliveries"
-    link = f"{place}?cursor={quote(cursor, safe='')}" if cursor else None
+    link = next_url(call, f"/v1/webhooks/{subscription.id}/deliveries", cursor)
     return json_response(WebhookDeliveryPageView(value=[_delivery(each) for each in found], next_link=given(link)))
 
 
