@@ -1,12 +1,18 @@
-"""Which attempt the id in a report names, and which parts were put back."""
+"""What a part remembers: uncertain attempts, their ids, which were put back, and what a row has room for."""
 
 from datetime import timedelta
 
 import pytest
 
-from relay.core.model import Attempt, Part, State
+from relay.core.model import FINAL, Attempt, Part, State
+from relay.core.outcomes import (
+    Deferred,
+    Unknown,
+)
+from relay.core.parts import part_history, part_states
 from relay.core.parts.part_history import attempt_id, attempt_of_id, was_put_back
-from tests.doubles import START
+from tests.doubles import START, changed
+from tests.unit.core.parts.kit import LATER, SENDING, settled
 
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
 
@@ -59,3 +65,78 @@ def test_part_was_put_back_after_the_last_attempt_that_a_caller_saw_had_sent_it(
     )
     part = Part(route="spare", state=state, attempts=made)
     assert was_put_back(part, START + timedelta(seconds=seconds), route) is expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "uncertain"),
+    [("sent", False), ("deferred", False), ("route_fault", False), ("unknown", True), ("interrupted", True)],
+)
+def test_only_unknown_and_interrupted_attempts_are_uncertain(outcome: str, uncertain: bool) -> None:
+    attempt = Attempt(number=1, route="main", provider="smtp", at=START, outcome=outcome)
+    assert part_history.is_uncertain(changed(SENDING, attempts=(attempt,))) is uncertain
+
+
+def test_attempt_ids_are_unique_and_stable() -> None:
+    one, other = changed(SENDING, recipients=(0, 2)), changed(SENDING, recipients=(1,))
+    ids = {part_history.attempt_id("msg_a", part, number) for part in (one, other) for number in (1, 2)}
+    ids.add(part_history.attempt_id("msg_b", one, 1))
+    assert len(ids) == 5
+    assert part_history.attempt_id("msg_a", one, 1) == part_history.attempt_id("msg_a", SENDING, 1)
+
+
+def test_part_stays_uncertain_until_the_attempt_is_marked_not_sent() -> None:
+    part = settled(Unknown(code="response_lost"))
+    assert part_history.keeps_route(part)
+    part = settled(Deferred(code="unreachable"), part_states.begin(part, "main", LATER))
+    assert part_history.is_uncertain(part)
+    assert not part_history.keeps_route(part)
+    (doubt,) = part_history.uncertain_attempts(part)
+    refuted = part_history.mark_not_sent(part, doubt)
+    assert [attempt.outcome for attempt in refuted.attempts] == ["not_sent", "deferred"]
+    assert not part_history.is_uncertain(refuted)
+
+
+def test_first_two_and_latest_attempts_are_kept() -> None:
+    part = SENDING
+    for number in range(1, 51):
+        part = changed(part_states.begin(part, "main", START), attempt=number)
+        part = settled(Deferred(code="unreachable", reply=f"{number} " + "x" * 2000), part)
+    numbers = [attempt.number for attempt in part.attempts]
+    assert numbers == [1, 2, *range(33, 51)]
+    assert len(part.attempts) == part_history.MAX_ATTEMPTS_KEPT
+    lengths = [len(attempt.reply) for attempt in part.attempts]
+    assert lengths == [200] * 17 + [1000] * 3
+
+
+def test_uncertain_attempts_are_kept_longest() -> None:
+    part = settled(Deferred(code="unreachable"))
+    for number in range(2, 51):
+        answer = Unknown(code="response_lost") if number == 5 else Deferred(code="unreachable")
+        part = settled(answer, changed(part_states.begin(part, "main", START), attempt=number))
+    assert [attempt.number for attempt in part.attempts] == [1, 2, 5, *range(34, 51)]
+
+
+def test_history_is_truncated_only_in_final_parts() -> None:
+    attempts = tuple(
+        Attempt(number=n, route="main", provider="smtp", at=START, outcome="deferred", reply="x" * 900)
+        for n in range(9)
+    )
+    parts = tuple(
+        Part(route="main", state=state, recipients=(number,), attempts=attempts)
+        for number, state in enumerate(
+            [State.SENT, State.DEFERRED, State.FAILED, State.SENDING, State.EXPIRED, State.HELD]
+        )
+    )
+    condensed = part_history.truncate_history(parts)
+    for before, part in zip(parts, condensed, strict=True):
+        if before.state in FINAL:
+            assert [attempt.number for attempt in part.attempts] == [8]
+            assert len(part.attempts[0].reply) == 200
+            assert changed(part, attempts=attempts) == before
+        else:
+            assert part == before
+    assert part_history.truncate_history(condensed) == condensed
+    unknown = changed(parts[0], state=State.UNKNOWN, attempts=(changed(attempts[0], outcome="unknown"), *attempts[1:]))
+    kept = part_history.truncate_history((*parts[1:], unknown))[-1]
+    assert [attempt.number for attempt in kept.attempts] == [0, 8]
+    assert part_history.truncate_history(parts[:3]) == parts[:3]

@@ -4,14 +4,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.core.model import FINAL, Attempt, MessageStatus, Part, State
-from relay.core.parts import part_turns
-from tests.doubles import START
+from relay.core.model import FINAL, WAITING, Attempt, MessageStatus, Part, State
+from relay.core.parts import part_states, part_turns
+from relay.core.parts.part_states import LEASE_SECONDS
+from tests.doubles import START, changed
+from tests.unit.core.parts.kit import SENDING
 
 SECOND = timedelta(seconds=1)
 SOON = START + timedelta(seconds=6)
 LATER = START + timedelta(hours=1)
-WAITING = (State.SCHEDULED, State.DEFERRED, State.HELD)
 
 
 def part(state: State, due_at: datetime | None = None, lease_until: datetime | None = None, scope: str = "") -> Part:
@@ -27,7 +28,7 @@ def test_new_part_has_its_turn() -> None:
     assert part_turns.is_turn(part(State.QUEUED), START)
 
 
-@pytest.mark.parametrize("state", WAITING)
+@pytest.mark.parametrize("state", sorted(WAITING))
 def test_waiting_part_has_its_turn_up_to_five_seconds_early(state: State) -> None:
     assert part_turns.is_turn(part(state, START + 5 * SECOND), START)
     assert not part_turns.is_turn(part(state, SOON), START)
@@ -82,3 +83,19 @@ def test_message_with_an_uncertain_attempt_may_have_left() -> None:
     lost = Attempt(number=1, route="main", provider="smtp", at=START, outcome="unknown", code="response_lost")
     deferred = Part(route="main", state=State.DEFERRED, due_at=START, attempts=(lost,))
     assert part_turns.may_have_left(MessageStatus(parts=(deferred,)))
+
+
+def test_attempt_is_interrupted_when_its_lease_ends() -> None:
+    end = START + timedelta(seconds=LEASE_SECONDS)
+    assert not part_turns.is_interrupted(SENDING, end - timedelta(microseconds=1))
+    assert part_turns.is_interrupted(SENDING, end)
+    died = part_states.interrupt(changed(SENDING, may_resend=True), end)
+    assert (died.attempts[-1].outcome, died.attempts[-1].at, died.attempts[-1].number) == ("interrupted", START, 1)
+    assert not died.may_resend
+
+
+@pytest.mark.parametrize(("seconds", "due"), [(5, True), (5.1, False), (-100, True)])
+def test_waiting_part_is_due_up_to_five_seconds_early(seconds: float, due: bool) -> None:
+    waiting = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(seconds=seconds))
+    assert part_turns.is_due(waiting, START) is due
+    assert not part_turns.is_due(changed(waiting, state=State.SENDING), START)
