@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from uvicorn.server import ServerState
 
-from devhost.server import JoinedWrites, Server
+from devhost.server import OneWriteProtocol, Server
 
 LARGE = b"x" * 3_000_000
 
@@ -18,9 +19,12 @@ async def application(
     receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> None:
-    """Return the request's body, or a large one."""
+    """Return the request's body, or a large one, or a header with a line break."""
     body = LARGE if scope["raw_path"] == b"/large" else (await receive())["body"]
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    headers = [(b"content-length", b"%d" % len(body))]
+    if scope["raw_path"] == b"/split":
+        headers.append((b"x-note", b"one\r\nset-cookie: two"))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -80,25 +84,35 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[bytes] = []
+        self.closed = asyncio.Event()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.steps.append(bytes(data))
 
     def close(self) -> None:
-        self.steps.append(b"(closed)")
+        self.closed.set()
+
+    def is_closing(self) -> bool:
+        return self.closed.is_set()
 
 
-async def test_writes_of_one_iteration_are_sent_together() -> None:
+async def test_head_and_body_of_a_response_are_one_write() -> None:
     transport = Transport()
-    joined = JoinedWrites(transport)
-    joined.write(b"head ")
-    joined.write(b"body")
-    assert transport.steps == []
-    await asyncio.sleep(0)
-    joined.write(b"next")
-    joined.close()
-    await asyncio.sleep(0)
-    assert transport.steps == [b"head body", b"next", b"(closed)"]
+    protocol = OneWriteProtocol(Server(application, stop_seconds=1).config, ServerState(), {})
+    protocol.connection_made(transport)
+    protocol.data_received(request_for(b"/", LAST, body=b"asked"))
+    await transport.closed.wait()
+    assert transport.steps == [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nasked"]
+
+
+async def test_head_request_gets_no_body(port: int) -> None:
+    response = await exchange(port, request_for(b"/", LAST, body=b"asked").replace(b"POST", b"HEAD"))
+    assert b"content-length: 5" in response
+    assert response.endswith(b"\r\n\r\n")
+
+
+async def test_header_with_a_line_break_is_not_sent(port: int) -> None:
+    assert await exchange(port, request_for(b"/split", LAST)) == b""
 
 
 @pytest.mark.parametrize("garbage", [b"\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
