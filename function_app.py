@@ -3,7 +3,6 @@
 The only module that imports `azure.functions`. The application is built at the first call, in the loop that serves it.
 """
 
-import gc
 import os
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 STORAGE = "AzureWebJobsStorage"
-COLLECT_AFTER = 5_000
-"""New objects after which Python searches for garbage that refers to itself. With its own 2,000, 32 requests in progress were
-searched again and again: 5 % of the CPU of acceptance, for nothing, because neither they nor refused ones leave such garbage.
-With 10,000, the garbage of delivery took 5 MiB more.
-"""
 
 
 class PlainResponse(func.HttpResponse):
@@ -49,7 +43,6 @@ def relay() -> "Relay":
     """The application of this process."""
     from relay.bootstrap import start
 
-    gc.set_threshold(COLLECT_AFTER)
     return start(os.environ)
 
 

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Relay", "start", "utc_now"]
 
-GC_THRESHOLD = 20_000
-"""New objects until Python looks for cycles among them. Messages under way are objects by the thousand, each visited each time:
-at Python's 2,000 that is a tenth of the CPU of delivery. Few cycles arise, so memory stays flat."""
+GC_THRESHOLD = 10_000
+"""New objects until Python looks for cycles among them. It visits every message under way each time: with its own 2,000 that is
+5 % of the CPU of acceptance and a sixth of that of delivery, with 5,000 half of this, with 20,000 no less than with 10,000.
+"""
 
 
 def start(environment: Mapping[str, str]) -> "Relay":

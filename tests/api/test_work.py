@@ -83,7 +83,7 @@ def test_started_relay_lets_many_objects_live_without_a_collection() -> None:
             {"RELAY_ROUTES": '{"inbox": {"provider": "capture"}}', "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
         )
         collections = gc.get_stats()[0]["collections"]
-        under_way: list[object] = [[] for _ in range(15_000)]
-        assert (len(under_way), gc.get_stats()[0]["collections"]) == (15_000, collections)
+        under_way: list[object] = [[] for _ in range(8_000)]
+        assert (len(under_way), gc.get_stats()[0]["collections"]) == (8_000, collections)
     finally:
         gc.set_threshold(*before)
