@@ -9,8 +9,11 @@ from relay.bootstrap.connections import Connections
 from relay.core.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from relay.acceptance.fan_out import FanOut
     from relay.core.entries import Entry
+    from relay.core.model import Part
     from relay.core.settings import MessageTrace
     from relay.delivery.attempts import Attempts
     from relay.delivery.delivery import Delivery
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from relay.events.webhooks.delivery import Webhooks
     from relay.events.webhooks.retries import Retries
     from relay.journal.intake import Intake
+    from relay.journal.record_rows import Record
     from relay.routes.probes import Probes
     from relay.unsubscribe.preferences import Preferences
 
@@ -77,8 +81,13 @@ class UseCases(Connections):
             dead_letters=self.dead_letters,
             lanes=self.settings.lanes,
             clock=self.clock,
+            notify=self._notify_of_ends,
             telemetry=self.telemetry,
         )
+
+    async def _notify_of_ends(self, record: "Record", ended: "Sequence[tuple[int, Part]]") -> None:
+        # Nothing of webhooks is loaded before a message ends without being sent.
+        await self.webhooks.follow_ends(record, ended)
 
     @cached_property
     def attempts(self) -> "Attempts":

@@ -251,6 +251,15 @@ class NoticeKind(StrEnum):
     """An operator released it."""
 
 
+class EndKind(StrEnum):
+    """How Relay itself ended a message, or some of its recipients, without sending it. The values are those of `State`."""
+
+    FAILED = "failed"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+
 class ClientNotice(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to a client, for its webhooks. `about` is the body's data."""
 

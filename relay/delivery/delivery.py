@@ -108,7 +108,9 @@ class Delivery:
             return
         fresh = msgspec.structs.replace(record, statuses=(MessageStatus(parts=()),) * len(statuses))
         # A message that was cancelled while it waited on the queue is recorded as cancelled, not as planned.
-        await self._finish(fresh, record, entry, [each for each in planned if is_applied(record.statuses, each)])
+        applied = [each for each in planned if is_applied(record.statuses, each)]
+        await self._finish(fresh, record, entry, applied)
+        await self._follow_up.run(fresh, record, {each.index for each in planned} - {each.index for each in applied})
 
     async def _deliver_reference(self, entry: entries.ReferenceEntry, *, is_redelivery: bool) -> None:
         try:

@@ -6,13 +6,13 @@ what a dead process left undone, and repeating it does no harm.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from relay.core import entries
-from relay.core.model import DEAD, MessageStatus, Part
+from relay.core.model import DEAD, MessageStatus, Part, State
 from relay.core.parts import part_history, part_turns
 from relay.core.settings import Lane, queues_for
 from relay.journal.change import Decision, RecordChange, change_record
@@ -25,6 +25,7 @@ from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, Telemetry
 
 MAX_DELAY_SECONDS = 604_800
+_UNSENT = DEAD | {State.CANCELLED}
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,13 +77,16 @@ class FollowUp:
         dead_letters: DeadLetters,
         lanes: Mapping[str, Lane],
         clock: Callable[[], datetime],
+        notify: Callable[[Record, Sequence[tuple[int, Part]]], Awaitable[None]],
         telemetry: Telemetry = OFF,
     ) -> None:
+        """`notify` informs clients of parts that ended without being sent; repeating it does no harm."""
         self._queues = queues
         self._pending = pending
         self._dead_letters = dead_letters
         self._lanes = lanes
         self._clock = clock
+        self._notify = notify
         self._telemetry = telemetry
 
     async def run(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
@@ -98,11 +102,20 @@ class FollowUp:
         for key, due in new.items():
             if old.get(key) != due and set(due.indices) & set(chosen):
                 await self._pending.put(due, has_entry=due.at <= soon)
-        await self._note_deaths(before, after, chosen)
+        ended = list(_ended(before, after, chosen))
+        await self._note_deaths(after, ended)
         await self._enqueue(after, self._moving(before, after, chosen, soon))
+        if ended:
+            await self._notify(after, ended)
         for key, due in old.items():
             if key not in new:
                 await self._pending.remove(due)
+
+    async def repeat_ends(self, record: Record, indices: Iterable[int]) -> None:
+        """Repeat what follows from the end of these messages: the process that recorded it may have died before."""
+        if ended := list(_ended(None, record, sorted(set(indices)))):
+            await self._note_deaths(record, ended)
+            await self._notify(record, ended)
 
     async def put_rows(self, record: Record, changed: Mapping[int, MessageStatus]) -> None:
         """Write the rows in `pending` that must exist once a change is recorded, for changes that no entry repeats."""
@@ -144,16 +157,8 @@ class FollowUp:
                 if part not in known and part_turns.needs_entry(part, soon):
                     yield index, part
 
-    async def _note_deaths(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
-        died = [
-            (index, part)
-            for index in indices
-            for part in after.statuses[index].parts
-            if part.state in DEAD
-            and (before is None or part not in before.statuses[index].parts)
-            # What was erased cannot be redriven.
-            and not after.is_erased(index)
-        ]
+    async def _note_deaths(self, after: Record, ended: Iterable[tuple[int, Part]]) -> None:
+        died = [(index, part) for index, part in ended if part.state in DEAD]
         at = self._clock()
         await self._dead_letters.note(
             DeadLetter(code=part.code, batch=after.batch, index=index, at=at) for index, part in died
@@ -169,4 +174,14 @@ class FollowUp:
                 lane=after.lane,
                 state=str(part.state),
                 code=code,
+            )
+
+
+def _ended(before: Record | None, after: Record, indices: Iterable[int]) -> Iterator[tuple[int, Part]]:
+    """Yield the parts that have ended without being sent. What was erased cannot be redriven, and nothing is said about it."""
+    for index in indices:
+        known = () if before is None else before.statuses[index].parts
+        if not after.is_erased(index):
+            yield from (
+                (index, part) for part in after.statuses[index].parts if part.state in _UNSENT and part not in known
             )

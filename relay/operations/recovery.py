@@ -137,6 +137,8 @@ class Recovery:
             await self._pending.repair(listed, current)
             return True
         if current is None:
+            # The process that ended its messages may have died before the rest followed.
+            await self._follow_up.repeat_ends(record, record.having(due.indices))
             await self._pending.remove(due)
             return False
         parts = [part for index in current.indices for part in record.statuses[index].parts]

@@ -12,10 +12,10 @@ from relay.api.shapes.base import Time
 from relay.api.shapes.messages import AnswerView, BatchResultView, MessagePageView, MessageStateView, MessageView
 from relay.api.shapes.templates import TemplateListView
 from relay.api.shapes.webhooks import WebhookView
-from relay.core.events import BounceClass, EventKind, NoticeKind
+from relay.core.events import BounceClass, EndKind, EventKind, NoticeKind
 from scripts.connector.shapes import sentence, title
 
-_TYPES = [*(f"message.{kind}" for kind in EventKind), *NoticeKind]
+_TYPES = [*(f"message.{kind}" for kind in (*EventKind, *EndKind)), *NoticeKind]
 
 
 class MailEventDataView(Struct, frozen=True, kw_only=True):
@@ -23,11 +23,13 @@ class MailEventDataView(Struct, frozen=True, kw_only=True):
 
     message: Annotated[str, Meta(description="The message's id.")]
     recipient: Annotated[str, Meta(description="The recipient's address.")]
+    recipients: Annotated[Sequence[str], Meta(description="The recipients of a message that Relay ended, up to 100.")]
     at: Annotated[Time, Meta(description="When it happened.")]
-    code: Annotated[str, Meta(description="The enhanced status code (RFC 3463).")]
+    code: Annotated[str, Meta(description="The enhanced status code (RFC 3463), or the cause of a failed message.")]
     bounce_class: Annotated[BounceClass, Meta(description="What a bounce is about.")]
     reply: Annotated[str, Meta(description="The reply of the recipient's server.")]
     provider: Annotated[str, Meta(description="The provider that reported it.")]
+    route: Annotated[str, Meta(description="The route of the last attempt of a message that Relay ended.")]
     attempt: Annotated[int, Meta(description="The number of the attempt it is about.")]
     likely: Annotated[str, Meta(description="Who is likely to have opened or clicked, where the vendor says enough.")]
     answer: Annotated[AnswerView, Meta(description="The mail of a reply.")]

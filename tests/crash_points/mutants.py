@@ -217,9 +217,16 @@ MUTANTS = (
     ),
     Mutant(
         module="delivery/settlement.py",
-        old="        await self._note_deaths(",
-        new="            _ = (",
+        old="        await self._note_deaths(after, ended)\n        await self._enqueue(",
+        new="        await self._enqueue(",
         breaks="dead letters are on no list",
+    ),
+    Mutant(
+        module="operations/recovery.py",
+        old="            await self._follow_up.repeat_ends(record, record.having(due.indices))\n",
+        new="",
+        breaks="a process that dies after it recorded a cancellation leaves the client without a webhook",
+        only="ended without being sent",
     ),
     Mutant(
         module="delivery/settlement.py",

@@ -13,6 +13,7 @@ import pytest
 
 from tests import depth
 from tests.crash_points.brake_scenarios import BRAKE_SCENARIOS
+from tests.crash_points.end_scenarios import END_SCENARIOS
 from tests.crash_points.faults import Fault, Operation
 from tests.crash_points.reply_scenarios import REPLY_SCENARIOS
 from tests.crash_points.report_scenarios import REPORT_SCENARIOS
@@ -40,6 +41,7 @@ ALL = (
     *BRAKE_SCENARIOS,
     *REPLY_SCENARIOS,
     *UNSUBSCRIBE_SCENARIOS,
+    *END_SCENARIOS,
 )
 FAULTS = [
     pytest.param(scenario, fault, id=f"{scenario.name}-{fault}")

@@ -13,13 +13,16 @@ from relay.api.operation import loaded
 from relay.api.operations import OPERATIONS
 from relay.clients.keys import Role
 from relay.core.events import Answer, EventKind, EventSource, MessageEvent, RecordedEvent
-from relay.core.model import Address, State
+from relay.core.model import Address, Attempt, MessageStatus, Part, State
 from relay.core.shape.check import fits
-from relay.events.webhooks.payload import post_of
+from relay.events.webhooks.message_ends import ends_of
+from relay.events.webhooks.payload import post_of, post_of_end
 from relay.events.webhooks.subscriptions import Definition, Subscription
+from relay.journal.record_rows import Record
 from scripts.connector.actions import ACTIONS
 from scripts.connector.document import Target
 from scripts.connector.files import FOLDER, contents
+from tests.doubles import batch_id, entry_of, message_of, submission_of
 from tests.repository.connector_reading import CALLS, DEFINITION, PROPERTIES, body_of, sample, undescribed_fields
 
 ROUTED = {operation.name: operation for operation in OPERATIONS}
@@ -152,7 +155,22 @@ def test_event_has_no_undescribed_field() -> None:
     schema = DEFINITION["definitions"]["MailEvent"]
     body = json.loads(post.body)
     assert list(undescribed_fields(body, schema)) == []
-    assert set(body["data"]) == set(schema["properties"]["data"]["properties"])
+    assert set(body["data"]) | {"recipients", "route"} == set(schema["properties"]["data"]["properties"])
+
+
+def test_end_of_a_message_has_no_undescribed_field() -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    last = Attempt(number=1, route="main", provider="acs", at=at, outcome="rejected", code="refused", reply="550 no")
+    part = Part(route="main", state=State.FAILED, attempt=1, attempts=(last,), code="refused")
+    batch = batch_id()
+    content = entry_of(submission_of(message_of(tags=("order",), metadata={"order": "4711"})), batch=batch)
+    record = Record(batch=batch, lane="bulk", content=content, statuses=(MessageStatus(parts=(part,)),), etag="e")
+    [end] = ends_of(record, [(0, part)], at)
+    definition = Definition(url="https://example.com", secret="whsec_x", created_at=at)
+    post = post_of_end(end, Subscription(id="wh_1", client_id="c1", definition=definition), "https://relay.example.com")
+    body = json.loads(post.body)
+    assert {"recipients", "route"} <= set(body["data"])
+    assert list(undescribed_fields(body, DEFINITION["definitions"]["MailEvent"])) == []
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -11,7 +11,7 @@ from relay.events.webhooks.subscriptions import Format
 _CALLBACK = "https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/paths/invoke?sig=z"
 EventKind = Literal[
     "processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", "replied",
-    "auto_replied", "resubscribed", "client.held", "client.released",
+    "auto_replied", "resubscribed", "failed", "expired", "unknown", "cancelled", "client.held", "client.released",
 ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Use case 4: notify clients of events by webhook.
 
-    event ─► entries for each subscription ─► `webhooks` queue ─► post ─► retry what failed ─► log
+    event, or a message that ended ─► entries for each subscription ─► `webhooks` queue ─► post ─► retry what failed ─► log
 
 The webhooks of a client that is disabled or deleted get nothing. Delivery is at least once; the receiver recognizes a
 duplicate by its id. Failed posts are retried for a day. A subscription that accepted nothing during that time, or returned 410,
@@ -8,7 +8,7 @@ is disabled, which is logged and alerted.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -19,13 +19,16 @@ import msgspec
 from relay.clients.registry import Clients
 from relay.core.errors import NotFound, Unavailable
 from relay.core.events import ClientNotice, MessageEvent
+from relay.core.model import Part
 from relay.events.webhooks import payload
 from relay.events.webhooks.http_post import Poster, PostResult
+from relay.events.webhooks.message_ends import MessageEnd, ends_of
 from relay.events.webhooks.payload import QUEUE, Entry, Post
 from relay.events.webhooks.retries import Retries, Retry
 from relay.events.webhooks.subscriptions import Subscription, Subscriptions
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
+from relay.journal.record_rows import Record
 from relay.platform import concurrency, resources
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
@@ -90,14 +93,24 @@ class Webhooks:
 
     async def follow(self, events: Sequence[MessageEvent]) -> None:
         """Enqueue the events that each client subscribes to."""
+        await self._enqueue(events, lambda each: each.event.kind, payload.post_of)
+
+    async def follow_ends(self, record: Record, ended: Iterable[tuple[int, Part]]) -> None:
+        """Enqueue for each client that Relay ended these parts of its messages. A repetition has the same ids."""
+        await self._enqueue(list(ends_of(record, ended, self._clock())), lambda each: each.kind, payload.post_of_end)
+
+    async def _enqueue[Found: (MessageEvent, MessageEnd)](
+        self,
+        found: Sequence[Found],
+        kind_of: Callable[[Found], str],
+        post_of: Callable[[Found, Subscription, str], Post],
+    ) -> None:
         puts: list[Callable[[], Awaitable[None]]] = []
-        for client, client_id in dict.fromkeys((each.client, each.client_id) for each in events):
+        for client, client_id in dict.fromkeys((each.client, each.client_id) for each in found):
             for subscription in await self._open(client, client_id):
-                wanted = [
-                    each for each in events if each.client_id == client_id and subscription.wants(each.event.kind)
-                ]
-                found = [payload.post_of(each, subscription, self._source) for each in wanted]
-                puts += [partial(self._queues.put, QUEUE, body) for body in payload.pack(client, subscription, found)]
+                wanted = [each for each in found if each.client_id == client_id and subscription.wants(kind_of(each))]
+                posts = [post_of(each, subscription, self._source) for each in wanted]
+                puts += [partial(self._queues.put, QUEUE, body) for body in payload.pack(client, subscription, posts)]
         await concurrency.gather_limited(puts, limit=_AT_ONCE)
 
     async def notify(self, notice: ClientNotice) -> None:

@@ -8,7 +8,7 @@ receiver can recognize a duplicate.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ import msgspec
 
 from relay.core import entries
 from relay.core.events import ClientNotice, MessageEvent
+from relay.events.webhooks.message_ends import MessageEnd
 from relay.events.webhooks.subscriptions import Format, Subscription
 from relay.platform import resources
 from relay.platform.packing import packed
@@ -74,10 +75,18 @@ def post_of(noted: MessageEvent, subscription: Subscription, source: str) -> Pos
         "tags": list(noted.tags),
         "metadata": dict(noted.metadata),
     }
-    about = {key: value for key, value in fields.items() if value not in (None, "", 0, [], {})}
+    about = _given(fields)
     name = event_id(subscription.id, noted.message, event.key)
     body = body_of(subscription.definition.format, f"message.{event.kind}", name, event.at, about=about, source=source)
     return Post(id=name, body=body, message=noted.message)
+
+
+def post_of_end(end: MessageEnd, subscription: Subscription, source: str) -> Post:
+    """Build the post of a message that Relay ended."""
+    name = event_id(subscription.id, end.message, end.key)
+    chosen = subscription.definition.format
+    body = body_of(chosen, f"message.{end.kind}", name, end.at, about=_given(end.about), source=source)
+    return Post(id=name, body=body, message=end.message)
 
 
 def post_of_notice(notice: ClientNotice, subscription: Subscription, source: str) -> Post:
@@ -125,6 +134,10 @@ def encode(entry: Entry) -> bytes:
 def decode(body: bytes) -> Entry:
     """Decode an entry of any version. Raises `UnreadableEntry`, whose text contains no content."""
     return entries.decode_versioned(_decoder, body, VERSION)
+
+
+def _given(fields: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in fields.items() if value not in (None, "", 0, [], {})}
 
 
 def _weight(post: Post) -> int:

@@ -14,7 +14,7 @@ from relay.journal.dead_letters import TABLE as DEAD_LETTERS
 from relay.journal.pending import SOON, rows_of
 from relay.journal.pending import TABLE as PENDING
 from relay.journal.record_rows import Record
-from tests.doubles import START, Place, batch_id, changed, place_of, settings_of
+from tests.doubles import START, Place, batch_id, changed, entry_of, place_of, settings_of, submission_of
 
 SENDING = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
 SENT = part_states.end(SENDING, State.SENT, "")
@@ -32,7 +32,9 @@ def status(*parts: Part) -> MessageStatus:
 
 
 def record(*statuses: MessageStatus, batch: str = "") -> Record:
-    return Record(batch=batch or batch_id(), lane="transactional", content=b"", statuses=statuses, etag="e")
+    batch = batch or batch_id()
+    content = entry_of(*[submission_of() for _ in statuses], batch=batch)
+    return Record(batch=batch, lane="transactional", content=content, statuses=statuses, etag="e")
 
 
 # ── applying ──

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -36,6 +37,7 @@ async def follow_up() -> FollowUp:
         dead_letters=DeadLetters(storage.tables, storage.blobs, lambda: NOW),
         lanes=DEFAULT_LANES,
         clock=lambda: NOW,
+        notify=AsyncMock(),
     )
 
 

@@ -71,6 +71,8 @@ export default {
   "word.resubscribed": "resubscribed",
   "word.replied": "replied",
   "word.auto_replied": "auto replied",
+  "word.client.held": "client held",
+  "word.client.released": "client released",
   "word.rejected": "rejected",
   "word.route_fault": "route fault",
   "word.interrupted": "interrupted",

@@ -83,6 +83,8 @@ export default {
   "word.resubscribed": "配信再開",
   "word.replied": "返信",
   "word.auto_replied": "自動返信",
+  "word.client.held": "クライアントの保留",
+  "word.client.released": "クライアントの解除",
   "word.rejected": "拒否",
   "word.route_fault": "ルート障害",
   "word.interrupted": "中断",

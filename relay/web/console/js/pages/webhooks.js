@@ -10,7 +10,7 @@ import { badge, humanize, listed, moment } from "../format.js";
 import { t } from "../i18n.js";
 import { poll } from "../poll.js";
 
-export const KINDS = ["processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", "resubscribed", "replied", "auto_replied"];
+export const KINDS = ["processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", "resubscribed", "replied", "auto_replied", "failed", "expired", "unknown", "cancelled", "client.held", "client.released"];
 export const FORMATS = [["standard", t("webhooks.standard")], ["cloudevents", "CloudEvents"]];
 
 export async function show({ main, me, signal, focusTitle }) {
