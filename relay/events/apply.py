@@ -3,15 +3,18 @@
     HTTP request ─► pack ─► `events` queue ─► match with records ─► journal ─► suppressions ─► webhooks
 
 The API only translates and enqueues. Behind the queue each batch costs one query for its record and known events, and one row
-for the new ones. Record first, follow up second: if the process dies in between, the host delivers the entry again, and the
-follow-up runs for all of its events, new or known. An event about a recipient without an attempt is not recorded.
+for the new ones; entries about the same batch that are applied at the same time share both. Record first, follow up second: if
+the process dies in between, the host delivers the entry again, and the follow-up runs for all of its events, new or known. An
+event about a recipient without an attempt is not recorded.
 """
 
+import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -30,19 +33,31 @@ from relay.journal.intake import Intake
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.platform import concurrency
+from relay.platform.concurrency import Joined
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues
 from relay.platform.storage.rows import retry_races
 
 _PUTS_AT_ONCE = 8
 _BATCHES_AT_ONCE = 8
+"""Batches of an entry whose events wait to be applied."""
+_APPLIED_AT_ONCE = 16
+"""Batches whose events this process applies at once: few, so that the events of other entries join those that wait."""
+
+
+class _Group(msgspec.Struct, frozen=True, kw_only=True):
+    """The events of an entry that are about one batch. `again`: all of them are followed up, known ones too."""
+
+    events: Sequence[tuple[ProviderEvent, ids.MessageId]]
+    again: bool
 
 
 class _Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it is recorded, and who reported it."""
+    """An event as it is recorded, and the number of the group that follows it up."""
 
     event: RecordedEvent
-    source: EventSource
+    group: int
+    again: bool
 
 
 class Events:
@@ -73,6 +88,8 @@ class Events:
         self._gets_reports = gets_reports
         self._content = content
         self._topic_of_group = topic_of_group
+        self._gate = asyncio.Semaphore(_APPLIED_AT_ONCE)
+        self._batches: WeakValueDictionary[str, Joined[_Group, Sequence[MessageEvent]]] = WeakValueDictionary()
 
     async def enqueue(self, found: Sequence[ProviderEvent]) -> int:
         """Store events on the queue. Returns the number of entries. Raises `StorageError`: the provider must then retry."""
@@ -84,7 +101,7 @@ class Events:
         """Apply an entry. Raises only on bugs, and when the entry can neither be applied nor put back."""
 
         async def handle(entry: provider_events.Entry) -> None:
-            await self._apply(entry.events, again=entry.again or is_redelivery)
+            await self._apply(entry.events, self._join, again=entry.again or is_redelivery)
 
         await self._intake.take(QUEUE, body, handle, put_back=_put_back)
 
@@ -92,7 +109,7 @@ class Events:
         """Apply each event of an entry that the host gave up on alone, and keep only those that cannot be applied."""
 
         async def apply_alone(entry: provider_events.Entry) -> None:
-            await self._apply(entry.events, again=True)
+            await self._apply(entry.events, self._apply_one, again=True)
 
         async def split(entry: provider_events.Entry) -> None:
             for reported in entry.events:
@@ -101,61 +118,62 @@ class Events:
 
         await self._intake.take(QUEUE, body, split)
 
-    async def _apply(self, found: Sequence[ProviderEvent], *, again: bool) -> None:
-        groups: dict[str, list[tuple[ProviderEvent, ids.MessageId]]] = {}
+    async def _apply(
+        self,
+        found: Sequence[ProviderEvent],
+        apply_to: Callable[[str, _Group], Awaitable[Sequence[MessageEvent]]],
+        *,
+        again: bool,
+    ) -> None:
+        batches: dict[str, list[tuple[ProviderEvent, ids.MessageId]]] = {}
         for reported in found:
             with suppress(ValueError):
                 name = ids.parse(reported.message)
-                groups.setdefault(name.batch, []).append((reported, name))
-        calls = (partial(self._apply_to, batch, group, again=again) for batch, group in groups.items())
+                batches.setdefault(name.batch, []).append((reported, name))
+        calls = (partial(apply_to, batch, _Group(events=each, again=again)) for batch, each in batches.items())
         followed = await concurrency.gather_limited(calls, limit=_BATCHES_AT_ONCE)
         fresh = [each for group in followed for each in group]
         for follower in self._followers:
             await follower.follow(fresh)
         log_event("events", reported=len(found), followed=len(fresh))
 
-    async def _apply_to(
-        self, batch: str, group: Sequence[tuple[ProviderEvent, ids.MessageId]], *, again: bool
-    ) -> Sequence[MessageEvent]:
-        """Record the new events of one batch. Returns the events to follow up."""
-        attempt = partial(self._try_to_apply, batch, group, again=again)
+    async def _join(self, batch: str, group: _Group) -> Sequence[MessageEvent]:
+        """Record the new events of one batch, together with those of other entries. Returns the events to follow up."""
+        joined = self._batches.get(batch)
+        if joined is None:
+            joined = self._batches[batch] = Joined(partial(self._apply_all, batch), gate=self._gate)
+        return await joined.call(group)
+
+    async def _apply_one(self, batch: str, group: _Group) -> Sequence[MessageEvent]:
+        """Record the new events of one batch separately: an event that meets a bug must not fail those of others."""
+        [followed] = await self._apply_all(batch, [group])
+        return followed
+
+    async def _apply_all(self, batch: str, groups: Sequence[_Group]) -> Sequence[Sequence[MessageEvent]]:
+        """Record the new events of one batch. Returns the events that each group has to follow up."""
+        attempt = partial(self._try_to_apply, batch, groups)
         return await retry_races(attempt, subject="the record of a batch")
 
-    async def _try_to_apply(
-        self, batch: str, group: Sequence[tuple[ProviderEvent, ids.MessageId]], *, again: bool
-    ) -> Sequence[MessageEvent]:
+    async def _try_to_apply(self, batch: str, groups: Sequence[_Group]) -> Sequence[Sequence[MessageEvent]]:
         """Try once. Raises `Changed` when another writer of the record was first."""
         try:
             record, known = await self._journal.history(batch)
         except NotFound:
-            return _without_record(batch, group)
+            return [_without_record(batch, group) for group in groups]
         except NewerVersion as error:
-            await self._intake.leave_to_upgrade(QUEUE, _entry_of(group, again=again), error)
-            return ()
+            for group in groups:
+                for body in _entries_of(group):
+                    await self._intake.leave_to_upgrade(QUEUE, body, error)
+            return [()] * len(groups)
         except UnreadableEntry:
             # The events of other batches go on.
-            await self._intake.keep(_entry_of(group, again=again))
-            return ()
+            for group in groups:
+                for body in _entries_of(group):
+                    await self._intake.keep(body)
+            return [()] * len(groups)
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}
-        ours = [(reported, name.index) for reported, name in group if _is_of(reported, name, record, entry)]
-        messages = await self._messages(entry, {index for _, index in ours})
-        recipients = {index: _emails(message) for index, message in messages.items()}
-        applied: dict[tuple[int, str], _Applied] = {}
-        for reported, index in ours:
-            topic = reported.topic
-            if reported.group:
-                topic = await self._topic_of_group(entry.messages[index].client_id, reported.group)
-            event = _event(_named(reported, recipients[index]), index, record, topic)
-            weighed = self._weighed(reported, event, record.statuses[index], messages[index])
-            applied[index, weighed.event.key] = weighed
-        attempted = {
-            place: each
-            for place, each in applied.items()
-            if _is_attempted(
-                each.event.recipient.lower(), recipients[each.event.index], record.statuses[each.event.index]
-            )
-        }
+        attempted, recipients = await self._attempted(groups, record, entry)
         fresh = {place: each for place, each in attempted.items() if place not in keys}
         new = bounds.bounded([each.event for each in fresh.values()], known)
         marked = _marked(record, [*known, *new], recipients)
@@ -164,22 +182,50 @@ class Events:
             await (self._journal.note_reported(record, new, marked) if marked else self._journal.note_all(batch, new))
         except NotFound:
             # The record was purged since it was read.
-            return _without_record(batch, group)
+            return [_without_record(batch, group) for group in groups]
         recorded = {(event.index, event.key) for event in new}
-        followed = {place: each for place, each in attempted.items() if place in recorded or (again and place in keys)}
-        return [_message_event(each, record, entry, recipients[each.event.index]) for each in followed.values()]
+        followed: list[list[MessageEvent]] = [[] for _ in groups]
+        for place, each in attempted.items():
+            if place in recorded or (each.again and place in keys):
+                followed[each.group].append(_message_event(each, record, entry, recipients[each.event.index]))
+        return followed
+
+    async def _attempted(
+        self, groups: Sequence[_Group], record: Record, entry: wire.BatchEntry
+    ) -> tuple[Mapping[tuple[int, str], _Applied], Mapping[int, Sequence[str]]]:
+        """Return the events about recipients with an attempt, by index and key, and the recipients of their messages."""
+        ours = [
+            (number, reported, name.index)
+            for number, group in enumerate(groups)
+            for reported, name in group.events
+            if _is_of(reported, name, record, entry)
+        ]
+        messages = await self._messages(entry, {index for _, _, index in ours})
+        recipients = {index: _emails(message) for index, message in messages.items()}
+        applied: dict[tuple[int, str], _Applied] = {}
+        for number, reported, index in ours:
+            topic = reported.topic
+            if reported.group:
+                topic = await self._topic_of_group(entry.messages[index].client_id, reported.group)
+            status = record.statuses[index]
+            event = _event(_named(reported, recipients[index]), index, record, topic)
+            event = self._weighed(reported, event, status, messages[index])
+            if _is_attempted(event.recipient.lower(), recipients[index], status):
+                earlier = applied.get((index, event.key))
+                again = groups[number].again or (earlier is not None and earlier.again)
+                applied[index, event.key] = _Applied(event=event, group=number, again=again)
+        return applied, recipients
 
     def _weighed(
         self, reported: ProviderEvent, event: RecordedEvent, status: MessageStatus, message: Message | None
-    ) -> _Applied:
+    ) -> RecordedEvent:
         """Name the source of an event: a provider's report that was read in another tenant is a mail like any other."""
-        source = reported.source
         is_foreign = bool(reported.mailbox) and not self._is_from_own_tenant(reported, event, status, message)
-        if source is EventSource.PROVIDER and is_foreign:
-            source = EventSource.MAIL
-            # It must not make the tenant's own report a known one.
-            event = msgspec.structs.replace(event, key=key_of(event.key, source))
-        return _Applied(event=msgspec.structs.replace(event, source=str(source)), source=source)
+        if reported.source is not EventSource.PROVIDER or not is_foreign:
+            return event
+        # It must not make the tenant's own report a known one.
+        key = key_of(event.key, EventSource.MAIL)
+        return msgspec.structs.replace(event, key=key, source=str(EventSource.MAIL))
 
     def _is_from_own_tenant(
         self, reported: ProviderEvent, event: RecordedEvent, status: MessageStatus, message: Message | None
@@ -215,10 +261,11 @@ def _emails(message: Message | None) -> Sequence[str]:
     return () if message is None else [address.email.lower() for address in message.recipients]
 
 
-def _without_record(batch: str, group: Sequence[tuple[ProviderEvent, ids.MessageId]]) -> Sequence[MessageEvent]:
+def _without_record(batch: str, group: _Group) -> Sequence[MessageEvent]:
     """Return the events that count without a record: those of recipients, about a topic."""
-    followed = [_unrecorded(each, name) for each, name in group if each.topic and each.source is EventSource.RECIPIENT]
-    log_event("events_without_record", batch=batch, events=len(group), followed=len(followed))
+    counting = ((each, name) for each, name in group.events if each.topic and each.source is EventSource.RECIPIENT)
+    followed = [_unrecorded(each, name) for each, name in counting]
+    log_event("events_without_record", batch=batch, events=len(group.events), followed=len(followed))
     return followed
 
 
@@ -245,10 +292,9 @@ def _put_back(entry: provider_events.Entry) -> bytes:
     return provider_events.encode(msgspec.structs.replace(entry, again=True))
 
 
-def _entry_of(group: Sequence[tuple[ProviderEvent, ids.MessageId]], *, again: bool) -> bytes:
-    """Encode an entry of the events of one batch."""
-    events = tuple(each for each, _ in group)
-    return provider_events.encode(provider_events.Entry(relay=provider_events.VERSION, events=events, again=again))
+def _entries_of(group: _Group) -> Iterator[bytes]:
+    """Encode the events of one batch as entries."""
+    return provider_events.pack([each for each, _ in group.events], again=group.again)
 
 
 def _is_of(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:
@@ -311,6 +357,7 @@ def _event(reported: ProviderEvent, index: int, record: Record, topic: str) -> R
         bounce_class=reported.bounce_class,
         likely=reported.likely,
         answer=reported.answer,
+        source=str(reported.source),
         topic=topic,
         attempt=reported.attempt or _attempt_of(reported, index, record),
     )
@@ -359,7 +406,7 @@ def _message_event(
         client_id=submission.client_id,
         is_ours=is_ours,
         is_sole_recipient=is_ours and len(recipients) == 1,
-        source=applied.source,
+        source=EventSource(event.source),
         tags=message.tags if message is not None else (),
         metadata=message.metadata if message is not None else {},
     )

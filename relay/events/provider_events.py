@@ -116,11 +116,11 @@ def translated[Item](
             yield event
 
 
-def pack(events: Sequence[ProviderEvent]) -> Iterator[bytes]:
+def pack(events: Sequence[ProviderEvent], *, again: bool = False) -> Iterator[bytes]:
     """Yield the fewest entries that carry these events."""
     encoded = map(_fitting, events)
     for group in packed(encoded, lambda each: entries.weight(each) + 1, room=entries.MAX_ENTRY_BYTES - _OVERHEAD):
-        yield _joined(group)
+        yield _joined(group, again=again)
 
 
 def encode(entry: Entry) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import copy
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -43,7 +44,8 @@ class Joined[Item, Result]:
     """Serves concurrent calls together: while one group is served, the next collects.
 
     `serve` gets the items of a group and returns a result for each, in order; `fitting` returns how many of the first items make
-    a group. What `serve` raises, each caller of the group gets; an error of `fails_all` goes to all who wait too.
+    a group. What `serve` raises, each caller of the group gets; an error of `fails_all` goes to all who wait too. With a
+    `gate`, a group collects until that is open.
     """
 
     def __init__(
@@ -52,10 +54,12 @@ class Joined[Item, Result]:
         *,
         fitting: Callable[[Iterable[Item]], int] = _all,
         fails_all: type[Exception] | tuple[()] = (),
+        gate: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
         self._serve = serve
         self._fitting = fitting
         self._fails_all = fails_all
+        self._gate = gate or nullcontext()
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._serving: asyncio.Task[None] | None = None
 
@@ -70,11 +74,12 @@ class Joined[Item, Result]:
     async def _serve_all(self) -> None:
         try:
             while self._waiting:
-                # Let all callers of this turn of the event loop share the group.
-                await asyncio.sleep(0)
-                group = self._take()
-                if group:
-                    await self._serve_group(group)
+                async with self._gate:
+                    # Let all callers of this turn of the event loop share the group.
+                    await asyncio.sleep(0)
+                    group = self._take()
+                    if group:
+                        await self._serve_group(group)
         finally:
             self._serving = None
 

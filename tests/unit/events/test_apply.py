@@ -47,6 +47,11 @@ async def no_topic(client_id: str, group: int) -> str:
 
 @pytest.fixture
 def events(place: Place, following: Following) -> Events:
+    return process(place, following)
+
+
+def process(place: Place, following: Following) -> Events:
+    """Return what one process applies events with."""
     return Events(
         journal=place.journal,
         queues=place.storage.queues,
@@ -236,11 +241,13 @@ async def test_long_events_take_several_rows(place: Place, events: Events) -> No
     assert {event.key for event in await history(place, name)} == {f"k{number}" for number in range(7)}
 
 
-async def test_concurrent_duplicates_are_recorded_once(place: Place, events: Events) -> None:
+async def test_duplicates_in_two_processes_are_recorded_once(
+    place: Place, events: Events, following: Following
+) -> None:
     [name] = await recorded(place)
     first, second = [pack([reported(name, key=key), reported(name, key="both")]) for key in ("a", "b")]
     [one], [other] = list(first), list(second)
-    place.tables.before("merge_with", lambda: events.apply(other))
+    place.tables.before("merge_with", lambda: process(place, following).apply(other))
     await events.apply(one)
     assert sorted(event.key for event in await history(place, name)) == ["a", "b", "both"]
 
