@@ -11,7 +11,7 @@ version; every version ever written stays readable, and its sample stays in test
 A batch or reference that came back from the poison queue once ends with `"revived":true` (docs/decisions/0009-dead-letters.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -181,20 +181,25 @@ def check_version(body: bytes) -> None:
     _opened(body, VERSION)
 
 
-def decode_versioned[T](decoder: msgspec.json.Decoder[T], body: bytes, version: int) -> T:
-    """Read what another queue carries. Raises `UnreadableEntry`; `NewerVersion` for a later version than this one."""
-    _opened(body, version)
-    return _decode(decoder, body)
+def decode_versioned[T](decoders: Mapping[int, msgspec.json.Decoder[T]], body: bytes) -> T:
+    """Read what another queue carries, with the decoder of its version. Raises `UnreadableEntry`; `NewerVersion` if it is new."""
+    envelope = _decode(_envelope_decoder, body)
+    return _decode(decoders[_known(envelope.relay, decoders)], body)
 
 
 def _opened(body: bytes, version: int) -> _Envelope:
     """The envelope of an entry of the version. It is read first: what a newer one holds may have another shape."""
     envelope = _decode(_envelope_decoder, body)
-    if envelope.relay > version:
-        raise NewerVersion(f"entry version {envelope.relay} is not known yet")
-    if envelope.relay != version:
-        raise UnreadableEntry(f"entry version {envelope.relay} is not known")
+    _known(envelope.relay, (version,))
     return envelope
+
+
+def _known(version: int, known: Collection[int]) -> int:
+    if version > max(known):
+        raise NewerVersion(f"entry version {version} is not known yet")
+    if version not in known:
+        raise UnreadableEntry(f"entry version {version} is not known")
+    return version
 
 
 def _decode[T](decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -21,7 +21,7 @@ import msgspec
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.arrival.arrivals import reported_of, vouched_of
-from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
+from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.core.events import EventFollower, EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
 from relay.core.parts import part_history
@@ -103,7 +103,10 @@ class Events:
         async def handle(entry: provider_events.Entry) -> None:
             await self._apply(entry.events, self._join, again=entry.again or is_redelivery)
 
-        await self._intake.take(QUEUE, body, handle, put_back=_put_back)
+        def put_back(entry: provider_events.Entry) -> bytes:
+            return body if entry.again else provider_events.mark_again(body)
+
+        await self._intake.take(QUEUE, body, handle, put_back=put_back)
 
     async def apply_poison(self, body: bytes) -> None:
         """Apply each event of an entry that the host gave up on alone, and keep only those that cannot be applied."""
@@ -130,7 +133,19 @@ class Events:
             with suppress(ValueError):
                 name = ids.parse(reported.message)
                 batches.setdefault(name.batch, []).append((reported, name))
-        calls = (partial(apply_to, batch, _Group(events=each, again=again)) for batch, each in batches.items())
+        away: list[Unavailable] = []
+
+        async def apply_unless_away(batch: str, group: _Group) -> Sequence[MessageEvent]:
+            if away:
+                # The entry is put back in any case: it must not wait for a timeout for each of hundreds of batches.
+                raise away[0]
+            try:
+                return await apply_to(batch, group)
+            except Unavailable as error:
+                away.append(error)
+                raise
+
+        calls = (partial(apply_unless_away, batch, _Group(events=each, again=again)) for batch, each in batches.items())
         followed = await concurrency.gather_limited(calls, limit=_BATCHES_AT_ONCE)
         fresh = [each for group in followed for each in group]
         for follower in self._followers:
@@ -286,10 +301,6 @@ def _unrecorded(reported: ProviderEvent, name: ids.MessageId) -> MessageEvent:
         is_ours=True,
         source=reported.source,
     )
-
-
-def _put_back(entry: provider_events.Entry) -> bytes:
-    return provider_events.encode(msgspec.structs.replace(entry, again=True))
 
 
 def _entries_of(group: _Group) -> Iterator[bytes]:

@@ -1,30 +1,35 @@
 """Events that providers report, before their message's record is found, and the queue entry that carries them.
 
     {"relay":1,"events":[{…}, …],"again":true}
+    {"relay":2,"compressed":["<base64 of the array of events, with zlib>"],"again":true}
 
 `relay` is the version, as in `relay.core.entries`; every version ever written stays readable, and its sample stays in
-tests/samples/. `again` marks an entry that was put back: the follow-up of its events may be incomplete. The host copies
-nothing from an array over the trigger's metadata (decision 0002).
+tests/samples/. Version 2 carries the events of a large post: some hundred that say nearly the same. `again` marks an entry that
+was put back: the follow-up of its events may be incomplete. The host copies nothing from an array over the trigger's metadata
+(decision 0002).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from relay.core import entries
+from relay.core.errors import UnreadableEntry
 from relay.core.events import Answer, EventSource
 from relay.mime import addresses
 from relay.platform import resources
 from relay.platform.log import log_failure
-from relay.platform.packing import packed
 
 QUEUE = resources.EVENTS_QUEUE
 REPORT = "report"
 """The provider of events that no provider reports: answers, and reports that another mailbox than a provider's received."""
 VERSION = 1
+COMPRESSED = 2
+"""The version of a compressed entry."""
 MAX_TEXT = 1_000
 """Characters kept of a server's reply."""
 MAX_RAW = 8_000
@@ -32,6 +37,10 @@ MAX_RAW = 8_000
 MAX_ATTEMPT_ID = 36
 """Characters of a UUID."""
 _OVERHEAD = 64
+_MAX_UNCOMPRESSED_BYTES = 512_000
+"""Bytes of the events of a compressed entry: what they cost must not exceed what the host gives one call."""
+_LEVEL = 3
+"""Of zlib: 3 µs an event, which becomes an eighth."""
 
 
 class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,8 +88,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     again: bool = False
 
 
+class _CompressedEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    relay: int
+    compressed: tuple[bytes]
+    again: bool = False
+
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Entry)
+_decoders: Mapping[int, msgspec.json.Decoder[Entry | _CompressedEntry]] = {
+    VERSION: msgspec.json.Decoder(Entry),
+    COMPRESSED: msgspec.json.Decoder(_CompressedEntry),
+}
+_events_decoder = msgspec.json.Decoder(tuple[ProviderEvent, ...])
 
 
 def key_of(*parts: object) -> str:
@@ -117,20 +136,59 @@ def translated[Item](
 
 
 def pack(events: Sequence[ProviderEvent], *, again: bool = False) -> Iterator[bytes]:
-    """Yield the fewest entries that carry these events."""
-    encoded = map(_fitting, events)
-    for group in packed(encoded, lambda each: entries.weight(each) + 1, room=entries.MAX_ENTRY_BYTES - _OVERHEAD):
-        yield _joined(group, again=again)
+    """Yield few entries that carry these events: one, unless they are too large when compressed."""
+    return _packed([_fitting(event) for event in events], again=again)
+
+
+def _packed(encoded: Sequence[bytes], *, again: bool) -> Iterator[bytes]:
+    if not encoded:
+        return
+    if sum(entries.weight(each) + 1 for each in encoded) <= entries.MAX_ENTRY_BYTES - _OVERHEAD:
+        yield _joined(encoded, again=again)
+        return
+    compressed = _compressed(encoded, again=again)
+    if compressed is not None:
+        yield compressed
+        return
+    half = len(encoded) // 2
+    yield from _packed(encoded[:half], again=again)
+    yield from _packed(encoded[half:], again=again)
+
+
+def _compressed(encoded: Sequence[bytes], *, again: bool) -> bytes | None:
+    """Return one entry that carries these events compressed; None if they are too large."""
+    text = b"[%s]" % b",".join(encoded)
+    if len(text) > _MAX_UNCOMPRESSED_BYTES:
+        return None
+    entry = _CompressedEntry(relay=COMPRESSED, compressed=(zlib.compress(text, _LEVEL),), again=again)
+    body = _encoder.encode(entry)
+    return body if len(body) <= entries.MAX_ENTRY_BYTES - _OVERHEAD else None
 
 
 def encode(entry: Entry) -> bytes:
-    """Encode an entry that was decoded before, so that it fits."""
+    """Encode an entry of few events."""
     return _joined([_encoded(event) for event in entry.events], again=entry.again)
+
+
+def mark_again(body: bytes) -> bytes:
+    """Return an entry with the mark that the follow-up of its events may be incomplete."""
+    return body.rstrip()[:-1] + b',"again":true}'
 
 
 def decode(body: bytes) -> Entry:
     """Decode an entry of any version. Raises `UnreadableEntry`, whose text contains no content."""
-    return entries.decode_versioned(_decoder, body, VERSION)
+    found = entries.decode_versioned(_decoders, body)
+    if isinstance(found, Entry):
+        return found
+    try:
+        reader = zlib.decompressobj()
+        text = reader.decompress(found.compressed[0], _MAX_UNCOMPRESSED_BYTES)
+        if not reader.eof:
+            raise UnreadableEntry("the events of an entry are cut, or too large")
+        events = _events_decoder.decode(text)
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableEntry("the events of an entry cannot be read") from error
+    return Entry(relay=found.relay, events=events, again=found.again)
 
 
 def _fitting(event: ProviderEvent) -> bytes:

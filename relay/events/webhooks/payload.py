@@ -133,7 +133,7 @@ def encode(entry: Entry) -> bytes:
 
 def decode(body: bytes) -> Entry:
     """Decode an entry of any version. Raises `UnreadableEntry`, whose text contains no content."""
-    return entries.decode_versioned(_decoder, body, VERSION)
+    return entries.decode_versioned({VERSION: _decoder}, body)
 
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
