@@ -1,6 +1,9 @@
 """Provider events: stored on the queue, matched with their messages, recorded once, and followed up even after a crash."""
 
+import asyncio
+import base64
 import json
+import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +19,7 @@ from relay.core.errors import Unavailable, UnreadableEntry
 from relay.core.events import EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.events.apply import Events
-from relay.events.provider_events import QUEUE, Entry, ProviderEvent, decode, encode, pack
+from relay.events.provider_events import QUEUE, Entry, ProviderEvent, decode, encode, mark_again, pack
 from tests.doubles import CLIENT, START, Place, batch_of, entry_of, message_of, submission_of
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -137,7 +140,30 @@ def test_sample_entry_round_trips() -> None:
     assert {key for key, value in json.loads(kept).items() if not isinstance(value, list)} == {"relay", "again"}
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"relay":2,"events":[]}', b'{"relay":1,"events":[{}]}', b"\xff"])
+def test_sample_of_a_compressed_entry_is_read() -> None:
+    kept = (SAMPLES / "events-entry-2.json").read_bytes()
+    assert decode(kept) == Entry(relay=2, events=sample().events, again=True)
+    assert {key for key, value in json.loads(kept).items() if not isinstance(value, list)} == {"relay", "again"}
+
+
+def compressed(content: bytes) -> bytes:
+    return b'{"relay":2,"compressed":["%s"]}' % base64.b64encode(content)
+
+
+WHOLE = zlib.compress(b"[]")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{}", b"[]", b'{"relay":2,"events":[]}', b'{"relay":1,"events":[{}]}', b"\xff"),
+        b'{"relay":2,"compressed":[]}',
+        compressed(b"[]"),
+        compressed(WHOLE[:-1]),
+        compressed(zlib.compress(b"[{}]")),
+        compressed(zlib.compress(b" " * 600_000 + b"[]")),
+    ],
+)
 def test_invalid_entry_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableEntry):
         decode(body)
@@ -148,6 +174,14 @@ def test_packing_keeps_every_event_and_every_entry_fits(found: list[ProviderEven
     packed = list(pack(found))
     assert [each for body in packed for each in decode(body).events] == found
     assert all(entries.weight(body) <= entries.MAX_ENTRY_BYTES for body in packed)
+
+
+def test_events_of_a_large_post_are_one_compressed_entry() -> None:
+    found = [reported(f"msg_{number}", raw=f'{{"email":"n{number}@example.net"}}' * 10) for number in range(500)]
+    [body] = pack(found)
+    assert decode(body).events == tuple(found)
+    assert not decode(body).again
+    assert decode(mark_again(body)) == Entry(relay=2, events=tuple(found), again=True)
 
 
 def test_event_that_grows_when_escaped_is_truncated() -> None:
@@ -250,6 +284,50 @@ async def test_duplicates_in_two_processes_are_recorded_once(
     place.tables.before("merge_with", lambda: process(place, following).apply(other))
     await events.apply(one)
     assert sorted(event.key for event in await history(place, name)) == ["a", "b", "both"]
+
+
+async def test_entries_about_one_batch_share_its_read_and_its_write(
+    place: Place, events: Events, following: Following
+) -> None:
+    names = await recorded(place, count=3)
+    bodies = [body for name in names for body in pack([reported(name), reported(name, "opened")])]
+    place.tables.calls.clear()
+    await asyncio.gather(*map(events.apply, bodies))
+    assert place.tables.calls == {"query": 1, "merge_with": 1}
+    assert len(await history(place, names[0])) == len(following.noted) == 6
+
+
+async def test_event_in_two_entries_is_followed_up_by_one_of_them(
+    place: Place, events: Events, following: Following
+) -> None:
+    [name] = await recorded(place)
+    [body] = pack([reported(name)])
+    await asyncio.gather(events.apply(body), events.apply(body))
+    assert len(await history(place, name)) == len(following.noted) == 1
+
+
+async def test_redelivered_event_is_followed_up_although_another_entry_repeats_it(
+    place: Place, events: Events, following: Following
+) -> None:
+    [name] = await recorded(place)
+    await apply(place, events, reported(name))
+    following.noted.clear()
+    [body] = pack([reported(name)])
+    await asyncio.gather(events.apply(body, is_redelivery=True), events.apply(body))
+    assert len(following.noted) == 1
+
+
+async def test_outage_ends_the_work_on_an_entry_of_many_batches(place: Place, events: Events) -> None:
+    names = [name for _ in range(30) for name in await recorded(place)]
+    await events.enqueue([reported(name) for name in names])
+    place.tables.calls.clear()
+    place.tables.failing = frozenset(("query",))
+    await drain(place, events)
+    assert place.tables.calls["query"] < 10
+    place.tables.failing = frozenset()
+    place.time.move(60)
+    await drain(place, events)
+    assert len([await history(place, name) for name in names]) == 30
 
 
 async def test_known_event_is_not_followed_up_again(place: Place, events: Events, following: Following) -> None:
@@ -393,6 +471,19 @@ async def test_poison_entry_loses_only_the_event_that_fails(place: Place, events
     [kept], _ = await place.memory.blobs.list("unreadable")
     left = decode(await place.memory.blobs.get("unreadable", kept.name))
     assert [each.message for each in left.events] == names[:1]
+
+
+async def test_poison_entry_is_applied_apart_from_entries_that_meet_a_bug(
+    place: Place, events: Events, following: Following
+) -> None:
+    [name] = await recorded(place)
+    [bad], [good] = list(pack([reported(name, "opened")])), list(pack([reported(name)]))
+    place.tables.fail("query", None, ZeroDivisionError())
+    place.tables.before("query", lambda: events.apply_poison(good))
+    async with asyncio.timeout(5):
+        with pytest.raises(ZeroDivisionError):
+            await events.apply(bad)
+    assert [noted.event.kind for noted in following.noted] == ["delivered"]
 
 
 async def test_poison_entry_is_put_back_while_storage_is_unavailable(place: Place, events: Events) -> None:

@@ -152,3 +152,21 @@ async def test_failure_of_a_group_reaches_each_of_its_callers_and_none_of_the_ne
     ended = await asyncio.gather(*(joined.call(number) for number in range(3)), return_exceptions=True)
     assert [str(error) for error in ended] == ["away"] * 3
     assert await joined.call(7) == 7
+
+
+async def test_group_collects_until_its_gate_is_open() -> None:
+    groups: list[Sequence[int]] = []
+
+    async def serve(numbers: Sequence[int]) -> Sequence[int]:
+        groups.append(numbers)
+        return numbers
+
+    gate = asyncio.Semaphore(0)
+    joined = Joined(serve, gate=gate)
+    calls = []
+    for number in range(3):
+        calls.append(asyncio.create_task(joined.call(number)))
+        await asyncio.sleep(0)
+    gate.release()
+    assert await asyncio.gather(*calls) == [0, 1, 2]
+    assert groups == [[0, 1, 2]]

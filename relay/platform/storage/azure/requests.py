@@ -25,7 +25,8 @@ class AzureRequests:
     def __init__(self, session: AzureSession, service: Service) -> None:
         self._session = session
         self._service = service
-        parts = urlsplit(session.account.addresses[service])
+        self.address = session.account.addresses[service]
+        parts = urlsplit(self.address)
         self._base = parts.path
         self.is_emulator = bool(parts.path)
         """The emulator has the account in the path, Azure in the host's name."""

@@ -15,10 +15,10 @@ from relay.platform.storage.azure.requests import AzureRequests
 from relay.platform.storage.azure.rows import decode_row, decode_rows, encode_row
 from relay.platform.storage.azure.session import AzureSession
 from relay.platform.storage.azure.settings import Service
+from relay.platform.storage.azure.transactions import CONTENT_TYPE, Change, check_response, encode_transaction
 from relay.platform.storage.ports import Entity, Page, Query
 
 _TRANSACTION_ROWS = 100
-_INT64 = "Edm.Int64"
 _ANY = "*"
 _READS = {"accept": "application/json;odata=minimalmetadata", "dataserviceversion": "3.0"}
 _WRITES = {**_READS, "content-type": "application/json"}
@@ -57,13 +57,8 @@ class AzureTables:
 
     async def merge_with(self, table: str, entity: Entity, others: Sequence[Entity], *, etag: str) -> None:
         """See the port."""
-        from azure.core import MatchConditions
-
-        same = {"mode": "merge", "etag": etag, "match_condition": MatchConditions.IfNotModified}
-        rows = [("upsert", _fields(other), {"mode": "replace"}) for other in others]
-        client = self._client(table)
-        async with Boundary("table merge_with"):
-            await client.submit_transaction([("update", _fields(entity), same), *rows])
+        changes = [self._change(table, entity, etag=etag), *(self._change(table, other) for other in others)]
+        await self._transact("table merge_with", changes)
 
     async def upsert(self, table: str, entity: Entity) -> str:
         """See the port."""
@@ -72,11 +67,9 @@ class AzureTables:
 
     async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
         """See the port."""
-        rows = [("upsert", _fields(entity), {"mode": "replace"}) for entity in entities]
-        client = self._client(table)
-        for start in range(0, len(rows), _TRANSACTION_ROWS):
-            async with Boundary("table upsert_all"):
-                await client.submit_transaction(rows[start : start + _TRANSACTION_ROWS])
+        changes = [self._change(table, entity) for entity in entities]
+        for start in range(0, len(changes), _TRANSACTION_ROWS):
+            await self._transact("table upsert_all", changes[start : start + _TRANSACTION_ROWS])
 
     async def delete(self, table: str, partition: str, row: str, *, etag: str | None = None) -> None:
         """See the port."""
@@ -169,6 +162,15 @@ class AzureTables:
         response = await self._requests.send(what, method, path, headers=headers, body=encode_row(entity))
         return response.headers["etag"]
 
+    def _change(self, table: str, entity: Entity, *, etag: str | None = None) -> Change:
+        path = _row_path(table, entity.partition, entity.row)
+        return Change(url=f"{self._requests.address}/{path}", row=encode_row(entity), etag=etag)
+
+    async def _transact(self, what: str, changes: Sequence[Change]) -> None:
+        headers = {**_READS, "content-type": CONTENT_TYPE}
+        response = await self._requests.send(what, "POST", "$batch", headers=headers, body=encode_transaction(changes))
+        check_response(what, response.body, len(changes))
+
     def _client(self, table: str) -> Any:
         client = self._clients.get(table)
         if client is None:
@@ -223,12 +225,3 @@ def _literal(value: str | int | bool) -> str:
             return f"{value}L"
         case _:
             return "'" + value.replace("'", "''") + "'"
-
-
-def _fields(entity: Entity) -> dict[str, Any]:
-    fields: dict[str, Any] = {"PartitionKey": entity.partition, "RowKey": entity.row}
-    for name, value in entity.properties.items():
-        stored = limits.as_stored(value)
-        # Without a type, the SDK writes an int as 32 bits.
-        fields[name] = (stored, _INT64) if type(stored) is int else stored
-    return fields
