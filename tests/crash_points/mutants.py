@@ -330,8 +330,8 @@ MUTANTS = (
     ),
     Mutant(
         module="events/apply.py",
-        old="if place in recorded or (again and place in keys)}",
-        new="if place in recorded}",
+        old="if place in recorded or (each.again and place in keys):",
+        new="if place in recorded:",
         breaks="a process that dies between a reply's event and its webhook leaves the client without a post",
         only="answered by mail",
     ),
