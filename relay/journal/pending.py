@@ -29,7 +29,9 @@ it: the platform counts invisible entries as work, and would start instances for
 SHARDS = 4
 CHECKED = "check"
 """The scope of the rows of sent parts. No other row may share it, because another timer handles it."""
-_STAMP = "%Y%m%dT%H%M%S%f"
+_indices_decoder = msgspec.json.Decoder(tuple[int, ...])
+_TO_SECONDS = len("20260105T090000")
+"""Characters of a row's time before its six digits of microseconds."""
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,8 +142,9 @@ class Pending:
 
     async def until(self, at: datetime) -> AsyncIterator[Listed]:
         """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
+        before = stamp(at)
         for shard in range(SHARDS):
-            query = Query(partition=f"due-{shard}", row_before=stamp(at))
+            query = Query(partition=f"due-{shard}", row_before=before)
             async for entity in every_row(self._tables, TABLE, query):
                 for listed in readable(TABLE, (entity,), _listed):
                     yield listed
@@ -165,7 +168,13 @@ class Pending:
 
 def stamp(at: datetime) -> str:
     """Return a time as the rows' keys have it: they sort by it."""
-    return at.astimezone(UTC).strftime(_STAMP)
+    # Less work than strftime, and on the way back a tenth of the work of strptime: each row that is looked at needs both.
+    text = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return text.replace("-", "").replace(":", "").replace(".", "")
+
+
+def _time_in(stamp: str) -> datetime:
+    return datetime.fromisoformat(f"{stamp[:_TO_SECONDS]}.{stamp[_TO_SECONDS:]}").replace(tzinfo=UTC)
 
 
 def _entity(due: Due, *, has_entry: bool) -> Entity:
@@ -187,7 +196,7 @@ def _entity(due: Due, *, has_entry: bool) -> Entity:
 def _listed(entity: Entity) -> Listed:
     """Read a row. One whose properties are damaged is found nevertheless: its key says which record to look at."""
     stamp, batch, *_ = entity.row.split("-")
-    at = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    at = _time_in(stamp)
     try:
         return _whole(entity, batch, at)
     except (LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
@@ -202,7 +211,7 @@ def _whole(entity: Entity, batch: str, at: datetime) -> Listed:
         batch=batch,
         lane=str(properties["lane"]),
         at=at,
-        indices=msgspec.json.decode(str(properties["indices"]), type=tuple[int, ...]),
+        indices=_indices_decoder.decode(str(properties["indices"])),
         kind=State(str(properties["kind"])),
         attempt=int(str(properties["attempt"])),
         scope=str(properties["scope"]),
