@@ -1,7 +1,10 @@
 """What more than one folder of tests uses: an Azurite, the depth of searches, and which tests share a worker."""
 
 import gc
+import importlib
+import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,23 @@ class _Grouped(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no 
         if folder in ONE_RELAY:
             return folder
         return f"{folder}/{rest.partition('::')[0]}" if folder in ONE_RELAY_PER_FILE else nodeid
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker load another share of the test modules first, so that it finds the rest compiled by the others.
+
+    In a fresh clone all would compile everything at the same time, and rewrite its asserts: half of what collection costs.
+    """
+    workers, number = os.environ.get("PYTEST_XDIST_WORKER_COUNT"), os.environ.get("PYTEST_XDIST_WORKER", "").strip("gw")
+    if workers is None:
+        return
+    folders = [Path(chosen) for chosen in session.config.args if Path(chosen).is_dir()]
+    modules = sorted(path.resolve() for folder in folders for path in folder.rglob("test_*.py"))
+    for path in modules[int(number) :: int(workers)]:
+        # Collection loads it again, and reports what is wrong with it.
+        with suppress(Exception):
+            importlib.import_module(".".join(path.relative_to(session.config.rootpath).with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:
