@@ -129,6 +129,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def stop(self) -> None:
         self._is_ending = True
 
+    def pause(self, seconds: float) -> asyncio.Future[None]:
+        """Return a future that is done after some seconds. Less work than `asyncio.sleep`, which ends its timer."""
+        paused: asyncio.Future[None] = self.create_future()
+        self.call_at(self._seconds + seconds, _end, paused)
+        return paused
+
     def _jump(self) -> None:
         """Go to the moment of the next call. Raises `DeadlockError` if there is none."""
         timers = self._timers
@@ -161,6 +167,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return done
 
 
+def _end(waited: asyncio.Future[None]) -> None:
+    if not waited.done():
+        waited.set_result(None)
+
+
 class Poll:
     """The wait of a task that looks every few seconds. While nothing happens it sleeps through the looks, which would
     find what the last one found.
@@ -172,10 +183,12 @@ class Poll:
         self._begun = 0.0
         self._woken: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_stirred = False
 
     async def wait(self, most: float | None = None) -> None:
         """Wait until the next look after something has happened, or for `most` seconds."""
         self._begun = self._loop.time()
+        self._is_stirred = False
         self._woken = self._loop.create_future()
         if most is not None:
             self._timer = self._loop.call_at(self._begun + most, self.end)
@@ -187,8 +200,9 @@ class Poll:
 
     def stir(self) -> None:
         """Wake the next look because something has changed."""
-        if self._woken is None:
+        if self._woken is None or self._is_stirred:
             return
+        self._is_stirred = True
         looks = math.ceil((self._loop.time() - self._begun) / self._seconds)
         at = self._begun + looks * self._seconds
         if self._timer is None or at < self._timer.when():

@@ -195,7 +195,7 @@ class World:
         return f"{milliseconds:012x}7000a000{self._batches:012x}"
 
     async def _decide(self, process: Process, operation: Operation) -> Fault | None:
-        await asyncio.sleep(self._latency())
+        await self._loop.pause(self._latency())
         process.raise_if_dead()
         self.stir()
         self.trace.append(msgspec.structs.replace(operation, invocation=invocation.get()))
