@@ -1,7 +1,7 @@
 """Valid and invalid requests generated from the OpenAPI document: every response is documented, and none is a 500.
 
 Every operation meets an application of its own, so that none is left out, not even those that delete the caller. Half of the
-paths name what is there. Nothing here depends on chance or on the time of day.
+paths name what is there. Nothing here depends on chance or on the time of day, unless a deep search is asked for.
 """
 
 import asyncio
@@ -33,9 +33,10 @@ from relay.api.operations import OPERATIONS
 from relay.api.router import Router
 from relay.core.errors import Refusal
 from relay.events.acs import KEY_HEADER
+from tests import depth
 from tests.api.harness import BASE, Harness, message
 
-EXAMPLES = 12
+EXAMPLES = depth.examples(8)
 """Requests of each kind for an operation; more find more, and take longer."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SECRET = "secret"
@@ -198,7 +199,11 @@ def test_generated_requests_get_documented_responses(
     for mode in GenerationMode if can_be_wrong else (GenerationMode.POSITIVE,):
 
         @settings(
-            max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=HealthCheck
+            max_examples=EXAMPLES,
+            derandomize=not depth.IS_DEEP,
+            database=None,
+            deadline=None,
+            suppress_health_check=HealthCheck,
         )
         @given(case=requests(described, mode, operation, served))
         def check(case: Any) -> None:
