@@ -12,6 +12,7 @@ import pytest_asyncio
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling, Scheduling
+from xdist.workermanage import WorkerController
 
 from devhost.azurite import Azurite
 from tests import depth
@@ -25,6 +26,10 @@ ONE_RELAY = {"browser"}
 """Folders whose tests share one running relay."""
 ONE_RELAY_PER_FILE = {"devhost", "e2e"}
 """Folders in which the tests of a file share running processes."""
+LONGEST = ("browser", "e2e/test_soak.py")
+"""The groups that take longest."""
+WORKERS_WITH_GROUPS = 2
+"""How many workers run groups while there are other tests. With one worker more than cores, this leaves no core without work."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -50,11 +55,47 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 class _Grouped(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no types
+    """Start with the groups, the longest first, on a few workers: their tests wait for processes, and the others compute."""
+
+    _is_ordered = False
+
     def _split_scope(self, nodeid: str) -> str:
         folder, _, rest = nodeid.removeprefix("tests/").partition("/")
         if folder in ONE_RELAY:
             return folder
         return f"{folder}/{rest.partition('::')[0]}" if folder in ONE_RELAY_PER_FILE else nodeid
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if not self._is_ordered:
+            self._order()
+        if not self._takes_groups(node):
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
+
+    def _order(self) -> None:
+        """Put the groups at the front of the queue and the tests without one at its end, the first of them last."""
+        groups = [scope for scope in self.workqueue if not _is_one_test(scope)]
+        for scope in sorted(groups, key=lambda scope: scope not in LONGEST, reverse=True):
+            self.workqueue.move_to_end(scope, last=False)
+        for scope in [scope for scope in reversed(self.workqueue) if _is_one_test(scope)]:
+            self.workqueue.move_to_end(scope)
+        self._is_ordered = True
+
+    def _takes_groups(self, node: WorkerController) -> bool:
+        busy = [each for each, units in self.assigned_work.items() if not all(map(_is_one_test, units))]
+        return node in busy or len(busy) < WORKERS_WITH_GROUPS
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Forget what is complete: xdist counts through all that a worker ever had, after each test."""
+        super().mark_test_complete(node, item_index, duration)
+        units = self.assigned_work[node]
+        scope = self._split_scope(self.registered_collections[node][item_index])
+        if all(units[scope].values()):
+            del units[scope]
+
+
+def _is_one_test(scope: str) -> bool:
+    return "::" in scope
 
 
 @pytest.hookimpl(tryfirst=True)
