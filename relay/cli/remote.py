@@ -1,6 +1,7 @@
 """Calls the API of a relay by its URL and a client key. Every command except `init` uses it."""
 
 import os
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,7 +39,10 @@ class Remote:
     def __init__(self, url: str, key: str, transport: httpx2.BaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
         self._client = httpx2.Client(
-            headers={"Authorization": f"Bearer {key}"}, timeout=TIMEOUT_SECONDS, transport=transport
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=TIMEOUT_SECONDS,
+            transport=transport,
+            verify=trust_of(url),
         )
 
     def call(
@@ -130,6 +134,11 @@ class Remote:
                 return response
             time.sleep(min(10.0, float(response.headers.get("retry-after", "1"))))
         raise AssertionError("unreachable")
+
+
+def trust_of(url: str) -> ssl.SSLContext | bool:
+    """Return the system's certificates for HTTPS. Loading them costs more than a call, so HTTP gets a context without any."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.lower().startswith("http://") else True
 
 
 def find_remote(url: str | None, key: str | None) -> Remote:
