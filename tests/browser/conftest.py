@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from standins.sendgrid.server import SendGridStandIn
 from tests.browser import sample_data
@@ -18,6 +18,8 @@ from tests.e2e.running import running_relay
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 """Names of the program: Debian's, and those of other systems."""
+EMPTY = "/v1/health"
+"""A document of the relay without scripts: opened between two tests, it ends everything that the page before did."""
 # fmt: off
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -66,12 +68,22 @@ async def operator_context(browser: Browser, site: Site) -> AsyncIterator[Browse
     await context.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def operator_page(operator_context: BrowserContext) -> Page:
+    """Open the operator's window. A new one for each test would cost a process of its own and a second start of the console."""
+    return await operator_context.new_page()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def screen(operator_context: BrowserContext, site: Site) -> AsyncIterator[Screen]:
-    """Open a signed-in window of an operator. Fails if the browser logged an error or made a foreign request."""
-    opened = Screen(operator_context, await operator_context.new_page(), site)
+async def screen(operator_page: Page, site: Site) -> AsyncIterator[Screen]:
+    """Return the operator's signed-in window, empty. Fails if the browser logged an error or made a foreign request."""
+    await operator_page.goto(f"{site.relay.url}{EMPTY}")
+    opened = Screen(operator_page.context, operator_page, site)
     yield opened
-    await opened.page.close()
+    opened.stop_listening()
+    await operator_page.unroute_all(behavior="wait")
+    await operator_page.evaluate("sessionStorage.clear()")
+    await operator_page.mouse.move(0, 0)
     assert opened.log == []
     assert opened.foreign == []
 

@@ -70,8 +70,8 @@ def settings(sendgrid: SendGridStandIn) -> Mapping[str, str]:
         "WEBSITE_AUTH_ENABLED": "true",
         "RELAY_ENTRA_TENANTS": TENANT,
         "RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true",
-        # By default an idle listener polls every second.
-        "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1",
+        # By default an idle listener polls every second. More often would cost more than the waiting.
+        "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.2",
     }
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+)
 
 from tests.browser import sample_data
 from tests.e2e.running import RunningRelay
@@ -72,9 +81,9 @@ class Screen:
         self.site = site
         self.log: list[str] = []
         self.foreign: list[str] = []
-        page.on("console", lambda message: self._note(message.type, message.text))
-        page.on("pageerror", lambda error: self.log.append(f"error: {error}"))
-        page.on("request", lambda request: self._watch(request.url))
+        page.on("console", self._on_message)
+        page.on("pageerror", self._on_error)
+        page.on("request", self._on_request)
 
     @classmethod
     async def open(
@@ -137,10 +146,19 @@ class Screen:
         """Return the log entries that contain none of the allowed texts."""
         return [line for line in self.log if not any(text in line for text in allowed)]
 
-    def _note(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            self.log.append(f"{kind}: {text}")
+    def stop_listening(self) -> None:
+        """Keep the log as it is, for a window that is used again."""
+        self.page.remove_listener("console", self._on_message)
+        self.page.remove_listener("pageerror", self._on_error)
+        self.page.remove_listener("request", self._on_request)
 
-    def _watch(self, url: str) -> None:
-        if not url.startswith((f"{self.site.relay.url}/", "data:", f"blob:{self.site.relay.url}/")):
-            self.foreign.append(url)
+    def _on_message(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.log.append(f"{message.type}: {message.text}")
+
+    def _on_error(self, error: Error) -> None:
+        self.log.append(f"error: {error}")
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.site.relay.url}/", "data:", f"blob:{self.site.relay.url}/")):
+            self.foreign.append(request.url)

@@ -1,8 +1,8 @@
 """Accessibility of every page: axe-core, contrast, names, the keyboard alone, and narrow windows, in light and dark mode."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Browser, ViewportSize
@@ -17,6 +17,8 @@ KEYBOARD = (Path(__file__).parent / "keyboard.js").read_text()
 AXE = (Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js").read_text()
 """What a screen reader's user meets (github.com/dequelabs/axe-core). All rules but
 contrast, which `READABILITY` measures faster and in both modes. The frames of mails are isolated from it."""
+MODES: Mapping[Literal["light", "dark"], str] = {"light": "", "dark": "-dark"}
+"""The color schemes, and what the names of their screenshots end with."""
 VIOLATIONS = """() => axe.run(document, { iframes: false, resultTypes: ["violations"],
   rules: { "color-contrast": { enabled: false } } }).then(({ violations }) =>
   violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`)))"""
@@ -109,18 +111,20 @@ async def test_sign_in_suits_screen_readers_and_the_keyboard_at_each_width(brows
     await screen.close()
 
 
-@pytest.mark.parametrize("is_dark", [False, True])
 @pytest.mark.parametrize("size", [WIDE, PHONE])
 async def test_every_page_has_contrast_names_and_fits_its_window(
-    browser: Browser, site: Site, is_dark: bool, size: ViewportSize
+    browser: Browser, site: Site, size: ViewportSize
 ) -> None:
-    screen = await Screen.open(browser, site, key=site.relay.key, is_dark=is_dark, size=size)
+    screen = await Screen.open(browser, site, key=site.relay.key, size=size)
     found = []
     for path, title in pages(site):
-        found += await problems_of(screen, path, title)
-        if title in ("Overview", "Two friends") or path == "/inbox":
-            name = {"Overview": "console-overview", "Two friends": "console-failed"}.get(title, "inbox")
-            await screen.screenshot(f"{name}{'-dark' if is_dark else ''}{'-phone' if size is PHONE else ''}")
+        await open_loaded(screen, path, title)
+        for mode in MODES:
+            await screen.page.emulate_media(color_scheme=mode)
+            found += [f"{path} {mode}: {each}" for each in await screen.page.evaluate(READABILITY)]
+            if title in ("Overview", "Two friends") or path == "/inbox":
+                name = {"Overview": "console-overview", "Two friends": "console-failed"}.get(title, "inbox")
+                await screen.screenshot(f"{name}{MODES[mode]}{'-phone' if size is PHONE else ''}")
     assert found == []
     assert (screen.log, screen.foreign) == ([], [])
     await screen.close()

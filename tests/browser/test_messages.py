@@ -191,10 +191,8 @@ async def test_erased_message_shows_no_content_and_no_actions(screen: Screen) ->
 async def test_customer_who_got_no_invoice_is_helped_in_under_ten_clicks(screen: Screen) -> None:
     """Follows docs/how-to/a-customer-calls.md. The recipient's provider accepted the mail and reports nothing."""
     await screen.site.send(subject="Invoice 5001", to="claire@vendor.example")
-    await screen.page.add_init_script(
-        "window.clicks = 0; addEventListener('click', () => { window.clicks += 1; }, true)"
-    )
     await screen.go("/console", "Overview")
+    await screen.page.evaluate("window.clicks = 0; addEventListener('click', () => { window.clicks += 1; }, true)")
     await screen.page.get_by_role("link", name="Messages", exact=True).first.click()
     await screen.page.get_by_label("Recipient").fill("claire@vendor.example")
     await screen.press("Search")
