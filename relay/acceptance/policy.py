@@ -224,9 +224,9 @@ def _file_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
     """Yield the files that the policy refuses, and what may hold such files and cannot be looked into."""
     if not policy.refused_attachments:
         return
-    message, names, kinds = draft.message, list[tuple[str, str]](), list[tuple[str, str]]()
-    if message.attachments or draft.file_names or draft.opaque_parts:
-        names, kinds = _attached(draft)
+    message = draft.message
+    has_files = message.attachments or draft.file_names or draft.opaque_parts
+    names, kinds = _attached(draft) if has_files else ([], [])
     for target, text in (("text", message.text), ("html", message.html), ("calendar", message.calendar)):
         if text:
             within = files_in_text(text, f"text/{target}")
