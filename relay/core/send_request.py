@@ -29,8 +29,6 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def of(self, kind: Sequence[Address], offset: int) -> tuple[Address, ...]:
         """Those of `kind`, a run of `message.recipients` that begins at `offset`, that are in this attempt's envelope."""
-        if not kind:
-            return ()
         chosen = set(self.recipients)
         return tuple(address for number, address in enumerate(kind, offset) if number in chosen)
 

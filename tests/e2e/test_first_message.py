@@ -32,7 +32,7 @@ print(json.dumps(asyncio.run(run())))
 """
 NEEDED_BY_OTHERS = (
     "aiohttp", "requests", "azure.core", "azure.data", "azure.identity", "azure.storage", "cryptography",
-    "email_validator", "idna", "jinja2", "relay.delivery.delivery", "relay.api.pages.console",
+    "email_validator", "idna", "jinja2", "sendgrid", "relay.delivery.delivery", "relay.api.pages.console",
     "relay.operations.doctor", "relay.providers.sendgrid", "relay.core.shape.mismatches",
 )  # fmt: skip
 LARGE = ("azure.core", "azure.data", "azure.storage", "cryptography", "requests")

@@ -196,6 +196,7 @@ HOMES = {
     "idna": ["relay.mime.fields"],
     "jinja2": ["relay.clients.templates.filters", "relay.clients.templates.sandbox"],
     "rich": ["relay.cli"],
+    "sendgrid": ["relay.providers.sendgrid.body"],
     "standardwebhooks": ["relay.events.webhooks.http_post"],
     "typer": ["relay.cli"],
     "uuid_utils": ["relay.core.ids"],
@@ -258,7 +259,7 @@ def test_every_owner_imports_its_package() -> None:
 # fmt: off
 HEAVY = (
     "aiohttp", "aiosmtplib", "azure.core", "azure.data", "azure.identity", "azure.keyvault", "azure.storage",
-    "babel", "cryptography", "email_validator", "jinja2", "standardwebhooks", "uuid_utils", "httptools",
+    "babel", "cryptography", "email_validator", "jinja2", "sendgrid", "standardwebhooks", "uuid_utils", "httptools",
     "httpx", "typer", "rich", "opentelemetry",
 )
 # fmt: on

@@ -1,7 +1,7 @@
-"""Build the JSON body of POST /v3/mail/send, and encode it once.
+"""Build the JSON body of POST /v3/mail/send with the vendor's helpers, and encode it once.
 
-Without the vendor's helpers: they find duplicate recipients in quadratic time (23 ms for a thousand, against 0.3 ms here), raise
-for a text that begins like a SendGrid key, and take 140 ms to import.
+Recipients and content do not use the helpers, which find duplicate recipients in quadratic time (23 ms for a thousand, against
+0.3 ms here) and raise for a text that begins like a SendGrid key.
 """
 
 import re
@@ -99,21 +99,27 @@ def _person(address: Address) -> dict[str, str]:
 
 
 def _frame(request: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Build everything but recipients and content. SendGrid refuses empty lists."""
+    """Build everything but recipients and content, with the vendor's helpers."""
+    from sendgrid.helpers import mail as vendor
+
     message = request.message
-    frame: dict[str, Any] = {"from": _person(message.sender), "headers": _headers(request)}
+    mail = vendor.Mail()
+    mail.from_email = _email(vendor.From, message.sender)
     if message.subject or "template_id" not in options:
-        frame["subject"] = message.subject or BLANK
-    replies = [_person(address) for address in message.reply_to]
+        mail.subject = vendor.Subject(message.subject or BLANK)
+    replies = [_email(vendor.ReplyTo, address) for address in message.reply_to]
     if len(replies) == 1:
-        frame["reply_to"] = replies[0]
+        mail.reply_to = replies[0]
     elif replies:
-        frame["reply_to_list"] = replies
-    if message.tags:
-        frame["categories"] = _categories(message)
-    if message.attachments:
-        frame["attachments"] = [_attachment(attachment) for attachment in message.attachments]
-    return frame
+        mail.reply_to_list = replies
+    for name, value in _headers(request).items():
+        mail.add_header(vendor.Header(name, value))
+    # The helpers insert each new item before the others.
+    for tag in reversed(_categories(message)):
+        mail.add_category(vendor.Category(tag))
+    for attachment in reversed(message.attachments):
+        mail.add_attachment(_attachment(attachment))
+    return dict(mail.get())
 
 
 def _file_type(text: str) -> str:
@@ -127,14 +133,23 @@ def _arguments(request: SendRequest) -> dict[str, str]:
     return {**request.message.metadata, RELAY_ID: request.id, RELAY_ATTEMPT: str(request.attempt)}
 
 
-def _attachment(attachment: Attachment) -> dict[str, Any]:
-    written = {
-        "content": attachment.content,
-        "filename": attachment.name or "attachment",
-        "type": _file_type(attachment.type),
-        "disposition": attachment.disposition,
-    }
-    return {**written, "content_id": attachment.content_id} if attachment.content_id else written
+def _email(kind: Any, address: Address) -> Any:
+    # The constructor would parse the address again and turn some addresses into names.
+    written = kind()
+    written.email, written.name = _person(address)["email"], address.name or None
+    return written
+
+
+def _attachment(attachment: Attachment) -> Any:
+    from sendgrid.helpers import mail as vendor
+
+    return vendor.Attachment(
+        vendor.FileContent(attachment.content),
+        vendor.FileName(attachment.name or "attachment"),
+        vendor.FileType(_file_type(attachment.type)),
+        vendor.Disposition(attachment.disposition),
+        vendor.ContentId(attachment.content_id) if attachment.content_id else None,
+    )
 
 
 def _headers(request: SendRequest) -> dict[str, str]:

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from sendgrid.helpers import mail as vendor
 
 from relay.core.model import Address, Attachment
 from relay.core.send_request import SendRequest
@@ -85,26 +84,6 @@ def test_message_with_every_field_is_built() -> None:
     assert (pdf["filename"], pdf["type"], pdf["disposition"]) == ("a.pdf", "application/pdf", "attachment")
     assert (base64.b64decode(pdf["content"]), base64.b64decode(image["content"])) == (b"pdf", b"png")
     assert (image["disposition"], image["content_id"]) == ("inline", "l")
-
-
-def test_body_is_what_the_vendors_helpers_build() -> None:
-    files = (
-        Attachment(name="a.pdf", type="application/pdf", content=b"pdf"),
-        Attachment(name="l.png", type="image/png", content=b"png", disposition="inline", content_id="l"),
-    )
-    message = mail(html="<p>hi</p>", reply_to=people("r@example.com"), tags=("welcome", "march"), attachments=files)
-    theirs = vendor.Mail(("app@example.com", "App"), ("ada@example.org", "Ada"), "Hello", "A text", "<p>hi</p>")
-    theirs.reply_to = vendor.ReplyTo("r@example.com")
-    theirs.add_header(vendor.Header("Message-ID", "<m1@example.com>"))
-    theirs.add_custom_arg(vendor.CustomArg("relay_id", "m1", p=0))
-    theirs.add_custom_arg(vendor.CustomArg("relay_attempt", "1", p=0))
-    # The helpers insert each new item before the others.
-    for tag in ("march", "welcome"):
-        theirs.add_category(vendor.Category(tag))
-    for file in reversed(files):
-        content = base64.b64encode(file.content).decode()
-        theirs.add_attachment(vendor.Attachment(content, file.name, file.type, file.disposition, file.content_id))
-    assert built(send_request(message)) == theirs.get()
 
 
 def test_single_reply_address_keeps_its_name() -> None:
