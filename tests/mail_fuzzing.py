@@ -87,7 +87,7 @@ def _addresses(mail: bytes) -> None:
     text = mail.decode("utf-8", "replace")[:5_000]
     addresses.mailboxes(text)
     addresses.spelling(text)
-    api_addresses.read_mailboxes(text, "to", Problems(100), LIMITS, limit=100)
+    api_addresses.read_mailboxes(text, "to", Problems(), LIMITS, limit=100)
     read_path(text)
 
 

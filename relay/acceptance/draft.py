@@ -89,8 +89,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Recipients of all messages of a batch: those in the defaults count for each message that has no others."""
     max_default_values: int = 2_000_000
     """JSON values in the headers, metadata and variables of a batch's defaults, times the messages that add their own."""
-    max_problems: int = 1000
-    """Problems reported in one response."""
 
     @property
     def max_body_bytes(self) -> int:

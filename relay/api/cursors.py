@@ -43,6 +43,6 @@ async def _with_cursor[T](call: Awaitable[T], advice: str) -> T:
     try:
         return await call
     except ValueError as error:
-        problems = Problems(1)
+        problems = Problems()
         problems.add("invalid_value", "cursor", advice)
         raise problems.refusal() from error

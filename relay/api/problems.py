@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from relay.core.errors import Problem, Refusal
 
 WHOLE = "$"
+MAX_PROBLEMS = 1000
+"""Problems reported in one response."""
 _MAX_KEY = 80
 
 
@@ -38,7 +40,7 @@ def printable(text: str) -> str:
 class Problems:
     """The problems of one request, in the order of discovery. `place` turns a target into one of a larger whole."""
 
-    def __init__(self, limit: int, place: Callable[[str], str] | None = None) -> None:
+    def __init__(self, *, limit: int = MAX_PROBLEMS, place: Callable[[str], str] | None = None) -> None:
         self._limit = limit
         self._place = place
         self._dropped = 0

@@ -22,7 +22,7 @@ MEGABYTE = 1_000_000
 
 
 def read(value: Any, **limits: int) -> tuple[Mail, list[tuple[str, str]]]:
-    problems = Problems(1000)
+    problems = Problems()
     found = asyncio.run(read_mail(value, NOW, problems, Limits(**limits)))
     return found, [(problem.code, problem.target) for problem in problems.found]
 

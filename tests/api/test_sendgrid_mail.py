@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def read(value: Any, **limits: int) -> tuple[Mail, list[tuple[str, str]]]:
-    problems = Problems(1000)
+    problems = Problems()
     found = asyncio.run(read_mail(value, NOW, problems, Limits(**limits)))
     return found, [(problem.code, problem.target) for problem in problems.found]
 

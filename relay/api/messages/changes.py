@@ -38,7 +38,7 @@ async def cancel(call: Call) -> Response:
 
 async def reschedule(call: Call) -> Response:
     """Handle PATCH /v1/messages/{id}."""
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     at = _send_at(call, problems)
     problems.raise_any()
     history = await call.services.status_reader.history(call.client, call.values["id"])
@@ -61,7 +61,7 @@ async def reschedule(call: Call) -> Response:
 async def redrive(call: Call) -> Response:
     """Handle POST /v1/messages/{id}/redrive."""
     request = read_request(call.request, RedriveRequest, is_optional=True)
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     how = read_redrive(call, request, problems)
     problems.raise_any()
     check_choices(call.client, route=request.route, sender=request.sender)
@@ -84,7 +84,7 @@ async def redrive(call: Call) -> Response:
 async def resend(call: Call) -> Response:
     """Handle POST /v1/messages/{id}/resend, for a recipient who says that a sent message did not arrive."""
     request = read_request(call.request, ResendRequest)
-    problems = Problems(3)
+    problems = Problems()
     read_reason(request.reason, problems)
     until = read_time({"sent_until": request.sent_until}, "sent_until", problems)
     check_route(request.route, "route", call.services.settings.routes, problems)

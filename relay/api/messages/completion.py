@@ -40,7 +40,7 @@ class Completion:
             draft = await rendered(self._call, draft, self._limits, self._budget)
         if not is_rendered and all(attachment.blob is None for attachment in draft.message.attachments):
             return draft
-        problems = Problems(self._limits.max_problems)
+        problems = Problems()
         await self._find(attachment.blob for attachment in draft.message.attachments)
         files = tuple(
             self._filled(attachment, f"attachments[{number}].id", problems)
@@ -67,7 +67,7 @@ class Completion:
                 if attachment.blob in known:
                     needed = submission.expires_at + after
                     until[attachment.blob] = max(until.get(attachment.blob, needed), needed)
-        problems = Problems(self._limits.max_problems)
+        problems = Problems()
         for blob, needed in until.items():
             if not await self._call.services.uploads.keep(known[blob], needed):
                 problems.add("unknown_attachment", WHOLE, _UNKNOWN)

@@ -48,7 +48,7 @@ async def _page(
 ) -> tuple[Sequence[MessageSummaryView], str | None]:
     """Return a page and the link to the next one."""
     query = call.request.query
-    problems = Problems(len(PARAMETERS) + len(query))
+    problems = Problems()
     wanted = await read_filter(call, problems)
     limit = read_limit(query, problems, default=default, maximum=maximum)
     problems.raise_any()

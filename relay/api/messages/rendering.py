@@ -84,7 +84,7 @@ def _fill_in(
 ) -> dict[str, str | None]:
     from relay.rendering.errors import Unrenderable
 
-    problems = Problems(limits.max_problems)
+    problems = Problems()
     for name in compiled.missing(variables):
         problems.add("missing_variable", member("variables", name), "The template needs this variable.")
     _raise_any(problems)

@@ -74,7 +74,7 @@ def _dimensions(wanted: _Wanted) -> Sequence[Dimension]:
 
 
 def _wanted(query: Mapping[str, str], now: datetime) -> _Wanted:
-    problems = Problems(len(PARAMETERS) + len(query))
+    problems = Problems()
     check_names(query, PARAMETERS, problems)
     by = read_choice(query, "by", By, problems) or By.CLIENT
     before = read_time(query, "before", problems) or now

@@ -49,7 +49,7 @@ async def export_json_lines(call: Call) -> Response:
 async def _page(call: Call, path: str, default: int) -> tuple[Sequence[AuditRecord], str | None]:
     """Return a page and the link to the next one."""
     query = call.request.query
-    problems = Problems(len(PARAMETERS) + len(query))
+    problems = Problems()
     check_names(query, PARAMETERS, problems)
     for name in _TEXTS:
         if len(query.get(name, "")) > MAX_TEXT:

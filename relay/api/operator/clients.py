@@ -1,17 +1,15 @@
 """Manage clients, their policies and their keys. A key's text is shown once, when it is created."""
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
 from relay import __version__
-from relay.acceptance.draft import Limits
 from relay.api.http import Response, json_response
+from relay.api.operator.client_policy import read_policy
 from relay.api.problems import Problems
-from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_request
 from relay.api.services import Call
 from relay.api.shapes.clients import (
@@ -24,7 +22,6 @@ from relay.api.shapes.clients import (
     KeyView,
     NewClientView,
     NewKeyView,
-    PolicyFields,
     PolicyView,
     SignedInView,
 )
@@ -32,12 +29,7 @@ from relay.clients.keys import Role, key_id_of
 from relay.clients.policy import Policy
 from relay.clients.registry import NAME, Client
 from relay.core.errors import AlreadyExists, Refusal
-from relay.core.model import DeliveryGuarantee
-from relay.core.settings import BrakePolicy
 from relay.routes.brakes import Brake
-
-_LIMITS = Limits()
-_PATTERNS = ("senders", "recipients")
 
 
 async def me(call: Call) -> Response:
@@ -72,10 +64,10 @@ async def show(call: Call) -> Response:
 async def create(call: Call) -> Response:
     """Handle POST /v1/clients: create a client with its first key."""
     value = read_request(call.request, ClientRequest)
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     if not NAME.fullmatch(value.name):
         problems.add("invalid_value", "name", "A client's name is 1 to 63 lower-case letters, digits and dashes.")
-    policy = _policy(value.policy, Policy(), call, problems)
+    policy = read_policy(value.policy, Policy(), call.services.settings, problems)
     problems.raise_any()
     try:
         key = await call.services.clients.create(
@@ -94,8 +86,8 @@ async def create(call: Call) -> Response:
 async def change(call: Call) -> Response:
     """Handle PATCH /v1/clients/{name}: change only the members that are present."""
     value = read_request(call.request, ClientChange)
-    problems = Problems(_LIMITS.max_problems)
-    _policy(value.policy, Policy(), call, problems)
+    problems = Problems()
+    read_policy(value.policy, Policy(), call.services.settings, problems)
     problems.raise_any()
 
     def changed(client: Client) -> Client:
@@ -103,7 +95,7 @@ async def change(call: Call) -> Response:
         return msgspec.structs.replace(
             client,
             role=Role(value.role or client.role),
-            policy=_policy(value.policy, client.policy, call, problems),
+            policy=read_policy(value.policy, client.policy, call.services.settings, problems),
             principals=tuple(value.principals) if value.principals is not None else client.principals,
             is_disabled=client.is_disabled if disabled is None else disabled,
         )
@@ -194,51 +186,3 @@ def _view(client: Client, used: Mapping[str, datetime], brake: Brake | None) -> 
 
 def _policy_view(policy: Policy) -> PolicyView:
     return msgspec.convert(policy, PolicyView, from_attributes=True)
-
-
-def _policy(given: PolicyFields | None, before: Policy, call: Call, problems: Problems) -> Policy:
-    """Return the policy with the given members changed, and collect their problems."""
-    if given is None:
-        return before
-    value: dict[str, Any] = msgspec.to_builtins(given)
-    settings = call.services.settings
-    for name in _PATTERNS:
-        _check_patterns(value.get(name) or (), f"policy.{name}", problems)
-    for name, known in (("routes", settings.routes), ("lanes", settings.lanes)):
-        for number, item in enumerate(value.get(name) or ()):
-            if item not in known:
-                text = f"Unknown name. Use one of: {', '.join(known)}."
-                problems.add(f"unknown_{name[:-1]}", f"policy.{name}[{number}]", text)
-    for number, name in enumerate(value.get("sees") or ()):
-        if not NAME.fullmatch(name):
-            problems.add("invalid_value", f"policy.sees[{number}]", "Not the name of a client.")
-    for number, block in enumerate(value.get("ip_ranges") or ()):
-        _check_block(block, f"policy.ip_ranges[{number}]", problems)
-    if value.get("redirect_to") is not None:
-        read_mailbox(value["redirect_to"], "policy.redirect_to", problems, _LIMITS)
-    fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
-    if fields.get("delivery"):
-        fields["delivery"] = DeliveryGuarantee(fields["delivery"])
-    if fields.get("brake"):
-        fields["brake"] = BrakePolicy(fields["brake"])
-    nullable = ("redirect_to", "rate_per_minute", "daily_quota", "max_bytes")
-    return msgspec.structs.replace(
-        before, **{name: item for name, item in fields.items() if item is not None or name in nullable}
-    )
-
-
-def _check_patterns(patterns: Any, target: str, problems: Problems) -> None:
-    for number, pattern in enumerate(patterns):
-        if pattern == "*":
-            continue
-        local, at, domain = pattern.rpartition("@")
-        if not at or not local or not domain or ("*" in local and local != "*") or "*" in domain:
-            text = "A pattern is `*`, an address, or `*@domain`."
-            problems.add("invalid_value", f"{target}[{number}]", text)
-
-
-def _check_block(block: str, target: str, problems: Problems) -> None:
-    try:
-        ipaddress.ip_network(block, strict=False)
-    except ValueError:
-        problems.add("invalid_value", target, "Not a CIDR block such as 203.0.113.0/24 or 2001:db8::/32.")

@@ -42,7 +42,7 @@ async def index(call: Call) -> Response:
         counts = await call.services.dead_letters.counts()
         value = [DeadLetterView(code=code, meaning=CAUSES[code], count=count) for code, count in counts.items()]
         return json_response(DeadLetterPageView(value=value))
-    problems = Problems(1)
+    problems = Problems()
     _check_cause(code, problems)
     problems.raise_any()
     letters, cursor = await page_of(call.services.dead_letters.of(code, cursor=call.request.query.get("cursor")))
@@ -59,7 +59,7 @@ async def list_causes(call: Call) -> Response:
 async def redrive(call: Call) -> Response:
     """Handle POST /v1/deadletters/redrive."""
     choice = read_request(call.request, DeadLetterRedrive)
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     how = read_redrive(call, RedriveRequest(route=choice.route, sender=choice.sender), problems)
     _check_choice(choice, problems)
     problems.raise_any()
@@ -71,7 +71,7 @@ async def redrive(call: Call) -> Response:
 async def discard(call: Call) -> Response:
     """Handle POST /v1/deadletters/discard."""
     choice = read_request(call.request, DeadLetterChoice)
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     _check_choice(choice, problems)
     problems.raise_any()
     letters, is_more = await _chosen(call, choice)

@@ -13,7 +13,7 @@ from relay.api.shapes.recovery import ErasedView, EraseRequest
 async def recipient(call: Call) -> Response:
     """Handle POST /v1/erase: scan some records; the caller repeats the request with `cursor` until the response has none."""
     value = read_request(call.request, EraseRequest)
-    problems = Problems(20)
+    problems = Problems()
     address = ""
     try:
         address = same_mailbox(email_address(value.recipient))

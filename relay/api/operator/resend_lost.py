@@ -18,7 +18,7 @@ from relay.providers.registry import provider_module
 async def resend_lost(call: Call) -> Response:
     """Handle POST /v1/redrive: scan some records; the caller repeats the request with `cursor` until the response has none."""
     value = read_request(call.request, ResendLostRequest)
-    problems = Problems(20)
+    problems = Problems()
     wanted = _wanted(call, value, problems)
     problems.raise_any()
     if wanted.is_traced:

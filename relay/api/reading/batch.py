@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from relay.acceptance.draft import MAX_HTTP_BODY, Draft, Limits
-from relay.api.problems import WHOLE, Problems, member
+from relay.api.problems import MAX_PROBLEMS, WHOLE, Problems, member
 from relay.api.reading import json_text
 from relay.api.reading.addresses import count_mailboxes
 from relay.api.reading.body import check_shape
@@ -20,14 +20,14 @@ _MAX_PROBLEMS_EACH = 100
 def open_batch(body: bytes, *, content_type: str, limits: Limits) -> "Batch":
     """Decode a batch, whose messages are read later. Raises `Refusal` if the request itself is wrong."""
     json_text.check_content_type(content_type)
-    problems = Problems(limits.max_problems)
+    problems = Problems()
     value = json_text.read_json(body, MAX_HTTP_BODY, problems)
     check_shape(value, BatchEnvelope, problems)
     if not isinstance(value, dict):
         raise problems.refusal()
     fields, messages = value.get("defaults") or {}, value.get("messages")
     if isinstance(fields, dict):
-        shared = Problems(limits.max_problems, lambda target: _under("defaults", target))
+        shared = Problems(place=lambda target: _under("defaults", target))
         check_shape(fields, MessageFields, shared)
         problems.found += shared.found
     if isinstance(messages, list):
@@ -54,8 +54,8 @@ class Batch:
 
     def _read(self, number: int, message: Any, now: datetime) -> Draft | Refusal:
         problems = Problems(
-            min(_MAX_PROBLEMS_EACH, max(1, self._limits.max_problems - self._problems)),
-            _place(f"messages[{number}]", message, self._defaults.fields),
+            limit=min(_MAX_PROBLEMS_EACH, max(1, MAX_PROBLEMS - self._problems)),
+            place=_place(f"messages[{number}]", message, self._defaults.fields),
         )
         if not isinstance(message, dict):
             check_shape(message, MessageFields, problems)

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from relay.acceptance.draft import Limits
 from relay.api.http import Request
 from relay.api.problems import Problems
 from relay.api.reading import json_text
@@ -49,7 +48,7 @@ def read_request[S: Shape](
     if is_optional and not request.body:
         return shape()
     json_text.check_content_type(request.headers.get("content-type", ""))
-    problems = Problems(Limits().max_problems)
+    problems = Problems()
     value = json_text.read_json(request.body, max_bytes, problems)
     check_shape(value, shape, problems)
     problems.raise_any()

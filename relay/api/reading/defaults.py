@@ -59,7 +59,7 @@ class Defaults:
     def read[T](self, name: str, read: Reader[T], problems: Problems, limits: Limits) -> T:
         """Read a shared field. Messages that use it get the same result, and its problems."""
         if name not in self._read:
-            noted = Problems(limits.max_problems)
+            noted = Problems()
             self._read[name] = read(self.fields[name], noted, limits), noted.found
         result, found = self._read[name]
         for problem in found:

@@ -28,7 +28,7 @@ class HoldTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_terms(wanted: _Wanted, now: datetime) -> HoldTerms:
     """Read the terms of a request. Raises `Refusal` (400) with every problem."""
-    problems = Problems(2)
+    problems = Problems()
     reason = read_reason(wanted.reason, problems)
     until = None if wanted.until is None else _end(wanted.until, now, problems)
     problems.raise_any()

@@ -29,7 +29,7 @@ _GUARANTEES: Mapping[str, DeliveryGuarantee] = {each.value: each for each in Del
 def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limits) -> Draft:
     """Read the draft of one message. Raises `Refusal` with every problem."""
     json_text.check_content_type(content_type)
-    problems = Problems(limits.max_problems)
+    problems = Problems()
     value = json_text.read_json(body, limits.max_body_bytes, problems)
     if not isinstance(value, dict):
         check_shape(value, MessageRequest, problems)

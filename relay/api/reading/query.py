@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 
 from relay.api.problems import Problems, printable
-from relay.api.text_checks import moment_of
+from relay.api.text_checks import moment_of, whole_number
 
 _IGNORED = ("api-version", "code")
 """Query parameters that Azure's own clients and the Functions host add."""
@@ -52,10 +52,11 @@ def read_limit(query: Mapping[str, str], problems: Problems, *, default: int, ma
     text = query.get("limit")
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= maximum):
+    number = whole_number(text)
+    if number is None or not 1 <= number <= maximum:
         problems.add("out_of_range", "limit", f"`limit` must be a whole number from 1 to {maximum}.")
         return default
-    return int(text)
+    return number
 
 
 def time_text(at: datetime) -> str:

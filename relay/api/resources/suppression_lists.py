@@ -28,7 +28,7 @@ _LIMITS = Limits()
 
 async def add(call: Call, value: SuppressionFields, scope: str) -> Suppression:
     """Add an address to a list, in place of an earlier entry. Raises `Refusal`."""
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     made = _made(call, value, scope, "", problems)
     if made is None or problems:
         raise problems.refusal()
@@ -38,7 +38,7 @@ async def add(call: Call, value: SuppressionFields, scope: str) -> Suppression:
 
 async def take(call: Call, rows: Sequence[SuppressionFields], scope: str) -> int:
     """Add all addresses to a list, or none. Raises `Refusal`."""
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     if len(rows) > MOST_IMPORTED:
         problems.add("too_many", "value", f"{MOST_IMPORTED} are possible in one request; send several.")
         problems.raise_any()
@@ -91,7 +91,7 @@ def read_csv(body: bytes) -> Sequence[SuppressionFields]:
         raise Refusal(400, "invalid_request", "The list is not encoded in UTF-8.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if "email" not in (reader.fieldnames or ()):
-        problems = Problems(1)
+        problems = Problems()
         problems.add("required", "email", "The first line names the columns; one of them must be `email`.")
         problems.raise_any()
     return list(_rows(reader))

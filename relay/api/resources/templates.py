@@ -65,7 +65,7 @@ async def versions(call: Call) -> Response:
 async def put(call: Call) -> Response:
     """Handle PUT /v1/templates/{name}: 201 for the first version, 200 for later ones."""
     value = read_request(call.request, TemplateRequest, max_bytes=2 * MAX_BYTES)
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     read_choice_name(call.values["name"], "name", problems, _LIMITS)
     made = read_template(call.values["name"], value, call.services.clock(), problems)
     problems.raise_any()
@@ -83,7 +83,7 @@ async def delete(call: Call) -> Response:
 async def preview(call: Call) -> Response:
     """Handle POST /v1/templates/{name}/preview."""
     value = read_request(call.request, PreviewRequest, is_optional=True)
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     variables = read_open_object(value.variables, "variables", _LIMITS.max_variables_bytes, problems, _LIMITS)
     locale = read_locale(value.locale, "locale", problems, _LIMITS)
     problems.raise_any()
@@ -138,7 +138,7 @@ async def _template(call: Call) -> Template:
 
 
 def _asked(text: str) -> tuple[str, int | None]:
-    problems = Problems(1)
+    problems = Problems()
     read_choice_name(text, "name", problems, _LIMITS, may_have_version=True)
     if problems:
         raise _not_found()

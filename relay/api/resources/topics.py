@@ -35,7 +35,6 @@ MAX_TITLE = 100
 MAX_DESCRIPTION = 500
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3}")
 """A language tag (RFC 5646) in lower case."""
-_MAX_PROBLEMS = 100
 _MAX_GROUP = 2**31 - 1
 
 
@@ -55,7 +54,7 @@ async def put(call: Call) -> Response:
     """Handle PUT /v1/topics/{name}: 201 for a new topic, 200 for one that is replaced."""
     owner = await _owner(call)
     value = read_request(call.request, TopicRequest)
-    problems = Problems(_MAX_PROBLEMS)
+    problems = Problems()
     topic = Topic(
         name=call.values["name"],
         created_at=call.services.clock(),

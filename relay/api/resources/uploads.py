@@ -8,6 +8,7 @@ from relay.api.reading.body import check_body
 from relay.api.services import Call
 from relay.api.shapes.attachments import UploadView
 from relay.api.shapes.base import given
+from relay.api.text_checks import whole_number
 from relay.clients import uploads
 from relay.clients.uploads import Incomplete, TooLarge, Upload, WrongSize
 from relay.core.errors import Changed, NotFound, Refusal
@@ -37,10 +38,10 @@ async def create(call: Call) -> Response:
 async def put_part(call: Call) -> Response:
     """Handle PUT /v1/attachments/{id}/parts/{number}: the same number again replaces the part."""
     check_body(call.request)
-    problems = Problems(_LIMITS.max_problems)
-    number, limit = call.values["number"], uploads.MAX_PARTS
-    if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= limit):
-        problems.add("out_of_range", "number", f"Parts are numbered from 1 to {limit}.")
+    problems = Problems()
+    number = whole_number(call.values["number"]) or 0
+    if not 1 <= number <= uploads.MAX_PARTS:
+        problems.add("out_of_range", "number", f"Parts are numbered from 1 to {uploads.MAX_PARTS}.")
     if not call.request.body:
         problems.add("required", WHOLE, "The request has no body; send the bytes of the part.")
     if len(call.request.body) > uploads.MAX_PART_BYTES:
@@ -49,7 +50,7 @@ async def put_part(call: Call) -> Response:
     upload = await _upload(call)
     if upload.is_complete:
         raise Refusal(409, "attachment_complete", "This upload is complete; its parts can no longer change.")
-    await call.services.uploads.put_part(upload, int(number), call.request.body)
+    await call.services.uploads.put_part(upload, number, call.request.body)
     return Response(status=204)
 
 
@@ -101,7 +102,7 @@ async def delete(call: Call) -> Response:
 def _asked(call: Call) -> tuple[str, str, bool]:
     """Read the file's name, its type and whether it comes in parts. Raises `Refusal` with every problem."""
     query = call.request.query
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     name = query.get("name", "")
     if not name:
         problems.add("required", "name", "Give the file's name in the address: /v1/attachments?name=invoice.pdf.")
@@ -122,11 +123,12 @@ def _size(call: Call) -> int | None:
     given = call.request.query.get("size")
     if given is None:
         return None
-    if not (given.isascii() and given.isdigit() and len(given) <= 12):
-        problems = Problems(_LIMITS.max_problems)
+    size = whole_number(given)
+    if size is None:
+        problems = Problems()
         problems.add("invalid_value", "size", "The size is a whole number of bytes.")
         problems.raise_any()
-    return int(given)
+    return size
 
 
 async def _upload(call: Call) -> Upload:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from relay.acceptance.draft import Limits
 from relay.api.cursors import next_url, page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
@@ -34,7 +33,6 @@ from relay.events.webhooks.subscriptions import (
 )
 
 MAX_NOTE = 500
-_LIMITS = Limits()
 
 
 async def index(call: Call) -> Response:
@@ -51,7 +49,7 @@ async def show(call: Call) -> Response:
 async def create(call: Call) -> Response:
     """Handle POST /v1/webhooks. The same `callbackUrl` again replaces its webhook."""
     value = read_request(call.request, WebhookRequest)
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     url = _url(value, problems)
     _check(call, url, "callbackUrl" if value.callback_url is not None else "url", value.note, problems)
     problems.raise_any()
@@ -81,7 +79,7 @@ async def create(call: Call) -> Response:
 async def change(call: Call) -> Response:
     """Handle PATCH /v1/webhooks/{id}: change only the members that are present."""
     value = read_request(call.request, WebhookChange)
-    problems = Problems(_LIMITS.max_problems)
+    problems = Problems()
     _check(call, value.url, "url", value.note, problems)
     problems.raise_any()
     before, subscriptions = await _chosen(call), call.services.webhooks.subscriptions

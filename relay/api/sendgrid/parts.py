@@ -218,7 +218,7 @@ def _check_bytes(values: Mapping[str, str], limit: int, field: str, problems: Pr
 @contextmanager
 def _converted(problems: Problems, field: Callable[[str], str]) -> Iterator[Problems]:
     """Collect the problems of one of Relay's readers, and convert their targets to SendGrid's fields."""
-    own = Problems(1000, field)
+    own = Problems(place=field)
     yield own
     for problem in own.found:
         problems.add(problem.code, problem.target, problem.message)

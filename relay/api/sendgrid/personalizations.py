@@ -161,7 +161,7 @@ def _personalized(common: Common, block: Block, field: str) -> PersonalizedDraft
         message=message,
         send_at=send_at,
         variables=variables,
-        locale=read_locale(variables.get("locale"), field, Problems(1), common.limits),
+        locale=read_locale(variables.get("locale"), field, Problems(), common.limits),
         file_names=common.files.names,
         opaque_parts=common.files.opaque,
     )

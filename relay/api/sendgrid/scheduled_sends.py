@@ -5,7 +5,6 @@ Sources: the vendor's OpenAPI files tsg_mail_v3 and tsg_scheduled_sends.
 
 from typing import Any
 
-from relay.acceptance.draft import Limits
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import MAX_SMALL_BYTES
@@ -102,7 +101,7 @@ def _batch_of(call: Call, text: str) -> str:
 
 
 def _read(call: Call, shape: type[VendorShape]) -> dict[str, Any]:
-    problems = Problems(Limits().max_problems)
+    problems = Problems()
     order = read(read_body(call.request, MAX_SMALL_BYTES, problems), shape, problems)
     if "status" in order and order["status"] not in list(Stop):
         problems.add("invalid_choice", "status", "The status must be cancel or pause.")

@@ -65,7 +65,7 @@ def _limits(call: Call) -> Limits:
 
 async def _read(call: Call, now: datetime) -> Mail:
     limits = _limits(call)
-    problems = Problems(limits.max_problems)
+    problems = Problems()
     size = body_size(call.request, limits.max_body_bytes)
     value = await run_sized(partial(read_body, call.request, limits.max_body_bytes, problems), size)
     await call.services.quotas.take_messages(call.client, count_messages(value))

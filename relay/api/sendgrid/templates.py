@@ -38,7 +38,7 @@ async def render(
     budget = WorkBudget(len(drafts))
     done: list[PersonalizedDraft] = []
     refusals: list[Refusal] = []
-    problems = Problems(limits.max_problems)
+    problems = Problems()
     size = 0
     for personalized in drafts:
         try:

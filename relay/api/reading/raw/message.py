@@ -55,7 +55,7 @@ def parse_raw(request: Request, *, now: datetime, limits: Limits, rebuilds: bool
     `rebuilds`: whether any route sends its content instead; reading that is a third of the work.
     """
     _check_whole(request.body, limits)
-    problems = Problems(limits.max_problems)
+    problems = Problems()
     _check_query(request.query, problems)
     envelope = _envelope(request, problems, limits)
     head_bytes, body = mime_raw.split(request.body)

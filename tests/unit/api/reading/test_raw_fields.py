@@ -49,7 +49,7 @@ def test_clause_of_a_received_field_is_found_in_one_pass(text: str, kept: str) -
 
 def written(line: str) -> list[str]:
     """Return the fields that a header with this field is sent with, and the problems as fields that begin with a blank."""
-    problems = Problems(10)
+    problems = Problems()
     head = f"From: a@example.com\r\n{line}\r\n" if not line.lower().startswith("from:") else f"{line}\r\n"
     found = read_head(head.encode(), problems, Limits(), names_recipients=False)
     lines = [field.line.decode("utf-8").removesuffix("\r\n") for field in found.fields]

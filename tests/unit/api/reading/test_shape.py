@@ -146,20 +146,20 @@ MAILBOX_HINT = "a string such as Name <a@example.com>, or an object with email a
 def test_each_mismatch_says_what_would_be_right(
     shape: type[Shape], value: Any, expected: list[tuple[str, str, str]]
 ) -> None:
-    problems = Problems(100)
+    problems = Problems()
     check_shape(value, shape, problems)
     assert [(each.code, each.target, each.message) for each in problems.found] == expected
 
 
 def test_only_the_first_unknown_fields_get_a_suggestion() -> None:
-    problems = Problems(100)
+    problems = Problems()
     check_shape({"messages": [], **{f"message{n}": 1 for n in range(30)}}, BatchEnvelope, problems)
     suggested = [each for each in problems.found if "Did you mean `messages`" in each.message]
     assert (len(problems.found), len(suggested)) == (30, 20)
 
 
 def test_wrong_rows_are_found_anywhere_in_the_longest_list() -> None:
-    problems = Problems(100)
+    problems = Problems()
     check_shape({"value": [{"email": "a"}] * 9_999 + [{"email": 1}]}, SuppressionImport, problems)
     assert [each.target for each in problems.found] == ["value[9999].email"]
 
@@ -175,7 +175,7 @@ def test_walk_of_a_huge_value_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 def test_mismatch_behind_the_checked_values_is_a_problem_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mismatches, "MAX_VALUES", 10)
-    problems = Problems(100)
+    problems = Problems()
     check_shape({"from": "a", "to": ["b"] * 1000, "subject": 1}, MessageRequest, problems)
     (problem,) = problems.found
     assert (problem.code, problem.target) == ("too_many_problems", "$")
