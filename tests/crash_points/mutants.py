@@ -158,7 +158,7 @@ MUTANTS = (
         breaks="a settlement overwrites another's",
     ),
     Mutant(
-        module="api/messages/idempotency.py",
+        module="api/messages/repetition.py",
         old="        await call.services.acceptance.put_again(found.plan.lane, found.plan.entry)",
         new="        pass",
         breaks="a repeated request gets 202 although its message was never put",

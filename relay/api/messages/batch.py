@@ -12,10 +12,10 @@ from relay.acceptance.draft import Draft, Limits
 from relay.acceptance.policy import Verdict
 from relay.api.errors import error_view
 from relay.api.http import Response, json_response
-from relay.api.messages import idempotency as repetition
+from relay.api.messages import repetition
 from relay.api.messages.completion import Completion
 from relay.api.messages.explanation import explanation_view
-from relay.api.messages.idempotency import Repeatable
+from relay.api.messages.repetition import Repeatable
 from relay.api.messages.send import accepted_view, decide, recipients_of
 from relay.api.reading.batch import open_batch, too_large_together
 from relay.api.reading.body import check_body

@@ -12,10 +12,9 @@ from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Draft, Limits
 from relay.acceptance.policy import LinkedMessage, Verdict
 from relay.api.http import Response, json_response
-from relay.api.messages import idempotency as repetition
-from relay.api.messages import waiting
+from relay.api.messages import repetition, waiting
 from relay.api.messages.completion import Completion
-from relay.api.messages.idempotency import Repeatable
+from relay.api.messages.repetition import Repeatable
 from relay.api.reading.body import check_body
 from relay.api.reading.message import parse_message
 from relay.api.services import Call

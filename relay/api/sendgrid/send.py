@@ -12,7 +12,7 @@ from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Limits
 from relay.acceptance.policy import Verdict
 from relay.api.http import Response
-from relay.api.messages.idempotency import Repeatable, accept_once, earlier, repeatable
+from relay.api.messages.repetition import Repeatable, accept_once, earlier, repeatable
 from relay.api.messages.send import decide, recipients_of
 from relay.api.problems import WHOLE, Problems
 from relay.api.sendgrid.body import body_size, read_body, unpacked
