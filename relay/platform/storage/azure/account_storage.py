@@ -33,11 +33,13 @@ def create_storage(environment: Mapping[str, str]) -> AzureStorage:
     Raises `SettingsError` with all problems. Each SDK is imported when its service is first called.
     """
     session = AzureSession(find_account(environment))
-    to_queues, to_tables = AzureRequests(session, Service.QUEUE), AzureRequests(session, Service.TABLE)
+    to_queues, to_tables, to_blobs = (
+        AzureRequests(session, service) for service in (Service.QUEUE, Service.TABLE, Service.BLOB)
+    )
     return AzureStorage(
         session=session,
-        requests=(to_queues, to_tables),
+        requests=(to_queues, to_tables, to_blobs),
         queues=AzureQueues(session, to_queues),
         tables=AzureTables(session, to_tables),
-        blobs=AzureBlobs(session),
+        blobs=AzureBlobs(session, to_blobs),
     )

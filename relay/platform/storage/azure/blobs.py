@@ -1,31 +1,32 @@
 """Azure Storage blobs behind the port `Blobs`."""
 
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
+from urllib.parse import quote
 
 from relay.core.errors import AlreadyExists, NotFound
 from relay.platform.storage import limits
 from relay.platform.storage.azure.errors import Boundary
-from relay.platform.storage.azure.session import API_VERSION, AzureSession
+from relay.platform.storage.azure.http_pool import StorageResponse
+from relay.platform.storage.azure.requests import AzureRequests, Transfer
+from relay.platform.storage.azure.session import API_VERSION, READ_SECONDS, AzureSession
 from relay.platform.storage.azure.settings import Service
 from relay.platform.storage.ports import Blob
 
 BLOCK_BYTES = 4 * 1024 * 1024
-SINGLE_PUT_BYTES = 1024 * 1024
-"""Larger bodies are uploaded in blocks, each as a stream: aiohttp sends a long `bytes` in one piece, which blocks the event
-loop."""
+"""Larger bodies are uploaded in blocks: a connection encrypts what it gets in one piece, which blocks the event loop."""
 TRANSFER_SECONDS = 120.0
-"""Timeout for transferring a whole body. The usual timeouts apply to each read."""
-_PARALLEL_BLOCKS = 4
+"""Timeout for transferring a whole body, which must not stop in between for as long as one read may take."""
 
 
 class AzureBlobs:
-    """The port `Blobs`. The SDK is imported at the first call."""
+    """The port `Blobs`. `put` and `get` send their own requests; the rest uses the SDK, imported at the first call."""
 
-    def __init__(self, session: AzureSession) -> None:
+    def __init__(self, session: AzureSession, requests: AzureRequests) -> None:
         self._session = session
+        self._requests = requests
         self._clients: dict[str, Any] = {}
 
     async def create(self, container: str) -> None:
@@ -38,12 +39,11 @@ class AzureBlobs:
         self, container: str, name: str, body: bytes, *, content_type: str = "application/octet-stream"
     ) -> None:
         """See the port."""
-        if len(body) > SINGLE_PUT_BYTES:
+        if len(body) > BLOCK_BYTES:
             await self.put_stream(container, name, _one(body), content_type=content_type)
             return
-        blob = self._blob(container, name)
-        async with Boundary("blob put"):
-            await blob.upload_blob(body, overwrite=True, content_settings=_settings(content_type))
+        headers = {"content-type": content_type, "x-ms-blob-type": "BlockBlob"}
+        await self._send("blob put", "PUT", container, name, headers=headers, body=body)
 
     async def put_stream(
         self,
@@ -69,11 +69,7 @@ class AzureBlobs:
 
     async def get(self, container: str, name: str) -> bytes:
         """See the port."""
-        blob = self._blob(container, name)
-        async with Boundary("blob get", TRANSFER_SECONDS):
-            download = await blob.download_blob(max_concurrency=_PARALLEL_BLOCKS)
-            body: bytes = await download.readall()
-        return body
+        return (await self._send("blob get", "GET", container, name)).body
 
     async def stream(self, container: str, name: str) -> AsyncIterator[bytes]:
         """See the port."""
@@ -105,6 +101,14 @@ class AzureBlobs:
             pages = client.list_blobs(name_starts_with=prefix or None, results_per_page=limit).by_page(cursor)
             blobs = [_blob(each) async for each in await anext(pages)]
         return blobs, pages.continuation_token or None
+
+    async def _send(
+        self, what: str, method: str, container: str, name: str, *, headers: Mapping[str, str] = {}, body: bytes = b""
+    ) -> StorageResponse:
+        limits.check_blob_name(name)
+        target = f"{container}/{quote(name, safe='~/')}"
+        transfer = Transfer(seconds=TRANSFER_SECONDS, stalled_seconds=READ_SECONDS)
+        return await self._requests.send(what, method, target, headers=headers, body=body, transfer=transfer)
 
     def _blob(self, container: str, name: str) -> Any:
         limits.check_blob_name(name)

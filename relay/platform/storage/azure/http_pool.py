@@ -22,6 +22,8 @@ CONNECT_SECONDS = 3.0
 IDLE_SECONDS = 60.0
 """How long an unused connection is kept, unless the server's `Keep-Alive` says less. Azure's balancers forget after four
 minutes (learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset)."""
+_COPIED_BYTES = 65_536
+"""Larger bodies are not joined with the head."""
 _CLOSES_EARLIER = 1.0
 """Seconds subtracted from the server's `Keep-Alive`, so that no request is sent while the server closes the connection."""
 
@@ -53,9 +55,16 @@ class ConnectionPool:
         self._is_closed = False
 
     async def request(
-        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
+        self,
+        method: str,
+        target: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        *,
+        stalled_seconds: float | None = None,
     ) -> StorageResponse:
-        """Send once. `target` is path and query, encoded; Host and Content-Length are added.
+        """Send once. `target` is path and query, encoded; Host and Content-Length are added. Nothing moves for `stalled_seconds`
+        at most.
 
         Raises `OSError` when there is no connection or it ends before the response does; then the effect is unknown.
         """
@@ -65,7 +74,7 @@ class ConnectionPool:
         async with self._free:
             connection = self._take() or await self._connect()
             try:
-                response = await connection.send(head + body)
+                response = await connection.send(head, body, stalled_seconds)
             except BaseException:
                 # A response that arrives now would belong to this abandoned request.
                 connection.close()
@@ -116,12 +125,25 @@ class _PooledConnection(asyncio.Protocol):
         self._expires = 0.0
         self.is_reusable = False
 
-    async def send(self, request: bytes) -> StorageResponse:
-        """Send a request and return its response."""
-        self._response = self._loop.create_future()
+    async def send(self, head: bytes, body: bytes, stalled_seconds: float | None) -> StorageResponse:
+        """Send a request and return its response. Raises `TimeoutError` if nothing moves for so long."""
+        response: asyncio.Future[StorageResponse] = self._loop.create_future()
+        self._response = response
         self._headers, self._parts, self.is_reusable = {}, [], False
-        self._transport.write(request)
-        return await self._response
+        if len(body) > _COPIED_BYTES:
+            self._transport.writelines((head, body))
+        else:
+            self._transport.write(head + body)
+        while stalled_seconds is not None and not response.done():
+            moved = self._moved()
+            await asyncio.wait((response,), timeout=stalled_seconds)
+            if not response.done() and self._moved() == moved:
+                raise TimeoutError
+        return await response
+
+    def _moved(self) -> tuple[int, int]:
+        """Return how much is still to be sent, and how much was received."""
+        return self._transport.get_write_buffer_size(), len(self._parts)
 
     def is_usable(self, now: float) -> bool:
         """Whether a request may be sent on this connection."""

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
-from relay.platform.storage.azure.errors import Boundary, refused
+import msgspec
+
+from relay.platform.storage.azure.errors import OPERATION_SECONDS, Boundary, refused
 from relay.platform.storage.azure.http_pool import ConnectionPool, StorageResponse
 from relay.platform.storage.azure.session import MAX_CONNECTIONS, AzureSession
 from relay.platform.storage.azure.settings import Service
@@ -17,6 +19,16 @@ from relay.platform.storage.azure.shared_key import queue_text, table_text
 _VERSIONS = {Service.QUEUE: "2023-11-03", Service.BLOB: "2023-11-03", Service.TABLE: "2020-12-06"}
 """Old enough for every Azurite in use. Tables accept tokens since 2020-12-06."""
 _CODE = re.compile(rb'"code"\s*:\s*"(\w+)"')
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a whole request may take, and how long no byte of it or of the response may move (None: as long as that)."""
+
+    seconds: float
+    stalled_seconds: float | None = None
+
+
+SHORT = Transfer(seconds=OPERATION_SECONDS)
 
 
 class AzureRequests:
@@ -33,23 +45,37 @@ class AzureRequests:
         self._pool = ConnectionPool(f"{parts.scheme}://{parts.netloc}", limit=MAX_CONNECTIONS)
 
     async def send(
-        self, what: str, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        what: str,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        transfer: Transfer = SHORT,
     ) -> StorageResponse:
         """Send once, as `exchange` does. Raises the errors of `relay.platform.storage.ports`, for an error status too."""
-        response = await self.exchange(what, method, target, headers=headers, body=body)
+        response = await self.exchange(what, method, target, headers=headers, body=body, transfer=transfer)
         if response.status >= 400:
             raise refused(what, response.status, _code(response), response.headers)
         return response
 
     async def exchange(
-        self, what: str, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        what: str,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        transfer: Transfer = SHORT,
     ) -> StorageResponse:
         """Send once and return the response, whatever its status.
 
         `target` is path and query below the service's address, encoded; `what` names the operation in errors.
         Raises `Unavailable` without a response.
         """
-        async with Boundary(what):
+        async with Boundary(what, transfer.seconds):
             target = f"{self._base}/{target}"
             sent = {**(headers or {}), "x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSIONS[self._service]}
             account = self._session.account
@@ -62,7 +88,9 @@ class AzureRequests:
             else:
                 text = queue_text(account.key, method, target, sent, len(body))
                 sent["authorization"] = account.key.authorization(text)
-            return await self._pool.request(method, target, sent.items(), body)
+            return await self._pool.request(
+                method, target, sent.items(), body, stalled_seconds=transfer.stalled_seconds
+            )
 
     def close(self) -> None:
         """Close the connections."""

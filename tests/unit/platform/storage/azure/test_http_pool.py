@@ -224,6 +224,23 @@ async def test_cancelled_request_leaves_no_response_for_the_next(server: Server,
     assert server.connections == 2
 
 
+async def test_large_body_arrives_whole(server: Server, connections: ConnectionPool) -> None:
+    body = bytes(range(256)) * 4_096
+    server.responses = [OK]
+    response = await connections.request("PUT", "/there", {}.items(), body, stalled_seconds=10)
+    assert response.body == b"ok"
+    assert server.requests[0].partition(b"\r\n\r\n")[2] == body
+
+
+async def test_request_that_stalls_raises_a_timeout(server: Server, connections: ConnectionPool) -> None:
+    server.responses = [OK, OK]
+    server.answering.clear()
+    with pytest.raises(TimeoutError):
+        await connections.request("GET", "/there", {}.items(), b"", stalled_seconds=0.01)
+    server.answering.set()
+    assert (await get(connections)).body == b"ok"
+
+
 async def test_refused_connection_raises_connection_refused() -> None:
     async with serving() as server:
         pass
