@@ -116,6 +116,7 @@ CAUSES = {
     "response_lost": "The connection was lost, or timed out, after the message was handed over.",
     "interrupted": "The process died during the attempt.",
     # from Relay
+    "cancelled": "The message was cancelled while the outcome of its last attempt was not known.",
     "expired": "The message expired before it could be sent.",
     "poisoned": "Relay's own code failed on this message repeatedly.",
     "unreadable": "The queue entry, or the stored state of the route, could not be read.",
@@ -162,6 +163,7 @@ FIXES = {
     "complaint_rate": "Find out why (docs/reference/brake.md), then release the client.",
     "response_lost": _AMBIGUOUS,
     "interrupted": _AMBIGUOUS,
+    "cancelled": "Nothing, or ask the provider whether it sent the message. A redrive sends it although it was cancelled.",
     "expired": "Fix what delayed it (docs/reference/alerts.md), and redrive what is still worth sending.",
     "poisoned": "Find the exception in the log, deploy a version that fixes it, and redrive the message.",
     "unreadable": "Deploy the newest version of Relay. The container `unreadable` keeps what cannot be read.",

@@ -16,7 +16,7 @@ from relay.core import ids
 from relay.core.entries import BatchEntry
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
-from relay.core.model import WAITING, Attempt, Message, MessageStatus, State
+from relay.core.model import WAITING, Attempt, DeliveryGuarantee, Message, MessageStatus, State
 from relay.core.parts import part_history, put_back
 from relay.core.parts.part_history import uncertain_attempts
 from relay.core.parts.put_back import LaterRefusal
@@ -34,6 +34,8 @@ from relay.routes.recipient_budget.limits import LIMITED, TENANT
 
 _EXCHANGE_HOSTS = (".office365.com", ".outlook.com", ".office365.us", ".outlook.cn")
 """Exchange Online's servers for mail by SMTP, whose reports come to a mailbox too."""
+_OPEN = WAITING | {State.UNKNOWN}
+"""States of a part whose uncertain attempts are still uncertain."""
 
 
 class _Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +130,7 @@ class ReportedRefusals:
                 code=row.cause,
                 reply=event.reply,
                 at=event.at,
+                at_most_once=entry.messages[index].delivery is DeliveryGuarantee.AT_MOST_ONCE,
             ),
         )
 
@@ -172,6 +175,9 @@ class ReportedRefusals:
         if done.is_written:
             await self._follow_up.run(done.before, done.after, done.result)
             log_event("put_back", level=logging.WARNING, batch=record.batch, messages=len(done.result))
+        else:
+            # The process that recorded what a report ended may have died before the rest followed.
+            await self._follow_up.repeat_ends(done.after, {each.index for each in found})
         return done.after
 
 
@@ -205,12 +211,13 @@ def _is_running(status: MessageStatus, number: int) -> bool:
 def _attempt_in(status: MessageStatus, numbers: frozenset[int], number: int) -> Attempt | None:
     """Return the attempt for these recipients that recorded the acceptance of this one: itself, or the one that verified it.
 
-    Of a part that waits, also the attempt itself if its outcome is not known: the report says that it was accepted.
+    Of a part that waits or ended as `unknown`, also the attempt itself if its outcome is not known: the report says that it was
+    accepted.
     """
     for part in status.parts:
         if part.recipients is None or numbers & set(part.recipients):
             accepted = [each for each in part.attempts if each.accepted_number == number and each.outcome == "sent"]
-            unknown = [each for each in uncertain_attempts(part) if each.number == number and part.state in WAITING]
+            unknown = [each for each in uncertain_attempts(part) if each.number == number and part.state in _OPEN]
             return next(iter([*accepted, *unknown]), None)
     return None
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core import entries
+from relay.core import entries, ids
 from relay.core.model import DEAD, MessageStatus, Part, State
 from relay.core.parts import part_history, part_turns
 from relay.core.settings import Lane, queues_for
@@ -102,6 +102,9 @@ class FollowUp:
         for key, due in new.items():
             if old.get(key) != due and set(due.indices) & set(chosen):
                 await self._pending.put(due, has_entry=due.at <= soon)
+        if before is not None:
+            # Off the list before it can move: a message that dies again is then listed again.
+            await self._dead_letters.remove_all(_revived(before, after, chosen))
         ended = list(_ended(before, after, chosen))
         await self._note_deaths(after, ended)
         await self._enqueue(after, self._moving(before, after, chosen, soon))
@@ -185,3 +188,12 @@ def _ended(before: Record | None, after: Record, indices: Iterable[int]) -> Iter
             yield from (
                 (index, part) for part in after.statuses[index].parts if part.state in _UNSENT and part not in known
             )
+
+
+def _revived(before: Record, after: Record, indices: Iterable[int]) -> Iterator[DeadLetter]:
+    """Yield the dead letters of parts that are no longer dead, or not for the same cause."""
+    for index in indices:
+        for part in before.statuses[index].parts:
+            if part.state in DEAD and part not in after.statuses[index].parts:
+                at = ids.created_at(before.batch)
+                yield DeadLetter(code=part.code or "expired", batch=before.batch, index=index, at=at)

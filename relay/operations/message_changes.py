@@ -5,15 +5,14 @@ process dies in between, the recovery timer finds either a change to finish or a
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from functools import partial
 
 import msgspec
 
-from relay.core import ids
 from relay.core.errors import AlreadyExists, NotFound, UnreadableEntry
-from relay.core.model import DEAD, Address, MessageStatus, Part, State
+from relay.core.model import Address, MessageStatus, Part, State
 from relay.core.parts import part_history, part_states, put_back
 from relay.core.settings import Settings
 from relay.delivery.settlement import FollowUp
@@ -168,22 +167,11 @@ class MessageChanges:
             self._journal, await self._journal.read(batch), decide, before_write=self._follow_up.put_rows
         )
         if done.is_written:
-            # Off the list before it can move: a message that dies again is then listed again.
-            await self._dead_letters.remove_all(_revived(done.before, done.after, done.result))
             await self._follow_up.run(done.before, done.after, done.result)
         return done.result
 
     def _unique_time(self, at: datetime) -> datetime:
         return part_states.unique_due_time(at, int(self._draw() * 1_000_000))
-
-
-def _revived(before: Record, after: Record, indices: Iterable[int]) -> Iterator[DeadLetter]:
-    """Yield the dead letters of parts that are no longer dead."""
-    for index in indices:
-        for part in before.statuses[index].parts:
-            if part.state in DEAD and part not in after.statuses[index].parts:
-                at = ids.created_at(before.batch)
-                yield DeadLetter(code=part.code or "expired", batch=before.batch, index=index, at=at)
 
 
 def _resent(status: MessageStatus, how: Resend, now: datetime, expiry_seconds: int) -> MessageStatus | None:

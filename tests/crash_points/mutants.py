@@ -337,10 +337,17 @@ MUTANTS = (
     ),
     Mutant(
         module="core/parts/put_back.py",
-        old="    parts = [_accepted_before(part, refusal, all_recipients) for part in parts]\n",
-        new="",
+        old="        if part.state in WAITING or _ended_for_lost_response(part, refusal)\n",
+        new="        if _ended_for_lost_response(part, refusal)\n",
         breaks="a report about a lost response is dropped while its route is held",
         only="refused report lost responses",
+    ),
+    Mutant(
+        module="core/parts/put_back.py",
+        old="        if part.state in WAITING or _ended_for_lost_response(part, refusal)\n",
+        new="        if part.state in WAITING\n",
+        breaks="a dead letter stays one although its provider reports that it refused the mail",
+        only="refused report unknown",
     ),
     Mutant(
         module="clients/idempotency.py",

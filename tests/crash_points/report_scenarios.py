@@ -10,7 +10,7 @@ from relay.platform.resources import EVENTS_QUEUE
 from relay.routes.hold_changes import REPORT_SECONDS
 from tests.crash_points.host import RECOVERY, REPORTS
 from tests.crash_points.providers import Account, Answer, LostResponse, refuse_nothing
-from tests.crash_points.scenarios import TWO, always, settings_of
+from tests.crash_points.scenarios import TWO, UNKNOWN, always, settings_of
 from tests.crash_points.trial import Scenario, Stage
 from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
 
@@ -65,6 +65,23 @@ async def refused_after_lost_responses(stage: Stage) -> None:
         stage.caller.broken_promises.append("a report lies on its queue as long as the route is held")
     stage.main.script, stage.main.refuses_later = always(Sent()), refuse_nothing
     await stage.caller.insist("POST", "/v1/routes/main/release", {})
+
+
+async def refused_while_unknown(stage: Stage) -> None:
+    """The responses are lost and no message may be sent twice, until the provider reports which recipients it refused."""
+    ledger, requests = stage.world.ledger, dict[str, SendRequest]()
+
+    def lose(request: SendRequest, _number: int) -> Answer:
+        requests[request.id] = request
+        return LostResponse(was_accepted=True)
+
+    stage.main.script = lose
+    await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
+    await asyncio.sleep(REPAIRED)
+    stage.main.script = always(Sent())
+    for accepted in [*ledger.acceptances]:
+        ledger.refuse(accepted, [1], requests[accepted.message])
+    await asyncio.sleep(REPAIRED)
 
 
 async def until_refused(stage: Stage) -> None:
@@ -129,6 +146,16 @@ REPORT_SCENARIOS = (
         triggers=(*RECOVERY, REPORTS),
         queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
         ends=TWO,
+    ),
+    Scenario(
+        name="refused by report, unknown",
+        settings=TENANT_AND_BACKUP,
+        accounts=lambda: {"main": Account(knows_attempts=False), "backup": Account()},
+        play=refused_while_unknown,
+        triggers=(*RECOVERY, REPORTS),
+        queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
+        ends=TWO,
+        may_end={"one": {UNKNOWN}, "two": {UNKNOWN}},
     ),
     Scenario(
         name="budget of external recipients",

@@ -156,7 +156,8 @@ def end(part: Part, state: State, code: str) -> Part:
     What may have been sent all the same is `unknown`: no state says of it that it was not.
     """
     if state in _NOT_SENT and is_uncertain(part):
-        state, code = State.UNKNOWN, code or uncertain_attempts(part)[-1].code
+        code = code or ("cancelled" if state is State.CANCELLED else uncertain_attempts(part)[-1].code)
+        state = State.UNKNOWN
     return _replace(
         part,
         state=state,

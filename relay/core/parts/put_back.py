@@ -7,16 +7,25 @@ import msgspec
 
 from relay.core import outcomes
 from relay.core.model import DEAD, WAITING, Attempt, Part, State
-from relay.core.parts.part_history import ROUTE_FAULT, mark_not_sent, uncertain_attempts, with_attempt
+from relay.core.parts.part_history import (
+    ROUTE_FAULT,
+    is_uncertain,
+    mark_not_sent,
+    uncertain_attempts,
+    with_attempt,
+)
 from relay.core.parts.part_states import end
 
 _replace = msgspec.structs.replace
+_ENDS = {"cancelled": State.CANCELLED, "expired": State.EXPIRED}
+"""How an `unknown` part with this code ended, when it turns out that it was not sent; else it failed."""
 
 
 class LaterRefusal(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's report that it refuses the account, about some recipients of an attempt that it had accepted.
 
     `attempt` and `route` name the attempt, `recipients` are numbers, `at` is when the provider refused.
+    `at_most_once`: the message may not be sent twice.
     """
 
     attempt: int
@@ -25,6 +34,7 @@ class LaterRefusal(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     reply: str
     at: datetime
+    at_most_once: bool = False
 
 
 def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | None) -> Part | None:
@@ -61,9 +71,15 @@ def put_back_refused(
 
     They certainly got nothing, so this is no second copy. What is put back already for the same reason takes them along: a
     message of many recipients may be reported one by one. The same refusal applies once, because the part is no longer sent.
-    A waiting part whose attempt has an unknown outcome becomes sent first: who refuses later has accepted before.
+    A part whose attempt has an unknown outcome becomes sent first, if it waits or ended for that reason alone: who refuses later
+    has accepted before. If it ended for another reason, it is not sent again, but then it certainly was not sent.
     """
-    parts = [_accepted_before(part, refusal, all_recipients) for part in parts]
+    parts = [
+        _accepted_before(part, refusal, all_recipients)
+        if part.state in WAITING or _ended_for_lost_response(part, refusal)
+        else _never_sent(part, refusal, all_recipients)
+        for part in parts
+    ]
     is_meant = [
         part.state is State.SENT and [each.accepted_number for each in part.attempts[-1:]] == [refusal.attempt]
         for part in parts
@@ -79,10 +95,51 @@ def put_back_refused(
     return tuple(changed)
 
 
-def _accepted_before(part: Part, refusal: LaterRefusal, all_recipients: tuple[int, ...]) -> Part:
-    unknown = next((each for each in uncertain_attempts(part) if each.number == refusal.attempt), None)
+def _ended_for_lost_response(part: Part, refusal: LaterRefusal) -> bool:
+    """Whether a part is `unknown` because of this attempt alone. One that was cancelled or poisoned has another code."""
+    uncertain = uncertain_attempts(part)
+    return (
+        part.state is State.UNKNOWN
+        and uncertain[-1:] == part.attempts[-1:]
+        and part.code == part.attempts[-1].code != "poisoned"
+        and not is_uncertain(_disproved(part, refusal))
+    )
+
+
+def _disproved(part: Part, refusal: LaterRefusal) -> Part:
+    """Record that the attempt of a refusal reached no recipient: its provider would say again that it has the mail.
+
+    While an attempt of an `at_most_once` message is uncertain, later ones only ask about it, unless an operator redrives it.
+    """
+    uncertain = uncertain_attempts(part)
+    has_one_sender = (
+        refusal.at_most_once and not part.redriven and uncertain[:1] and uncertain[0].number == refusal.attempt
+    )
+    for each in uncertain:
+        if has_one_sender or each.number == refusal.attempt:
+            part = mark_not_sent(part, each)
+    return part
+
+
+def _never_sent(part: Part, refusal: LaterRefusal, all_recipients: tuple[int, ...]) -> Part:
+    """End an `unknown` part as what it is without this attempt, if all of its recipients are refused."""
+    unknown = _unknown_attempt(part, refusal)
     numbers = part.recipients if part.recipients is not None else all_recipients
-    if part.state not in WAITING or unknown is None or refusal.recipients.isdisjoint(numbers):
+    if part.state is not State.UNKNOWN or unknown is None or not refusal.recipients.issuperset(numbers):
+        return part
+    known = _disproved(part, refusal)
+    known = _replace(known, attempts=with_attempt(known.attempts, _failure(unknown, refusal)))
+    return end(known, _ENDS.get(part.code, State.FAILED), part.code)
+
+
+def _unknown_attempt(part: Part, refusal: LaterRefusal) -> Attempt | None:
+    return next((each for each in uncertain_attempts(part) if each.number == refusal.attempt), None)
+
+
+def _accepted_before(part: Part, refusal: LaterRefusal, all_recipients: tuple[int, ...]) -> Part:
+    unknown = _unknown_attempt(part, refusal)
+    numbers = part.recipients if part.recipients is not None else all_recipients
+    if unknown is None or refusal.recipients.isdisjoint(numbers):
         return part
     accepted = Attempt(
         number=part.attempt,
@@ -98,8 +155,14 @@ def _accepted_before(part: Part, refusal: LaterRefusal, all_recipients: tuple[in
 
 
 def _refused(part: Part, refusal: LaterRefusal, now: datetime) -> Part:
-    accepted = part.attempts[-1]
-    failure = Attempt(
+    failure = _failure(part.attempts[-1], refusal)
+    part = _disproved(part, refusal)
+    attempts = with_attempt(part.attempts, failure)
+    return _replace(part, attempts=attempts, state=State.DEFERRED, due_at=now, code=refusal.code)
+
+
+def _failure(accepted: Attempt, refusal: LaterRefusal) -> Attempt:
+    return Attempt(
         number=accepted.number,
         route=accepted.route,
         provider=accepted.provider,
@@ -109,11 +172,6 @@ def _refused(part: Part, refusal: LaterRefusal, now: datetime) -> Part:
         reply=outcomes.reply_text(refusal.reply),
         provider_id=accepted.provider_id,
     )
-    for verified in (each for each in uncertain_attempts(part) if each.number == refusal.attempt):
-        # Its provider would say again that it has this mail.
-        part = mark_not_sent(part, verified)
-    attempts = with_attempt(part.attempts, failure)
-    return _replace(part, attempts=attempts, state=State.DEFERRED, due_at=now, code=refusal.code)
 
 
 def _joined(parts: Sequence[Part], refused: Part) -> list[Part]:

@@ -281,6 +281,73 @@ async def test_report_about_an_unknown_attempt_that_is_asked_about_waits_for_the
     assert (len(script.sent), len(place.script("backup").sent)) == (2, 0)
 
 
+# ── dead letters whose outcome is not known ──
+
+
+async def unaskable() -> Place:
+    """A route of Exchange Online that cannot say what became of an attempt, and another one."""
+    main = Route(name="main", provider="smtp", settings={"host": "smtp.office365.com"})
+    backup = Route(name="backup", provider="smtp")
+    return await place_of(settings_of(main, backup, rules=[Rule(routes=("main", "backup"))]))
+
+
+async def unknown_message(place: Place, *to: str) -> str:
+    place.script().answers.append(Unknown(code="response_lost"))
+    name = await sent(place, *to, delivery="at_most_once")
+    assert await states(place, name) == [State.UNKNOWN]
+    return name
+
+
+async def dead_letters(place: Place) -> dict[str, int]:
+    return {code: count for code, count in (await place.dead_letters.counts()).items() if count}
+
+
+async def test_unknown_message_that_was_refused_is_sent_once_by_the_next_route() -> None:
+    place = await unaskable()
+    name = await unknown_message(place)
+    for key in ("first", "second"):
+        await apply(place, report(place, name, key=key))
+        await go_on(place)
+    assert await states(place, name) == [State.SENT]
+    assert (len(place.script().sent), len(place.script("backup").sent)) == (1, 1)
+    assert await dead_letters(place) == {}
+    assert (await place.holds.all(fresh=True))["main"].state is RouteState.HELD
+
+
+async def test_unknown_message_stays_unknown_without_the_providers_word() -> None:
+    place = await unaskable()
+    name = await unknown_message(place)
+    await apply(place, report(place, name, source=EventSource.MAIL), report(place, name, key="2", attempt=7))
+    await go_on(place)
+    assert await states(place, name) == [State.UNKNOWN]
+    assert await dead_letters(place) == {"response_lost": 1}
+
+
+async def test_unknown_message_that_expired_is_not_sent() -> None:
+    place = await unaskable()
+    name = await unknown_message(place)
+    place.time.move(2 * DAY)
+    await apply(place, report(place, name))
+    await go_on(place)
+    assert await states(place, name) == [State.EXPIRED]
+    assert place.script("backup").sent == []
+
+
+async def test_cancelled_message_that_was_refused_is_not_sent() -> None:
+    place = await place_of(routes(Route(name="backup", provider="smtp"), mailbox="relay@example.org"))
+    place.script().answers.append(Unknown(code="response_lost"))
+    name = await sent(place)
+    parsed = ids.parse(name)
+    assert not await place.message_changes.cancel(parsed.batch, parsed.index)
+    assert await dead_letters(place) == {"cancelled": 1}
+    for _ in range(2):
+        await apply(place, report(place, name))
+        await go_on(place)
+    assert await states(place, name) == [State.CANCELLED]
+    assert (len(place.script().sent), len(place.script("backup").sent)) == (1, 0)
+    assert await dead_letters(place) == {}
+
+
 # ── budgets ──
 
 

@@ -69,12 +69,15 @@ def test_expiry_that_the_caller_asked_for_never_stops(code: str) -> None:
     assert part_states.expires_at_while_held(changed(SENDING, redriven=1), own, code) is None
 
 
-@pytest.mark.parametrize("state", [State.FAILED, State.EXPIRED, State.CANCELLED])
-def test_uncertain_part_ends_as_unknown(state: State) -> None:
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [(State.FAILED, "response_lost"), (State.EXPIRED, "response_lost"), (State.CANCELLED, "cancelled")],
+)
+def test_uncertain_part_ends_as_unknown(state: State, code: str) -> None:
     doubtful = settled(Unknown(code="response_lost"))
     assert (part_states.end(doubtful, state, "").state, part_states.end(doubtful, state, "").code) == (
         State.UNKNOWN,
-        "response_lost",
+        code,
     )
     assert part_states.end(SENDING, state, "expired").state is state
     assert part_states.end(doubtful, State.SENT, "").state is State.SENT

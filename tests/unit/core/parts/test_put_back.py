@@ -1,13 +1,16 @@
 """Parts that are sent again."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from relay.core.model import State
-from relay.core.outcomes import (
-    Rejected,
-)
-from relay.core.parts import put_back
-from tests.doubles import changed
+import pytest
+
+from relay.core.model import Attempt, Part, State
+from relay.core.outcomes import Rejected
+from relay.core.parts import part_history, part_states, put_back
+from relay.core.parts.put_back import LaterRefusal
+from tests.doubles import START, changed
 from tests.unit.core.parts.kit import DAY, SENDING, settled
 
 
@@ -22,3 +25,97 @@ def test_redrive_restarts_the_part_and_keeps_its_history() -> None:
     by_rules = put_back.redrive(dead, DAY, 600, None)
     assert by_rules is not None
     assert (by_rules.route, by_rules.is_pinned) == ("main", False)
+
+
+# ── unknown parts that a report is about ──
+
+
+def lost(number: int = 1, code: str = "response_lost") -> Attempt:
+    return Attempt(number=number, route="main", provider="graph", at=START, outcome="unknown", code=code)
+
+
+def unknown(code: str = "response_lost", *attempts: Attempt, **fields: Any) -> Part:
+    attempts = attempts or (lost(),)
+    return changed(SENDING, state=State.UNKNOWN, code=code, attempts=attempts, attempt=attempts[-1].number, **fields)
+
+
+def refused(
+    *parts: Part, attempt: int = 1, recipients: Sequence[int] = (0,), total: int = 1, at_most_once: bool = False
+) -> Sequence[Part]:
+    refusal = LaterRefusal(
+        attempt=attempt,
+        route="main",
+        recipients=frozenset(recipients),
+        code="credits_exhausted",
+        reply="550 5.7.233",
+        at=DAY,
+        at_most_once=at_most_once,
+    )
+    once = put_back.put_back_refused(parts, refusal, DAY, all_recipients=tuple(range(total)))
+    assert put_back.put_back_refused(once, refusal, DAY, all_recipients=tuple(range(total))) == once
+    return once
+
+
+def summary(parts: Sequence[Part]) -> list[tuple[State, str, tuple[int, ...] | None]]:
+    return [(part.state, part.code, part.recipients) for part in parts]
+
+
+def test_refused_unknown_part_goes_back_without_uncertain_attempts() -> None:
+    [back] = refused(unknown())
+    assert summary([back]) == [(State.DEFERRED, "credits_exhausted", None)]
+    assert back.due_at == DAY
+    assert [attempt.outcome for attempt in back.attempts] == ["not_sent", "sent", "route_fault"]
+    assert not part_history.is_uncertain(back)
+
+
+def test_recipients_that_are_not_refused_were_sent() -> None:
+    after = refused(unknown(), recipients=(1,), total=3)
+    assert summary(after) == [(State.SENT, "", (0, 2)), (State.DEFERRED, "credits_exhausted", (1,))]
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [("cancelled", State.CANCELLED), ("expired", State.EXPIRED), ("poisoned", State.FAILED)],
+)
+def test_unknown_part_that_ended_for_another_reason_is_not_sent_again(code: str, state: State) -> None:
+    part = unknown(code)
+    assert summary(refused(part)) == [(state, code, None)]
+    assert refused(part, recipients=(0,), total=2) == (part,)
+
+
+def test_attempt_that_was_poisoned_itself_is_not_made_again() -> None:
+    assert summary(refused(unknown("poisoned", lost(code="poisoned")))) == [(State.FAILED, "poisoned", None)]
+
+
+def test_part_that_was_refused_after_the_lost_response_failed() -> None:
+    rejected = changed(lost(2, "policy_refused"), outcome="rejected")
+    assert summary(refused(unknown("policy_refused", lost(), rejected))) == [(State.FAILED, "policy_refused", None)]
+
+
+def test_unknown_part_with_another_uncertain_attempt_stays_unknown() -> None:
+    part = unknown("response_lost", lost(), lost(2))
+    for first, second in ((1, 2), (2, 1)):
+        [after] = refused(part, attempt=first)
+        assert after.state is State.UNKNOWN
+        assert [attempt.number for attempt in part_history.uncertain_attempts(after)] == [second]
+        assert summary(refused(after, attempt=second)) == [(State.FAILED, "response_lost", None)]
+
+
+@pytest.mark.parametrize("redriven", [0, 1])
+def test_attempts_after_an_uncertain_one_only_ask_unless_the_part_was_redriven(redriven: int) -> None:
+    part = unknown("response_lost", lost(), lost(2), redriven=redriven)
+    [after] = refused(part, at_most_once=True)
+    assert after.state is (State.UNKNOWN if redriven else State.DEFERRED)
+    assert part_history.is_uncertain(after) is bool(redriven)
+    assert refused(part, attempt=2, at_most_once=True)[0].state is State.UNKNOWN
+
+
+def test_report_about_another_attempt_changes_no_unknown_part() -> None:
+    assert refused(unknown(), attempt=2) == (unknown(),)
+
+
+def test_cancelled_part_with_an_uncertain_attempt_says_that_it_was_cancelled() -> None:
+    waiting = changed(unknown(), state=State.DEFERRED, due_at=DAY)
+    cancelled = part_states.cancel(waiting)
+    assert cancelled is not None
+    assert (cancelled.state, cancelled.code) == (State.UNKNOWN, "cancelled")
