@@ -54,6 +54,13 @@ def new_batch_id() -> str:
     return uuid_utils.uuid7().hex
 
 
+def named_uuid(namespace: str, name: str) -> str:
+    """The UUIDv5 of a name (RFC 9562 section 5.5): always the same. A tenth of what the standard library's costs."""
+    import uuid_utils
+
+    return str(uuid_utils.uuid5(uuid_utils.UUID(namespace), name))
+
+
 def derived_batch(batch: str, first: int, count: int) -> str:
     """The name of the batch with `count` messages from the `first` on, of a request that was given one name.
 

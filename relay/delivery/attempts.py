@@ -12,6 +12,7 @@ from relay.core.errors import StorageError, Unavailable, UnreadableEntry
 from relay.core.model import Part
 from relay.core.outcomes import AskLater, NotYet, Outcome, PerRecipient, Rejected, Unknown
 from relay.core.parts import attempt_results, part_history, part_states
+from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route, Settings
 from relay.delivery.send_groups import SendGroups
 from relay.delivery.send_request import as_sent, send_request_of
@@ -159,6 +160,7 @@ class Attempts:
         asked_at = self._clock()
         answer: Outcome | PerRecipient | AskLater | NotYet = Rejected(code="content_missing")
         is_final_check = False
+        request = None
         if message is not None:
             request = send_request_of(batch.record, batch.entry, ours.index, part, message)
             part, answer, is_final_check = await self._sending.send(part, submission, request)
@@ -176,7 +178,7 @@ class Attempts:
             batch.entry, part, submission, message, answer=answer, lane=batch.lane, now=result.now
         )
         settled = attempt_results.settle(part, submission, msgspec.structs.replace(result, spare_route=spare), held)
-        self._log(batch, ours, settled)
+        self._log(batch, ours, settled, request)
         if message is not None:
             lane, name = batch.record.lane, batch.record.batch
             self._telemetry.attempted(
@@ -212,12 +214,13 @@ class Attempts:
     def _left_for_later(self, part: Part) -> Part:
         return part_states.postpone(part, self._clock() + _AT_ONCE, part.code)
 
-    def _log(self, batch: _Batch, ours: OwnedPart, settled: Sequence[Part]) -> None:
+    def _log(self, batch: _Batch, ours: OwnedPart, settled: Sequence[Part], request: SendRequest | None) -> None:
+        name = request.id if request is not None else batch.record.message_id(ours.index, batch.entry)
         for part in settled:
             last = part.attempts[-1]
             log_event(
                 "attempt",
-                message=batch.record.message_id(ours.index, batch.entry),
+                message=name,
                 client=batch.entry.messages[ours.index].client,
                 lane=batch.record.lane,
                 route=last.route,

@@ -1,11 +1,11 @@
 """The attempts that a part remembers: which may have reached a recipient, and which are kept when room runs out."""
 
-import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
+from relay.core import ids
 from relay.core.model import FINAL, Attempt, Part, State
 
 MAX_INTERRUPTIONS = 5
@@ -20,7 +20,7 @@ SHORT_REPLY = 200
 ROUTE_FAULT = "route_fault"
 _UNCERTAIN = ("unknown", "interrupted")
 _replace = msgspec.structs.replace
-_ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")
+_ATTEMPTS = "8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e"
 
 
 def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
@@ -89,7 +89,7 @@ def attempt_of_id(message_id: str, parts: Iterable[Part], named: str) -> int:
 
 
 def _attempt_id(message_id: str, first: int, number: int) -> str:
-    return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{number}"))
+    return ids.named_uuid(_ATTEMPTS, f"{message_id}/{first}/{number}")
 
 
 def truncate_history(parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -1,5 +1,6 @@
 """Names of batches and messages: they sort by time, cannot be guessed, and are recognised without storage."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -92,3 +93,9 @@ def test_shard_is_the_last_character_of_the_batch_id() -> None:
 def test_malformed_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - also the errors of base32, which differ
         ids.parse(text)
+
+
+@given(st.text(max_size=80))
+def test_named_uuid_is_the_one_of_the_standard_library(name: str) -> None:
+    namespace = "8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e"
+    assert ids.named_uuid(namespace, name) == str(uuid.uuid5(uuid.UUID(namespace), name))
