@@ -19,30 +19,34 @@ _TIMEOUT_SECONDS = 300
 
 
 async def rates(runs: int) -> AsyncIterator[Figure]:
-    """Messages per second from the first request until the provider has the last, and CPU milliseconds per process."""
-    for system in ("relay", "tutorial"):
-        async for figure in _functions(system, runs):
+    """Messages per second from the first request until the provider has the last, and CPU milliseconds per process.
+
+    Relay once with all functions in one process, and once with HTTP and the queue functions in a process each.
+    """
+    for system, is_split in (("relay", False), ("relay", True), ("tutorial", False)):
+        async for figure in _functions(system, runs, is_split=is_split):
             yield figure
     found = [await postfix.relayed_per_second(MESSAGES["postfix"], CONNECTIONS) for _ in range(runs)]
     yield Figure(name="end to end/postfix", unit="/s", runs=[rate for rate, _ in found])
     yield Figure(name="end to end/postfix host CPU", unit="ms a message", runs=[1000 * cpu for _, cpu in found])
 
 
-async def _functions(system: str, runs: int) -> AsyncIterator[Figure]:
+async def _functions(system: str, runs: int, *, is_split: bool) -> AsyncIterator[Figure]:
     speeds: list[float] = []
     cpu: dict[str, list[float]] = {}
     for _ in range(runs):
         # A new Azurite for each run: its queues become slower the more messages they have stored.
-        async with running(system) as target:
+        async with running(system, is_split=is_split) as target:
             await deliver(target, 2 * CONNECTIONS)
             before = target.usage()
             messages, seconds = await deliver(target, MESSAGES[system])
             speeds.append(messages / seconds)
             for process, milliseconds in target.spent(before, messages).items():
                 cpu.setdefault(process, []).append(milliseconds)
-    yield Figure(name=f"end to end/{system}", unit="/s", runs=speeds)
+    name = f"end to end/{system}{' in two processes' if is_split else ''}"
+    yield Figure(name=name, unit="/s", runs=speeds)
     for process, values in cpu.items():
-        yield Figure(name=f"end to end/{system} {process} CPU", unit="ms a message", runs=values)
+        yield Figure(name=f"{name} {process} CPU", unit="ms a message", runs=values)
 
 
 async def deliver(target: Running, messages: int, connections: int = CONNECTIONS) -> tuple[int, float]:

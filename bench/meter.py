@@ -1,7 +1,7 @@
 """Read CPU seconds and resident memory of processes from /proc, including their descendants."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,19 +17,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     resident_bytes: int
 
 
-def usage_of(pid: int) -> Usage:
-    """Return the usage of a process and its descendants, including their ended children."""
+def usage_of(*pids: int) -> Usage:
+    """Return the usage of these processes and their descendants together, including their ended children."""
     ticks = pages = 0
-    for fields in _family(pid):
+    for fields in _family(pids):
         ticks += sum(int(field) for field in fields[11:15])
         pages += int(fields[21])
     return Usage(cpu_seconds=ticks / _TICKS, resident_bytes=pages * _PAGE)
 
 
-def _family(pid: int) -> Iterator[list[str]]:
-    """Return the fields of /proc/<pid>/stat (proc(5)), from field 3 (state), of a process and its descendants."""
+def _family(pids: Sequence[int]) -> Iterator[list[str]]:
+    """Return the fields of /proc/<pid>/stat (proc(5)), from field 3 (state), of processes and their descendants."""
     known = dict(_all_processes())
-    family = {pid}
+    family = set(pids)
     while True:
         more = {one for one, fields in known.items() if int(fields[1]) in family} - family
         if not more:

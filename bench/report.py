@@ -10,12 +10,13 @@ _SYSTEMS = (
     ("accepted: the tutorial", "accepted/tutorial/32"),
     ("accepted: bare puts", "accepted/bare"),
     ("end to end: Relay", "end to end/relay"),
+    ("the same, two processes", "end to end/relay in two processes"),
     ("end to end: the tutorial", "end to end/tutorial"),
     ("end to end: Postfix", "end to end/postfix"),
     ("end to end: bare loop", "end to end/bare"),
     ("the sink alone", "sink alone"),
 )
-"""Label and figure of the rate of each system; `host` means the system's own processes."""
+"""Label and figure of the rate of each system; `host` means the system's own processes, together."""
 
 
 def table(figures: Sequence[Figure], judged: Sequence[Verdict]) -> str:

@@ -38,6 +38,8 @@ class Running(msgspec.Struct, kw_only=True):
     url: str
     headers: Mapping[str, str]
     host: Child
+    queue_host: Child | None = None
+    """The process of the queue functions, if HTTP has its own."""
     azurite: Azurite
     sink_url: str
     sink: Child
@@ -60,9 +62,11 @@ class Running(msgspec.Struct, kw_only=True):
             await storage.close()
 
     def usage(self) -> Mapping[str, Usage]:
-        """Return CPU and memory of each process."""
+        """Return CPU and memory of each process; `host` includes the queue functions in a process of their own."""
+        queues = [self.queue_host.pid] if self.queue_host is not None else []
         return {
-            "host": usage_of(self.host.pid),
+            "host": usage_of(self.host.pid, *queues),
+            **({"queue host": usage_of(*queues)} if queues else {}),
             "azurite": usage_of(self.azurite.child.pid),
             "sink": usage_of(self.sink.pid),
         }
@@ -75,9 +79,17 @@ class Running(msgspec.Struct, kw_only=True):
 
 @asynccontextmanager
 async def running(
-    system: str, *, delivers: bool = True, logs_requests: bool = False, settings: Mapping[str, str] | None = None
+    system: str,
+    *,
+    delivers: bool = True,
+    is_split: bool = False,
+    logs_requests: bool = False,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
-    """Run `relay` or `tutorial` with a provider. Without `delivers`, its queue functions are disabled."""
+    """Run `relay` or `tutorial` with a provider. Without `delivers`, its queue functions are disabled.
+
+    `is_split`: HTTP has one process and the queue functions another, as Flex Consumption always separates them.
+    """
     requests: list[str] = []
     async with AsyncExitStack() as exits:
         azurite = await Azurite.start(logs_requests=logs_requests, echo=requests.append)
@@ -92,23 +104,27 @@ async def running(
             **(_relay(listening["url"]) if system == "relay" else _tutorial(listening["url"])),
             **(settings or {}),
         }
-        if not delivers:
-            environment |= _disabled(environment)
         headers = await _prepare(system, environment)
-        host = await start_host(system, environment)
+        off = _disabled(environment) if is_split or not delivers else {}
+        host = await start_host(system, {**environment, **off})
         exits.push_async_callback(host.stop, grace_seconds=12)
         [ready] = await host.until_ready(timeout_seconds=_READY_SECONDS)
+        queue_host = await start_host(system, {**environment, **_HTTP_DISABLED}) if is_split else None
+        if queue_host is not None:
+            exits.push_async_callback(queue_host.stop, grace_seconds=12)
+            await queue_host.until_ready(timeout_seconds=_READY_SECONDS)
         session = await exits.enter_async_context(aiohttp.ClientSession())
         yield Running(
             url=ready["url"],
             headers=headers,
             host=host,
+            queue_host=queue_host,
             azurite=azurite,
             sink_url=listening["url"],
             sink=sink,
             session=session,
             requests=requests,
-            environment=environment,
+            environment={**environment, **off},
         )
 
 
@@ -168,6 +184,7 @@ def _disabled(environment: Mapping[str, str]) -> Mapping[str, str]:
     return {f"AzureWebJobs_{name}_Disabled": "1" for name in (*delivering, *_WITHOUT_CALLS)}
 
 
+_HTTP_DISABLED = {"AzureWebJobs_api_Disabled": "1"}
 _WITHOUT_CALLS = (
     "deliver", "recover", "purge", "apply_events", "poison_events", "post_webhooks", "poison_webhooks", "read_mailboxes",
 )  # fmt: skip
