@@ -86,8 +86,11 @@ class Preferences:
         return known or Topic(name=subscriber.topic, created_at=self._clock())
 
     async def of(self, subscriber: Subscriber) -> Sequence[Preference]:
-        """Return the preferences about all topics of the client, read from storage."""
-        topics = {subscriber.topic: await self.topic_of(subscriber), **await self._topics.of(subscriber.client.id)}
+        """Return the preferences about the topics that a link shows, read from storage: those of its groups, or all."""
+        known = await self._topics.of(subscriber.client.id)
+        groups = subscriber.groups
+        shown = {name: topic for name, topic in known.items() if not groups or topic.sendgrid_group_id in groups}
+        topics = {subscriber.topic: await self.topic_of(subscriber), **shown}
         reads = [partial(self._last, subscriber, name) for name in sorted(topics)]
         rows = await gather_limited(reads, limit=_READS_AT_ONCE)
         return [

@@ -1,6 +1,6 @@
-"""Write and read the token of an unsubscribe link: whose mail it is, the topic, and the recipient's address.
+"""Write and read the token of an unsubscribe link: whose mail it is, the topic, the recipient's address, and the groups to show.
 
-    1-<client id>-<base64url of AES-SIV(key of the client, topic and address)>
+    1-<client id>-<base64url of AES-SIV(key of the client, topic, address and groups)>
 
 AES-SIV (RFC 5297) hides and authenticates. It needs no nonce, so no number of messages wears out a key, and a recipient has one
 link for a topic. The key derives from the client's MAC key, which is drawn with the client and never changes: keys of the API can
@@ -18,26 +18,40 @@ from relay.clients.registry import Client
 
 VERSION = "1"
 MAX_TOKEN = 700
-"""Characters of the longest token: an address has 254 bytes, a topic's name 64."""
+"""Characters of the longest token: an address has 254 bytes, a topic's name 64, and there are 25 groups."""
+MAX_GROUPS = 25
+"""As many as SendGrid shows."""
 _PURPOSE = b"relay unsubscribe link 1"
 _KEY_BYTES = 64
 
 
 class Subscriber(msgspec.Struct, frozen=True, kw_only=True):
-    """A recipient of a client's mail about a topic."""
+    """A recipient of a client's mail about a topic.
+
+    `groups` are the groups of SendGrid whose topics the page with all choices shows beside this one; none: all topics.
+    """
 
     client: Client
     topic: str
     email: str
+    groups: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return f"Subscriber(client={self.client.name!r}, topic={self.topic!r})"
 
 
+class _Sealed(msgspec.Struct, frozen=True, array_like=True):
+    topic: str
+    email: str
+    groups: tuple[int, ...] = ()
+
+
 def write(subscriber: Subscriber) -> str:
     """Return the token of a subscriber, always the same one."""
     client = subscriber.client
-    plain = msgspec.msgpack.encode((subscriber.topic, subscriber.email))
+    # Without groups as links were before there were any: they lie in mailboxes for years.
+    groups = (subscriber.groups,) if subscriber.groups else ()
+    plain = msgspec.msgpack.encode((subscriber.topic, subscriber.email, *groups))
     sealed = _cipher(client.mac_key).encrypt(plain, [_bound_to(client)])
     return f"{VERSION}-{client.id}-{base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
 
@@ -59,8 +73,8 @@ def read(client: Client, token: str) -> Subscriber | None:
         plain = _cipher(client.mac_key).decrypt(sealed, [_bound_to(client)])
     except (binascii.Error, InvalidTag, ValueError):
         return None
-    topic, email = msgspec.msgpack.decode(plain, type=tuple[str, str])
-    found = Subscriber(client=client, topic=topic, email=email)
+    sealed_in = msgspec.msgpack.decode(plain, type=_Sealed)
+    found = Subscriber(client=client, topic=sealed_in.topic, email=sealed_in.email, groups=sealed_in.groups)
     # Base64 has several spellings of the same bytes; only ours is a link.
     return found if write(found) == token else None
 

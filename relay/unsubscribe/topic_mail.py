@@ -1,7 +1,8 @@
 """Give messages about a topic their unsubscribe links."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -12,11 +13,13 @@ from relay.core.errors import Problem, Refusal
 from relay.core.ids import LENGTH
 from relay.core.model import Message, Unsubscribe
 from relay.unsubscribe.links import link_of, public_url_problem, with_link
-from relay.unsubscribe.token import Subscriber
+from relay.unsubscribe.token import MAX_GROUPS, Subscriber
 from relay.unsubscribe.topics import Topic, Topics
 
 _GROUP = "sendgrid.asm"
 """The option that makes SendGrid write links of its own."""
+MAX_GROUP = 2**31 - 1
+"""The highest number of a group."""
 
 
 class TopicMail(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,9 +53,13 @@ class TopicMail(msgspec.Struct, frozen=True, kw_only=True):
         if group and group != topic.sendgrid_group_id:
             text = f"The topic is not that of this group: its `sendgrid_group_id` is {topic.sendgrid_group_id or 'not set'}."
             yield Problem(code="not_applicable", target="options.sendgrid.asm", message=text)
+        if (count := len(_groups_to_display(draft.message))) > MAX_GROUPS:
+            text = f"Too many groups: {count} (limit {MAX_GROUPS})."
+            yield Problem(code="too_many", target="options.sendgrid.asm.groups_to_display", message=text)
 
     def _link(self, topic: str, message: Message) -> LinkedMessage:
-        subscriber = Subscriber(client=self.client, topic=topic, email=message.recipients[0].email)
+        groups = tuple(sorted(_groups_to_display(message)))
+        subscriber = Subscriber(client=self.client, topic=topic, email=message.recipients[0].email, groups=groups)
         link = link_of(self.public_url, subscriber)
         return LinkedMessage(
             # The id of the message is not known yet; its length is.
@@ -75,5 +82,15 @@ async def topic_mail(topics: Topics, client: Client, public_url: str, names: Ite
 
 def _group_of(message: Message) -> int:
     """Return SendGrid's unsubscribe group of a message; 0 if it names none."""
-    group: int = message.options.get("sendgrid", {}).get("asm", {}).get("group_id", 0)
+    group: int = _asm_of(message).get("group_id", 0)
     return group
+
+
+def _groups_to_display(message: Message) -> Set[int]:
+    """Return the groups that SendGrid's page would show, without what cannot be one."""
+    return {group for group in _asm_of(message).get("groups_to_display", ()) if 0 < group <= MAX_GROUP}
+
+
+def _asm_of(message: Message) -> Mapping[str, Any]:
+    asm: Mapping[str, Any] = message.options.get("sendgrid", {}).get("asm", {})
+    return asm

@@ -1,5 +1,6 @@
 """Topics: who is asked, who is left out, and that no other mail is touched; through the API."""
 
+import re
 from typing import Any
 
 import pytest
@@ -305,6 +306,25 @@ async def test_group_of_a_topic_may_leave_by_any_route(shop: Harness) -> None:
     read = token.read(client, headers["List-Unsubscribe"].strip("<>").split("/")[-2])
     assert read is not None
     assert read.topic == "offers"
+
+
+async def test_page_of_a_link_shows_the_topics_of_the_groups_to_display(shop: Harness) -> None:
+    for number, name in enumerate(("offers", "press", "jobs"), 12):
+        await put_topic(shop, name, sendgrid_group_id=number)
+    asm = {"group_id": 12, "groups_to_display": [12, 13, 99, 0, -1, 2**70]}
+    assert (await shop.call("POST", "/v3/mail/send", json=mail(asm=asm))).status == 202
+    [headers] = await sent_headers(shop)
+    path = headers["List-Unsubscribe"].strip("<>").removeprefix(BASE)
+    page = (await shop.call("GET", f"{path}?page=choose", client=None)).body.decode()
+    assert sorted(re.findall(r'name="shown" value="([^"]+)"', page)) == ["offers", "press"]
+
+
+async def test_too_many_groups_to_display_are_refused(shop: Harness) -> None:
+    await put_topic(shop, "offers", sendgrid_group_id=12)
+    options = {"sendgrid": {"asm": {"group_id": 12, "groups_to_display": list(range(1, 27))}}}
+    about = {"unsubscribe": {"topic": "offers"}}
+    refused = await shop.call("POST", "/v1/messages", json=message(**about, options=options))
+    assert refused.problems == [("too_many", "options.sendgrid.asm.groups_to_display")]
 
 
 async def test_topic_of_another_group_is_refused(shop: Harness) -> None:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from relay.clients.registry import Client
 from relay.unsubscribe import token
-from relay.unsubscribe.token import MAX_TOKEN, Subscriber
+from relay.unsubscribe.token import MAX_GROUPS, MAX_TOKEN, Subscriber
+from relay.unsubscribe.topic_mail import MAX_GROUP
 
 SHOP = Client(id="0123456789abcdef", name="shop", mac_key=b"s" * 32)
 OTHER = Client(id="fedcba9876543210", name="other", mac_key=b"o" * 32)
@@ -14,8 +15,10 @@ MADE = "1-0123456789abcdef-YT5QBYOdZeQafwE33X99JtlxiF0ugHQAK35R4ByBDARMFqOwfAk"
 """What version 1 made: mail that carries it lies in mailboxes for years."""
 
 
-def subscriber(client: Client = SHOP, topic: str = "news", email: str = "ada@example.com") -> Subscriber:
-    return Subscriber(client=client, topic=topic, email=email)
+def subscriber(
+    client: Client = SHOP, topic: str = "news", email: str = "ada@example.com", groups: tuple[int, ...] = ()
+) -> Subscriber:
+    return Subscriber(client=client, topic=topic, email=email, groups=groups)
 
 
 def test_token_is_read_as_its_subscriber() -> None:
@@ -30,6 +33,11 @@ def test_recipient_has_one_token_for_a_topic() -> None:
 
 def test_token_of_version_1_stays_readable() -> None:
     assert token.read(SHOP, MADE) == subscriber()
+    assert token.write(subscriber()) == MADE
+
+
+def test_groups_to_show_are_read() -> None:
+    assert token.read(SHOP, token.write(subscriber(groups=(3, 12)))) == subscriber(groups=(3, 12))
 
 
 def test_token_shows_neither_address_nor_topic() -> None:
@@ -39,7 +47,7 @@ def test_token_shows_neither_address_nor_topic() -> None:
 
 
 def test_token_of_the_longest_names_has_the_stated_length() -> None:
-    text = token.write(subscriber(topic="t" * 64, email="e" * 254))
+    text = token.write(subscriber(topic="t" * 64, email="e" * 254, groups=(MAX_GROUP,) * MAX_GROUPS))
     assert len(text) <= MAX_TOKEN
     assert token.read(SHOP, text) is not None
 
