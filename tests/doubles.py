@@ -104,7 +104,7 @@ class Watched:
             if self.gate is not None:
                 await self.gate.wait()
             answer = await target(*args, **kwargs)
-            if name in self.losing or self._lost[name]:
+            if name in self.losing or self._lost.get(name):
                 self._lost[name] -= name not in self.losing
                 raise Unavailable("the response was lost", retry_after_seconds=7)
             return answer
