@@ -25,17 +25,21 @@ _encoder = msgspec.json.Encoder()
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as recorded: its content, and one status per message. `settle` compares the `etag`."""
+    """A batch as recorded: its content, and one status per message. `settle` compares the `etag`.
+
+    `decoded` is the content once more, where it had to be decoded to make the record: most readers need it.
+    """
 
     batch: str
     lane: str
     content: bytes
     statuses: tuple[MessageStatus, ...]
     etag: str
+    decoded: entries.BatchEntry | None = None
 
     def entry(self) -> entries.BatchEntry:
         """The batch's content; of erased messages what stays of them. Raises `UnreadableEntry` only if storage changed it."""
-        entry = self._stored()
+        entry = self.stored()
         if not any(status.erased for status in self.statuses):
             return entry
         pairs = zip(entry.messages, self.statuses, strict=True)
@@ -46,14 +50,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """By index, what is stored still of messages that are marked as erased: it is about to go, or was left behind."""
         if not any(status.erased for status in self.statuses):
             return {}
-        pairs = zip(self._stored().messages, self.statuses, strict=True)
+        pairs = zip(self.stored().messages, self.statuses, strict=True)
         return {
             index: submission
             for index, (submission, status) in enumerate(pairs)
             if status.erased and not submission.is_bare
         }
 
-    def _stored(self) -> entries.BatchEntry:
+    def stored(self) -> entries.BatchEntry:
+        """The batch's content as it is stored, erased or not. Raises as `entry` does."""
+        if self.decoded is not None:
+            return self.decoded
         entry = entries.decode_entry(self.content)
         if not isinstance(entry, entries.BatchEntry):
             raise UnreadableEntry("the journal holds a reference where a batch belongs")
@@ -145,9 +152,10 @@ def cancelled_indices(placeholder: Entity) -> Set[int]:
 def whole_record_of(row: Entity) -> Record:
     """Return the record in a row whose content can be decoded too."""
     record = record_of(row)
-    if len(record.entry().messages) != len(record.statuses):
+    entry = record.stored()
+    if len(entry.messages) != len(record.statuses):
         raise UnreadableEntry("the journal has another number of statuses than of messages")
-    return record
+    return msgspec.structs.replace(record, decoded=entry)
 
 
 def record_of(entity: Entity) -> Record:

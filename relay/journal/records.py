@@ -63,7 +63,7 @@ class Journal:
         if etag is None:
             attempt = partial(self._open_cancelled, entry, content, statuses)
             return await retry_races(attempt, subject="the record of a batch")
-        return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
+        return _opened(entry, content, statuses, etag)
 
     async def _open_cancelled(
         self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]
@@ -75,7 +75,7 @@ class Journal:
         statuses = [_CANCELLED if index in cancelled_unrecorded else status for index, status in enumerate(statuses)]
         row = row_of(entry, content, statuses, written_at=self._clock())
         etag = await self._tables.merge(TABLE, row, etag=place.etag)
-        return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
+        return _opened(entry, content, statuses, etag)
 
     async def cancel_unrecorded(self, batch: str, index: int) -> None:
         """Cancel a message whose batch has no record yet, by writing a placeholder row that `open` will find.
@@ -293,6 +293,12 @@ async def every_record(
                 yield record
         if cursor is None:
             return
+
+
+def _opened(entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus], etag: str) -> Record:
+    return Record(
+        batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag, decoded=entry
+    )
 
 
 def _place(cursor: str | None) -> tuple[str, str | None]:
