@@ -170,6 +170,8 @@ def _braked(held: HeldRoute) -> Callable[[str], HeldRoute | None]:
 
 def _closed(troubled: Mapping[str, Hold], envelope: Message | None, now: datetime) -> Callable[[str], HeldRoute | None]:
     def closed(route: str) -> HeldRoute | None:
+        if not troubled:
+            return None
         hold = troubled.get(route)
         if hold is None and envelope is not None:
             hold = troubled.get(scope_of(route, envelope.sender.email.lower()))

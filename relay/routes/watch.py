@@ -145,9 +145,10 @@ class RouteWatch:
 
     async def _trials(self, attempted: _Attempted) -> list[str]:
         """Return the scopes in `trial` that the attempt says something about."""
-        known = await self._holds.all()
-        scopes = (attempted.route, scope_of(attempted.route, attempted.sender))
-        return [scope for scope in scopes if scope in known and known[scope].state is RouteState.TRIAL]
+        trials = {scope for scope, hold in (await self._holds.all()).items() if hold.state is RouteState.TRIAL}
+        if not trials:
+            return []
+        return [scope for scope in (attempted.route, scope_of(attempted.route, attempted.sender)) if scope in trials]
 
     async def _note_failures(self, attempted: _Attempted, outcomes: tuple[Outcome, ...], now: datetime) -> None:
         for outcome in outcomes:

@@ -149,6 +149,8 @@ _OPTIONAL = frozenset(("click_tracking", "open_tracking", "ganalytics"))
 
 def options_problems(value: Any, where: str) -> list[str]:
     """Return all that is wrong with options, as `path: sentence`; empty if SendGrid knows them all."""
+    if value == {}:
+        return []
     if fits(value, Options):
         copied = value.get("mail_settings", {}).get("bcc", {}).get("enable")
         hint = f"{where}.mail_settings.bcc: adds a recipient that no policy checks (use the message's own bcc)"
