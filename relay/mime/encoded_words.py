@@ -8,6 +8,8 @@ import binascii
 import re
 from collections.abc import Callable
 
+import msgspec
+
 from relay.mime import charsets
 
 _WORD = re.compile(r"=\?([!-)+->@-~]{1,60})(?:\*[!->@-~]{0,40})?\?([bq])\?([^?\r\n]*)\?=", re.IGNORECASE)
@@ -64,6 +66,11 @@ def _octets(encoding: str, text: str) -> bytes:
 
 def base64_decoded(encoded: bytes) -> bytes:
     """Decode base64 as far as possible: skip other characters, add padding that is missing, drop a lone character at the end."""
+    try:
+        # Takes only what is valid without its line ends, and half the time for a large file.
+        return msgspec.convert(encoded.translate(None, b"\r\n").decode("ascii"), bytes)
+    except (msgspec.ValidationError, UnicodeDecodeError):
+        pass
     for changed in (bytes, lambda text: text + b"==", lambda text: text.rstrip(b" \t\r\n=")[:-1]):
         try:
             return binascii.a2b_base64(changed(encoded))

@@ -1,8 +1,12 @@
 """Splitting mail into parts: bounded by depth, parts and lines, and by work, for any bytes."""
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.mime import addresses, parameters, parts, reader
 from relay.mime.parts import Overflow, Part
@@ -102,3 +106,18 @@ def test_work_grows_no_faster_than_the_mail(name: str) -> None:
         work.append(count.instructions)
     assert work[1] < 2.05 * work[0] + 2_000
     assert work[1] < 250 * 2 * size
+
+
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"", b"\r\n", b"\n", b" ", b"!", b"=", b"==", b"\xff"]),
+    st.integers(0, 300),
+)
+def test_base64_is_decoded_as_the_standard_library_does(content: bytes, odd: bytes, at: int) -> None:
+    encoded = base64.b64encode(content)
+    text = encoded[:at] + odd + encoded[at:]
+    try:
+        expected = binascii.a2b_base64(text)
+    except binascii.Error:
+        return
+    assert parts.decoded(text, "base64") == expected
