@@ -53,9 +53,10 @@ class _Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it is recorded, and the number of the group that follows it up."""
+    """An event as it is recorded, the id of its message, and the number of the group that follows it up."""
 
     event: RecordedEvent
+    message: str
     group: int
     again: bool
 
@@ -202,7 +203,7 @@ class Events:
         followed: list[list[MessageEvent]] = [[] for _ in groups]
         for place, each in attempted.items():
             if place in recorded or (each.again and place in keys):
-                followed[each.group].append(_message_event(each, record, entry, recipients[each.event.index]))
+                followed[each.group].append(_message_event(each, entry, recipients[each.event.index]))
         return followed
 
     async def _attempted(
@@ -228,7 +229,8 @@ class Events:
             if _is_attempted(event.recipient.lower(), recipients[index], status):
                 earlier = applied.get((index, event.key))
                 again = groups[number].again or (earlier is not None and earlier.again)
-                applied[index, event.key] = _Applied(event=event, group=number, again=again)
+                message = reported.message.lower()
+                applied[index, event.key] = _Applied(event=event, message=message, group=number, again=again)
         return applied, recipients
 
     def _weighed(
@@ -403,16 +405,14 @@ def _marked(
     return found
 
 
-def _message_event(
-    applied: _Applied, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]
-) -> MessageEvent:
+def _message_event(applied: _Applied, entry: wire.BatchEntry, recipients: Sequence[str]) -> MessageEvent:
     event = applied.event
     submission = entry.messages[event.index]
     message = submission.message
     is_ours = event.recipient.lower() in recipients
     return MessageEvent(
         event=event,
-        message=record.message_id(event.index, entry),
+        message=applied.message,
         client=submission.client,
         client_id=submission.client_id,
         is_ours=is_ours,
