@@ -7,6 +7,7 @@ data model" for tables.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from relay.core.errors import NotFound, StorageError
 from relay.platform.storage.ports import Value
@@ -30,6 +31,8 @@ _AROUND_BODY = len("<QueueMessage><MessageText></MessageText></QueueMessage>")
 _NOT_IN_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _PROPERTY_NAME = re.compile(r"[^\W\d]\w{0,254}")
 _RESERVED = frozenset({"PartitionKey", "RowKey", "Timestamp"})
+_STORED_AS_THEY_ARE = frozenset({str, bytes, bool, float})
+_NAMES_KEPT = 1024
 
 
 def queue_text(body: bytes) -> str:
@@ -72,7 +75,7 @@ def check_entity(partition: str, row: str, properties: Mapping[str, Value]) -> N
         raise StorageError(f"too many properties in a row: {len(properties)} (limit {MAX_PROPERTIES})")
     size = 4 + _utf16_bytes(partition) + _utf16_bytes(row)
     for name, value in properties.items():
-        size += 8 + _utf16_bytes(name) + _property_bytes(name, value)
+        size += 8 + _name_bytes(name) + _property_bytes(name, value)
     if size > MAX_ENTITY_BYTES:
         raise StorageError(f"row too large: {size} bytes (limit {MAX_ENTITY_BYTES})")
 
@@ -82,6 +85,8 @@ def as_stored(value: Value) -> Value:
 
     Raises `StorageError` for an integer of more than 64 bits or a time without a zone.
     """
+    if type(value) in _STORED_AS_THEY_ARE:
+        return value
     match value:
         case bool() | float() | bytes():
             return value
@@ -96,9 +101,14 @@ def as_stored(value: Value) -> Value:
             raise StorageError(f"a property cannot hold this {type(value).__name__}")
 
 
-def _property_bytes(name: str, value: Value) -> int:
+@lru_cache(_NAMES_KEPT)
+def _name_bytes(name: str) -> int:
     if not _PROPERTY_NAME.fullmatch(name) or name in _RESERVED:
         raise StorageError("invalid property name")
+    return _utf16_bytes(name)
+
+
+def _property_bytes(name: str, value: Value) -> int:
     match value:
         case bool():
             return 1
