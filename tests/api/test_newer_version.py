@@ -150,7 +150,7 @@ async def test_events_of_a_newer_record_wait_and_others_are_recorded(relay: Harn
     assert timedelta(seconds=UPGRADE_PAUSE_SECONDS) <= AGAIN
 
 
-NEWER = b'{"relay":2,"mails":[],"ref":{"of":"another shape"},"lane":7,"events":"none","client":[]}'
+NEWER = b'{"relay":9,"mails":[],"ref":{"of":"another shape"},"lane":7,"events":"none","client":[]}'
 """An entry of a version to come, whose names mean what they like."""
 
 
