@@ -40,7 +40,7 @@ template variables, and `metadata`. And what may quote it: replies of providers 
 of a message, and senders that are held on a route. A viewer gets none of it, cannot search for it, and gets no list of
 recipients, only their number.
 
-Not content: the message's id, client, lane, state, arrival, times, size, tags, the causes and status codes of attempts and
+Not content: the message's id, client, lane, state, arrival, times, size, tags, topic, the causes and status codes of attempts and
 events, and totals by the domain of recipients. So do not write personal data into tags.
 
 Links that need no key, such as those to a mail's HTML, work as long as the client that got them, or one of its keys, has a

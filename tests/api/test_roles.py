@@ -221,13 +221,16 @@ async def test_viewer_gets_no_content_from_any_operation(relay: Harness) -> None
 async def test_viewer_sees_states(relay: Harness) -> None:
     await relay.add_client("ward", role=Role.VIEWER)
     name = await relay.send(to=["ada@example.org", "bob@example.org"], tags=["invoice"])
+    assert (await relay.call("PUT", "/v1/topics/news", json={})).status == 201
+    about = await relay.send(unsubscribe={"topic": "news"})
     await relay.deliver()
     relay.clock.move(1)
+    assert (await relay.call("GET", f"/v1/messages/{about}", client="ward")).json["topic"] == "news"
     shown = (await relay.call("GET", f"/v1/messages/{name}", client="ward")).json
     assert (shown["state"], shown["client"], shown["recipient_count"]) == ("sent", "app", 2)
     assert [attempt["outcome"] for attempt in shown["attempts"]] == ["sent"]
     [listed] = (await relay.call("GET", "/v1/messages?tag=invoice&client=app", client="boss")).json["value"]
-    [seen] = (await relay.call("GET", "/v1/messages?client=app&state=sent", client="ward")).json["value"]
+    _, seen = (await relay.call("GET", "/v1/messages?client=app&state=sent", client="ward")).json["value"]
     assert {key: value for key, value in listed.items() if key not in ("from", "subject", "recipient")} == seen
 
 

@@ -123,6 +123,13 @@ async def fill(relay: RunningRelay) -> tuple[Mapping[str, str], Mapping[str, str
     template = {"subject": "Welcome, {{ name }}", "text": "Hello {{ name }}.", "html": WELCOME}
     status, created, _ = await relay.call("PUT", "/v1/templates/welcome", json=template)
     assert status == 201, created
+    topic = {
+        "titles": {"en": "News from the shop", "ja": "お店からのお知らせ"},
+        "descriptions": {"en": "Twice a month."},
+    }
+    for name, fields in (("news", topic), ("offers", {"titles": {"en": "Offers"}, "sendgrid_group_id": 12})):
+        status, created, _ = await relay.call("PUT", f"/v1/topics/{name}?client=shop", json=fields)
+        assert status == 201, created
     for email, reason in (("gone@example.org", "bounced"), ("quiet@example.org", "unsubscribed")):
         body = {"email": email, "reason": reason, "for_all": True}
         status, created, _ = await relay.call("POST", "/v1/suppressions", json=body)

@@ -38,6 +38,7 @@ def pages(site: Site) -> Sequence[tuple[str, str]]:
         ("/console#/clients", "Clients"),
         ("/console#/clients/newsletter", "newsletter"),
         ("/console#/suppressions", "Suppressions"),
+        ("/console#/topics?client=shop", "Topics"),
         ("/console#/templates", "Templates"),
         ("/console#/templates/welcome", "welcome"),
         ("/console#/webhooks", "Webhooks"),

@@ -24,9 +24,9 @@ _MESSAGE = (
     "next_attempt_at",
     "tags",
 )
-_WHOLE_MESSAGE = (*_MESSAGE, "delivery", "expires_at")
+_WHOLE_MESSAGE = (*_MESSAGE, "delivery", "expires_at", "topic")
 _ATTEMPT = ("number", "route", "provider", "at", "outcome", "code", "seconds", "verified", "recipients")
-_EVENT = ("kind", "at", "code", "bounce_class", "provider", "attempt", "likely")
+_EVENT = ("kind", "at", "code", "bounce_class", "provider", "attempt", "likely", "topic")
 
 
 def message_states(view: MessageView) -> MessageView:

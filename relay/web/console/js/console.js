@@ -24,6 +24,7 @@ import { show as routes } from "./pages/routes.js";
 import { show as suppressions } from "./pages/suppressions.js";
 import { show as template } from "./pages/template.js";
 import { show as templates } from "./pages/templates.js";
+import { show as topics } from "./pages/topics.js";
 import { show as webhook } from "./pages/webhook.js";
 import { show as webhooks } from "./pages/webhooks.js";
 
@@ -34,6 +35,7 @@ const PAGES = {
   deadletters: { title: t("page.deadletters"), list: deadletters, one: deadletterCause },
   routes: { title: t("page.routes"), list: routes },
   suppressions: { title: t("page.suppressions"), list: suppressions },
+  topics: { title: t("page.topics"), list: topics },
   templates: { title: t("page.templates"), list: templates, one: template },
   webhooks: { title: t("page.webhooks"), list: webhooks, one: webhook },
   clients: { title: t("page.clients"), list: clients, one: client },

@@ -12,7 +12,7 @@ import { assets } from "./session.js";
 /** Groups of pages: the page, its title, and the operation that a role needs for it. */
 const LINKS = [
   [["", t("page.overview"), "ShowOverview"], ["messages", t("page.messages"), "ListMessages"], ["deadletters", t("page.deadletters"), "ListDeadLetters"], ["routes", t("page.routes"), "ListRoutes"]],
-  [["suppressions", t("page.suppressions"), "ListSuppressions"], ["templates", t("page.templates"), "ListTemplates"], ["webhooks", t("page.webhooks"), "ListWebhooks"]],
+  [["suppressions", t("page.suppressions"), "ListSuppressions"], ["topics", t("page.topics"), "ListTopics"], ["templates", t("page.templates"), "ListTemplates"], ["webhooks", t("page.webhooks"), "ListWebhooks"]],
   [["clients", t("page.clients"), "ListClients"], ["audit", t("page.audit"), "ListAuditRecords"], ["doctor", t("page.doctor"), "RunDoctor"]],
 ];
 

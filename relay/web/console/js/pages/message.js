@@ -99,6 +99,7 @@ function about(message) {
     [t("field.lane"), message.lane],
     [t("field.delivery"), message.delivery && humanize(message.delivery)],
     [t("field.size"), message.size && byteSize(message.size)],
+    [t("field.topic"), message.topic],
     [t("field.tags"), message.tags?.join(", ")],
     [t("field.metadata"), Object.entries(message.metadata ?? {}).map(([name, value]) => h("div", {}, h("span", { class: "muted" }, name, ": "), value))],
     [t("field.id"), copyable(message.id)],

@@ -36,12 +36,17 @@ export async function show({ main, one: name, signal, focusTitle }) {
 
   function editor(template) {
     const area = (part, label, hint, lines) => field({ name: part, label, hint, lines, value: template[part] ?? "", class: "mono" });
+    const hintOf = (kind) => (kind === "handlebars" ? t("template.handlebars") : t("template.html"));
+    const kind = field({ name: "kind", label: t("template.kind"), options: [["jinja2", "Jinja2"], ["handlebars", "Handlebars"]] });
     const fields = {
+      // A template keeps its language.
+      ...(!template.version && { kind }),
       subject: field({ name: "subject", label: t("field.subject"), value: template.subject ?? "" }),
       text: area("text", t("field.text"), null, 8),
-      html: area("html", t("field.html"), template.kind === "handlebars" ? t("template.handlebars") : t("template.html"), 12),
+      html: area("html", t("field.html"), hintOf(template.kind), 12),
       description: field({ name: "description", label: t("field.description"), value: template.description ?? "" }),
     };
+    kind.input.addEventListener("change", () => { fields.html.element.querySelector(".hint").textContent = hintOf(kind.read()); });
     const variables = field({ name: "variables", label: t("template.variables"), lines: 8, class: "mono", value: JSON.stringify(template.test_data ?? examples(template.variables), null, 2), hint: t("template.variablesHint") });
     const result = h("div", {}, emptyState(t("template.noPreview"), t("template.noPreviewText")));
     const others = h("p", { class: "error", role: "alert" });
