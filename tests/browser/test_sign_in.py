@@ -72,7 +72,7 @@ async def test_address_of_the_reference_with_a_key_authorizes_its_calls(browser:
 async def test_client_key_opens_only_the_pages_of_a_client(browser: Browser, site: Site) -> None:
     screen = await Screen.open(browser, site, key=site.clients["newsletter"])
     await screen.go("/console", "Messages")
-    assert await pages_of(screen) == ["Messages", "Suppressions", "Templates", "Webhooks", "Inbox ↗", "API ↗"]
+    assert await pages_of(screen) == ["Messages", "Suppressions", "Topics", "Templates", "Webhooks", "Inbox ↗", "API ↗"]
     assert screen.log == []
     await screen.close()
 

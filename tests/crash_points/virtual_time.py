@@ -148,7 +148,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _close_generator(self, generator: AsyncGenerator[object, object]) -> None:
         """Close a generator that its task has left, as a process that died leaves it."""
-        self.call_soon(self.create_task, generator.aclose())
+        # The coroutine is made when the loop gets there: one that is made and never runs, because the loop ended, is a warning.
+        self.call_soon(lambda: self.create_task(generator.aclose()))
 
     @override
     def call_exception_handler(self, context: dict[str, Any]) -> None:
