@@ -12,12 +12,15 @@ import { may } from "../permissions.js";
 import { poll } from "../poll.js";
 
 const NAME = /^[a-z0-9][a-z0-9_.-]{0,63}$/;
+/** The roles that may send, and so have topics. */
+const SENDERS = ["client", "operator"];
 /** The languages that the dialog offers; texts in others stay as they are. */
 const LANGUAGES = { en: t("topics.english"), ja: t("topics.japanese") };
 
 export async function show({ main, query, me, signal, focusTitle }) {
-  const clients = may("ListClients") ? (await get("/v1/clients", signal)).value.filter(({ role }) => role === "client").map(({ name }) => name) : [me.name];
-  const client = query.get("client") ?? clients[0] ?? me.name;
+  const senders = may("ListClients") ? (await get("/v1/clients", signal)).value.filter(({ role }) => SENDERS.includes(role)) : [];
+  const client = query.get("client") ?? (senders.find(({ role }) => role === "client") ?? me).name;
+  const clients = [...new Set([...senders.map(({ name }) => name), client])];
   const path = (name = "") => `/v1/topics${name && `/${encodeURIComponent(name)}`}?client=${encodeURIComponent(client)}`;
   const place = h("div", {}, loading());
   const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => edit(null) } }, t("topics.new"));
