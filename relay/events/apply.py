@@ -9,7 +9,6 @@ event about a recipient without an attempt is not recorded.
 """
 
 import asyncio
-import hmac
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -22,12 +21,12 @@ from relay.core import entries as wire
 from relay.core import ids
 from relay.core.arrival.arrivals import reported_of, vouched_of
 from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
-from relay.core.events import EventFollower, EventKind, EventSource, MessageEvent, RecordedEvent
+from relay.core.events import EventFollower, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Message, MessageStatus
 from relay.core.parts import part_history
-from relay.events import provider_events
+from relay.events import matching, provider_events
 from relay.events.answers import bounds
-from relay.events.provider_events import QUEUE, REPORT, ProviderEvent, key_of
+from relay.events.provider_events import QUEUE, ProviderEvent, key_of
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
 from relay.journal.record_rows import Record
@@ -214,19 +213,19 @@ class Events:
             (number, reported, name.index)
             for number, group in enumerate(groups)
             for reported, name in group.events
-            if _is_of(reported, name, record, entry)
+            if matching.is_about(reported, name, record, entry)
         ]
         messages = await self._messages(entry, {index for _, _, index in ours})
-        recipients = {index: _emails(message) for index, message in messages.items()}
+        recipients = {index: matching.emails_of(message) for index, message in messages.items()}
         applied: dict[tuple[int, str], _Applied] = {}
         for number, reported, index in ours:
             topic = reported.topic
             if reported.group:
                 topic = await self._topic_of_group(entry.messages[index].client_id, reported.group)
             status = record.statuses[index]
-            event = _event(_named(reported, recipients[index]), index, record, topic)
+            event = matching.event_of(matching.named(reported, recipients[index]), index, record, topic)
             event = self._weighed(reported, event, status, messages[index])
-            if _is_attempted(event.recipient.lower(), recipients[index], status):
+            if matching.is_attempted(event.recipient.lower(), recipients[index], status):
                 earlier = applied.get((index, event.key))
                 again = groups[number].again or (earlier is not None and earlier.again)
                 message = reported.message.lower()
@@ -248,7 +247,7 @@ class Events:
         self, reported: ProviderEvent, event: RecordedEvent, status: MessageStatus, message: Message | None
     ) -> bool:
         """Whether the mailbox of a report is of the tenant whose attempt it is about."""
-        numbers = {number for number, email in enumerate(_emails(message)) if email == event.recipient.lower()}
+        numbers = matching.numbers_of(event.recipient.lower(), matching.emails_of(message))
         routes = {
             route
             for part in status.parts
@@ -271,11 +270,6 @@ class Events:
                 message = await self._content(submission.blob)
             found[index] = message
         return found
-
-
-def _emails(message: Message | None) -> Sequence[str]:
-    """Return the recipients in lower case; none where the content was purged."""
-    return () if message is None else [address.email.lower() for address in message.recipients]
 
 
 def _without_record(batch: str, group: _Group) -> Sequence[MessageEvent]:
@@ -308,84 +302,6 @@ def _unrecorded(reported: ProviderEvent, name: ids.MessageId) -> MessageEvent:
 def _entries_of(group: _Group) -> Iterator[bytes]:
     """Encode the events of one batch as entries."""
     return provider_events.pack([each for each, _ in group.events], again=group.again)
-
-
-def _is_of(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:
-    if name.index >= len(record.statuses) or record.is_erased(name.index):
-        return False
-    if not hmac.compare_digest(name.mac, entry.macs[name.index]):
-        return False
-    return not reported.client_id or reported.client_id == entry.messages[name.index].client_id
-
-
-def _named(reported: ProviderEvent, recipients: Sequence[str]) -> ProviderEvent:
-    """Turn an event of a recipient that the message does not name into one without a recipient, if the event asks for that.
-
-    A list may have thousands of members: all of them become one event. An answer is about a recipient if that one wrote it.
-    """
-    if reported.answer is not None:
-        writer = reported.answer.sender
-        return msgspec.structs.replace(reported, recipient=writer if writer.lower() in recipients else "")
-    if not reported.unnamed_key or reported.recipient.lower() in recipients:
-        return reported
-    return ProviderEvent(
-        kind=str(EventKind.PROCESSED),
-        at=reported.at,
-        key=reported.unnamed_key,
-        provider=reported.provider,
-        message=reported.message,
-        client_id=reported.client_id,
-        source=reported.source,
-    )
-
-
-def _attempt_of(reported: ProviderEvent, index: int, record: Record) -> int:
-    """Find the attempt of an event: the one whose id it names, or the last of its provider that had begun when it happened.
-
-    Later attempts begin later, so the result does not depend on when the event is applied.
-    """
-    parts = record.statuses[index].parts
-    if reported.attempt_id:
-        return part_history.attempt_of_id(reported.message, parts, reported.attempt_id)
-    begun = (
-        attempt
-        for part in parts
-        for attempt in part.attempts
-        if attempt.at <= reported.at and reported.provider in (attempt.provider, REPORT)
-    )
-    return max((attempt.number for attempt in begun), default=0)
-
-
-def _event(reported: ProviderEvent, index: int, record: Record, topic: str) -> RecordedEvent:
-    return RecordedEvent(
-        index=index,
-        kind=reported.kind,
-        at=reported.at,
-        key=reported.key,
-        recipient=reported.recipient,
-        code=reported.code,
-        reply=reported.reply,
-        provider=reported.provider,
-        raw=reported.raw,
-        bounce_class=reported.bounce_class,
-        likely=reported.likely,
-        answer=reported.answer,
-        source=str(reported.source),
-        topic=topic,
-        attempt=reported.attempt or _attempt_of(reported, index, record),
-    )
-
-
-def _is_attempted(recipient: str, recipients: Sequence[str], status: MessageStatus) -> bool:
-    """Whether a message to this recipient was attempted: nothing can be known of one that never left.
-
-    For an address that the message does not name (mail is forwarded), any attempt will do.
-    """
-    numbers = {number for number, email in enumerate(recipients) if email == recipient}
-    return any(
-        (part.attempt or part.attempts) and (not numbers or part.recipients is None or numbers & set(part.recipients))
-        for part in status.parts
-    )
 
 
 def _marked(
