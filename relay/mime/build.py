@@ -64,7 +64,7 @@ def needs_smtputf8(request: SendRequest) -> bool:
     people = (message.sender, *message.recipients, *message.reply_to)
     if message.raw is not None:
         people = (message.sender, *message.recipients)
-        if not raw.split(message.raw)[0].isascii():
+        if not raw.head_of(message.raw).isascii():
             return True
     emails = [address.email for address in people] + [message.return_path or ""]
     return not all(email.rpartition("@")[0].isascii() for email in emails)

@@ -62,13 +62,28 @@ def prepare(request: SendRequest, *, with_bcc: bool) -> bytes:
 
 def message_id(raw: bytes) -> str | None:
     """Return the Message-ID of a raw message without brackets, if it has one."""
-    values = [field.value for field in fields_of(split(raw)[0]) if field.name == "message-id"]
+    values = [field.value for field in fields_of(head_of(raw)) if field.name == "message-id"]
     return values[0].decode("ascii", "replace").strip("<> ") if values else None
 
 
 def split(raw: bytes) -> tuple[bytes, bytes]:
     """Split a message into header and body, both with CRLF. The empty line between them is in neither."""
-    text = _with_crlf(raw.removeprefix(BYTE_ORDER_MARK))
+    head, body = _parted(raw)
+    return head, _with_crlf(body)
+
+
+def head_of(raw: bytes) -> bytes:
+    """Return the header of a message with CRLF. The body of a message that `split` made is not looked at."""
+    return _parted(raw)[0]
+
+
+def _parted(raw: bytes) -> tuple[bytes, bytes]:
+    """Return the header with CRLF, and the body."""
+    text = raw.removeprefix(BYTE_ORDER_MARK)
+    end = text.find(b"\r\n\r\n") + 2
+    if end > 2 and not text.startswith(b"\r\n") and _with_crlf(text[:end]) == text[:end]:
+        return text[:end], text[end + 2 :]
+    text = _with_crlf(text)
     if text.startswith(b"\r\n"):
         return b"", text[2:]
     head, _, body = text.partition(b"\r\n\r\n")

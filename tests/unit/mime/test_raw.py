@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.core.model import Address
@@ -64,3 +64,16 @@ def test_every_line_end_of_a_raw_message_becomes_crlf(pieces: list[bytes]) -> No
 def test_byte_order_mark_before_the_header_is_removed() -> None:
     assert mime_raw.split(b"\xef\xbb\xbf" + RAW) == mime_raw.split(RAW)
     assert mime_raw.split(b"Subject: x\n\n\xef\xbb\xbfHi")[1] == b"\xef\xbb\xbfHi"
+
+
+@example([b"\r\n", b"a:b", b"\r\n\r\n"])
+@example([b"a:b", b"\n", b"\n", b"a", b"\r\n\r\n"])
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"a:b", b"\xef\xbb\xbf"]), max_size=9))
+def test_header_alone_is_the_header_of_the_split_message(pieces: list[bytes]) -> None:
+    raw = b"".join(pieces)
+    text = re.sub(rb"\r{1,2}\n|\r|\n", b"\r\n", raw.removeprefix(b"\xef\xbb\xbf"))
+    head, found, body = text.partition(b"\r\n\r\n")
+    whole = (b"", text[2:]) if text.startswith(b"\r\n") else (head + b"\r\n" * bool(found), body)
+    assert mime_raw.split(raw)[1] == whole[1]
+    assert mime_raw.head_of(raw) == mime_raw.split(raw)[0]
+    assert mime_raw.head_of(raw).rstrip(b"\r\n") == whole[0].rstrip(b"\r\n")
