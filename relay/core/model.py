@@ -208,7 +208,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`; or
     `not_sent`, when the provider said so later of one that was in doubt),
     `code` its cause in our words (docs/errors.md), `provider_id` the provider's name for the message. `verified`: this attempt
-    sent nothing, because the provider was found to have accepted the attempt of this number; 0 if it sent.
+    sent nothing, because it only asked about the attempt of this number, which the provider has (`sent`) or may have; 0 if it
+    sent.
     """
 
     number: int

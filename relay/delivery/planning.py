@@ -61,11 +61,12 @@ def plan(part: Part, context: PlanningContext) -> tuple[Part, ...]:
         if part_history.is_crash_looping(part):
             return (part_states.end(part, State.UNKNOWN, "poisoned"),)
     may_not_resend = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
-    if may_not_resend and part_history.is_uncertain(part) and not context.can_verify(part.route):
-        return (part_states.end(part, State.UNKNOWN, part.attempts[-1].code),)
+    uncertain = part_history.uncertain_attempts(part)
+    if may_not_resend and uncertain and not context.can_verify(part.route):
+        return (part_states.end(part, State.UNKNOWN, uncertain[-1].code),)
     part = part_states.resume(_held_as_now(part, context), now)
     if part_states.expires_at(part, submission) <= now:
-        if not part_history.is_uncertain(part):
+        if not uncertain:
             return (part_states.end(part, State.EXPIRED, part.code or "expired"),)
         if not context.can_verify(part.route):
             return (part_states.end(part, State.UNKNOWN, part.code or "interrupted"),)

@@ -186,7 +186,7 @@ MUTANTS = (
     ),
     Mutant(
         module="core/parts/put_back.py",
-        old="[each.accepted_number for each in part.attempts[-1:]] == [refusal.attempt]",
+        old="[each.accepted_number for each in part.attempts[-1:]] == [number]",
         new="True",
         breaks="a repeated report puts back what was sent again since",
         only="report",
@@ -337,17 +337,24 @@ MUTANTS = (
     ),
     Mutant(
         module="core/parts/put_back.py",
-        old="        if part.state in WAITING or _ended_for_lost_response(part, refusal)\n",
-        new="        if _ended_for_lost_response(part, refusal)\n",
+        old="            if before.state in WAITING or _ended_for_lost_response(before)\n",
+        new="            if _ended_for_lost_response(before)\n",
         breaks="a report about a lost response is dropped while its route is held",
         only="refused report lost responses",
     ),
     Mutant(
         module="core/parts/put_back.py",
-        old="        if part.state in WAITING or _ended_for_lost_response(part, refusal)\n",
-        new="        if part.state in WAITING\n",
+        old="            if before.state in WAITING or _ended_for_lost_response(before)\n",
+        new="            if before.state in WAITING\n",
         breaks="a dead letter stays one although its provider reports that it refused the mail",
         only="refused report unknown",
+    ),
+    Mutant(
+        module="core/parts/attempt_results.py",
+        old="    if isinstance(outcome, Unknown) and result.is_final_check:\n",
+        new="    if False:\n",
+        breaks="a dead letter stays one although its provider reports that it refused each of several attempts",
+        only="refused report unknown twice",
     ),
     Mutant(
         module="clients/idempotency.py",

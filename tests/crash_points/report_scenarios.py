@@ -1,7 +1,7 @@
 """The scenarios of a provider that accepts mail and refuses it later by a report."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from relay.core.outcomes import Deferred, Sent
@@ -69,18 +69,40 @@ async def refused_after_lost_responses(stage: Stage) -> None:
 
 async def refused_while_unknown(stage: Stage) -> None:
     """The responses are lost and no message may be sent twice, until the provider reports which recipients it refused."""
-    ledger, requests = stage.world.ledger, dict[str, SendRequest]()
+    requests = lose_responses(stage)
+    await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
+    await asyncio.sleep(REPAIRED)
+    await refuse_second(stage, requests)
+
+
+async def refused_while_unknown_again(stage: Stage) -> None:
+    """An operator redrives what is unknown, those responses are lost too, and the provider reports on both attempts."""
+    requests = lose_responses(stage)
+    await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
+    await asyncio.sleep(REPAIRED)
+    await stage.caller.insist("POST", "/v1/deadletters/redrive", {"code": "response_lost"})
+    await asyncio.sleep(REPAIRED)
+    await refuse_second(stage, requests)
+
+
+def lose_responses(stage: Stage) -> dict[tuple[str, int], SendRequest]:
+    """Lose each response of the provider, which accepts. Returns its requests, by message and attempt."""
+    requests = dict[tuple[str, int], SendRequest]()
 
     def lose(request: SendRequest, _number: int) -> Answer:
-        requests[request.id] = request
+        requests[request.id, request.attempt] = request
         return LostResponse(was_accepted=True)
 
     stage.main.script = lose
-    await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
-    await asyncio.sleep(REPAIRED)
+    return requests
+
+
+async def refuse_second(stage: Stage, requests: Mapping[tuple[str, int], SendRequest]) -> None:
+    """Report that the provider refuses the second recipient of everything that it has accepted."""
+    ledger = stage.world.ledger
     stage.main.script = always(Sent())
     for accepted in [*ledger.acceptances]:
-        ledger.refuse(accepted, [1], requests[accepted.message])
+        ledger.refuse(accepted, [1], requests[accepted.message, accepted.attempt])
     await asyncio.sleep(REPAIRED)
 
 
@@ -152,6 +174,16 @@ REPORT_SCENARIOS = (
         settings=TENANT_AND_BACKUP,
         accounts=lambda: {"main": Account(knows_attempts=False), "backup": Account()},
         play=refused_while_unknown,
+        triggers=(*RECOVERY, REPORTS),
+        queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
+        ends=TWO,
+        may_end={"one": {UNKNOWN}, "two": {UNKNOWN}},
+    ),
+    Scenario(
+        name="refused by report, unknown twice",
+        settings=TENANT_AND_BACKUP,
+        accounts=lambda: {"main": Account(knows_attempts=False), "backup": Account()},
+        play=refused_while_unknown_again,
         triggers=(*RECOVERY, REPORTS),
         queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
         ends=TWO,

@@ -8,7 +8,7 @@ import msgspec
 from relay.core import outcomes, retry
 from relay.core.model import Attempt, DeliveryGuarantee, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.parts.part_history import ROUTE_FAULT, is_uncertain, with_attempt
+from relay.core.parts.part_history import ROUTE_FAULT, is_uncertain, uncertain_attempts, with_attempt
 from relay.core.parts.part_states import end, expires_at, expires_at_while_held, hold, unique_due_time
 from relay.core.settings import Lane
 
@@ -127,8 +127,15 @@ def _attempt(part: Part, result: AttemptResult, outcome: Outcome) -> Attempt:
         reply=outcomes.reply_text(outcome.reply),
         provider_id=outcome.provider_id if isinstance(outcome, Sent | Unknown) else None,
         seconds=round((result.now - result.at).total_seconds(), 3),
-        verified=outcome.verified if isinstance(outcome, Sent) else 0,
+        verified=_verified(part, result, outcome),
     )
+
+
+def _verified(part: Part, result: AttemptResult, outcome: Outcome) -> int:
+    """Return the number of the attempt that this one only asked about, the latest of several; 0 if it sent."""
+    if isinstance(outcome, Unknown) and result.is_final_check:
+        return max((each.number for each in uncertain_attempts(part)), default=0)
+    return outcome.verified if isinstance(outcome, Sent) else 0
 
 
 def _after_route_fault(

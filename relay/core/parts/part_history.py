@@ -30,7 +30,8 @@ def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
 
 def may_have_accepted(part: Part, number: int) -> set[str]:
     """Return the routes whose provider has accepted an attempt of this number, or may have."""
-    routes = {each.route for each in part.attempts if each.number == number and each.outcome in ("sent", *_UNCERTAIN)}
+    tried = (each for each in part.attempts if number in (each.number, each.verified))
+    routes = {each.route for each in tried if each.outcome in ("sent", *_UNCERTAIN)}
     return {*routes, part.route} if part.state is State.SENDING and part.attempt == number else routes
 
 

@@ -19,6 +19,10 @@ from relay.core.parts.part_states import end
 _replace = msgspec.structs.replace
 _ENDS = {"cancelled": State.CANCELLED, "expired": State.EXPIRED}
 """How an `unknown` part with this code ended, when it turns out that it was not sent; else it failed."""
+_LOST = ("unknown", "interrupted", "not_sent")
+"""Outcomes of attempts whose response was lost; `not_sent` once they are refused."""
+_REPORTED = ("sent", ROUTE_FAULT)
+"""Outcomes that a report adds."""
 
 
 class LaterRefusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,51 +76,68 @@ def put_back_refused(
     They certainly got nothing, so this is no second copy. What is put back already for the same reason takes them along: a
     message of many recipients may be reported one by one. The same refusal applies once, because the part is no longer sent.
     A part whose attempt has an unknown outcome becomes sent first, if it waits or ended for that reason alone: who refuses later
-    has accepted before. If it ended for another reason, it is not sent again, but then it certainly was not sent.
+    has accepted before. If it ended for another reason, it is not sent again, but then it certainly was not sent. A dead part
+    stays `unknown` until all of its uncertain attempts are refused.
     """
-    parts = [
-        _accepted_before(part, refusal, all_recipients)
-        if part.state in WAITING or _ended_for_lost_response(part, refusal)
-        else _never_sent(part, refusal, all_recipients)
-        for part in parts
-    ]
-    is_meant = [
-        part.state is State.SENT and [each.accepted_number for each in part.attempts[-1:]] == [refusal.attempt]
-        for part in parts
-    ]
-    split = [
-        _split_sent(part, refusal.recipients, all_recipients) if meant else (part, None)
-        for part, meant in zip(parts, is_meant, strict=True)
-    ]
-    changed = [kept for kept, _ in split if kept is not None]
-    for _, refused in split:
+    changed: list[Part] = []
+    put_back: list[Part] = []
+    for before in parts:
+        part = (
+            _accepted_before(before, refusal, all_recipients)
+            if before.state in WAITING or _ended_for_lost_response(before)
+            else _never_sent(before, refusal, all_recipients)
+        )
+        chosen = refusal.recipients if _is_sent_by(part, refusal.attempt) else frozenset[int]()
+        kept, refused = _split_sent(part, chosen, all_recipients)
+        if kept is not None:
+            changed.append(kept)
         if refused is not None:
-            changed = _joined(changed, _refused(refused, refusal, now))
+            back = _refused(refused, refusal, now)
+            is_dead = before.state is State.UNKNOWN and not _is_certain(back, before)
+            put_back.append(end(back, State.UNKNOWN, before.code) if is_dead else back)
+    for back in put_back:
+        changed = _joined(changed, back)
     return tuple(changed)
 
 
-def _ended_for_lost_response(part: Part, refusal: LaterRefusal) -> bool:
-    """Whether a part is `unknown` because of this attempt alone. One that was cancelled or poisoned has another code."""
-    uncertain = uncertain_attempts(part)
-    return (
-        part.state is State.UNKNOWN
-        and uncertain[-1:] == part.attempts[-1:]
-        and part.code == part.attempts[-1].code != "poisoned"
-        and not is_uncertain(_disproved(part, refusal))
-    )
+def _is_sent_by(part: Part, number: int) -> bool:
+    return part.state is State.SENT and [each.accepted_number for each in part.attempts[-1:]] == [number]
+
+
+def _ended_for_lost_response(part: Part) -> bool:
+    """Whether a part is `unknown` because of a lost response alone, which only reports have followed.
+
+    One that was cancelled or poisoned has another code.
+    """
+    lost = [at for at, each in enumerate(part.attempts) if each.outcome in _LOST]
+    if part.state is not State.UNKNOWN or not lost:
+        return False
+    is_last = all(each.outcome in _REPORTED for each in part.attempts[lost[-1] + 1 :])
+    return is_last and part.code == part.attempts[lost[-1]].code != "poisoned"
+
+
+def _is_certain(part: Part, before: Part) -> bool:
+    """Whether a refusal leaves no attempt that may have reached a recipient.
+
+    A long history forgets attempts, uncertain ones too. So after an earlier report, only a whole one is certain.
+    """
+    known = {number for each in part.attempts for number in (each.number, each.verified)}
+    was_reported = any(each.outcome == ROUTE_FAULT and each.number <= before.attempt for each in before.attempts)
+    return not is_uncertain(part) and (not was_reported or known.issuperset(range(1, part.attempt + 1)))
 
 
 def _disproved(part: Part, refusal: LaterRefusal) -> Part:
-    """Record that the attempt of a refusal reached no recipient: its provider would say again that it has the mail.
+    """Record that the attempt of a refusal, and those that only asked about it, reached no recipient.
 
-    While an attempt of an `at_most_once` message is uncertain, later ones only ask about it, unless an operator redrives it.
+    The provider would say again that it has the mail. While an attempt of an `at_most_once` message is uncertain, later ones only
+    ask about it, unless an operator redrives it: an interrupted one, and one of an older version, does not say so.
     """
     uncertain = uncertain_attempts(part)
     has_one_sender = (
         refusal.at_most_once and not part.redriven and uncertain[:1] and uncertain[0].number == refusal.attempt
     )
     for each in uncertain:
-        if has_one_sender or each.number == refusal.attempt:
+        if has_one_sender or refusal.attempt in (each.number, each.verified):
             part = mark_not_sent(part, each)
     return part
 
@@ -129,7 +150,8 @@ def _never_sent(part: Part, refusal: LaterRefusal, all_recipients: tuple[int, ..
         return part
     known = _disproved(part, refusal)
     known = _replace(known, attempts=with_attempt(known.attempts, _failure(unknown, refusal)))
-    return end(known, _ENDS.get(part.code, State.FAILED), part.code)
+    state = _ENDS.get(part.code, State.FAILED) if _is_certain(known, part) else State.UNKNOWN
+    return end(known, state, part.code)
 
 
 def _unknown_attempt(part: Part, refusal: LaterRefusal) -> Attempt | None:
@@ -163,7 +185,7 @@ def _refused(part: Part, refusal: LaterRefusal, now: datetime) -> Part:
 
 def _failure(accepted: Attempt, refusal: LaterRefusal) -> Attempt:
     return Attempt(
-        number=accepted.number,
+        number=refusal.attempt,
         route=accepted.route,
         provider=accepted.provider,
         at=refusal.at,
@@ -175,9 +197,10 @@ def _failure(accepted: Attempt, refusal: LaterRefusal) -> Attempt:
 
 
 def _joined(parts: Sequence[Part], refused: Part) -> list[Part]:
-    """Add a part that was put back to one that waits after the same refusal, or to the list."""
+    """Add refused recipients to a part that waits, or is unknown, after the same refusal, or to the list."""
     for at, part in enumerate(parts):
-        is_same = part.state in WAITING and part.attempts[:-1] == refused.attempts[:-1] and part.route == refused.route
+        is_open = part.state in WAITING or part.state is State.UNKNOWN
+        is_same = is_open and part.attempts[:-1] == refused.attempts[:-1] and part.route == refused.route
         if is_same and part.attempts and part.attempts[-1].code == refused.code:
             if part.recipients is None or refused.recipients is None:
                 return [*parts, refused]

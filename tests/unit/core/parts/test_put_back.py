@@ -92,13 +92,52 @@ def test_part_that_was_refused_after_the_lost_response_failed() -> None:
     assert summary(refused(unknown("policy_refused", lost(), rejected))) == [(State.FAILED, "policy_refused", None)]
 
 
-def test_unknown_part_with_another_uncertain_attempt_stays_unknown() -> None:
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_unknown_part_goes_back_when_all_of_its_uncertain_attempts_are_refused(order: tuple[int, int]) -> None:
+    part = unknown("response_lost", lost(code="interrupted"), lost(2))
+    [after] = refused(part, attempt=order[0])
+    assert summary([after]) == [(State.UNKNOWN, "response_lost", None)]
+    assert [attempt.number for attempt in part_history.uncertain_attempts(after)] == [order[1]]
+    back = refused(after, attempt=order[1])
+    assert summary(back) == [(State.DEFERRED, "credits_exhausted", None)]
+    assert not part_history.is_uncertain(back[0])
+    assert [attempt.number for attempt in back[0].attempts if attempt.outcome == "route_fault"] == [*order]
+    assert refused(*back, attempt=order[0]) == back
+
+
+def test_recipient_that_one_of_several_uncertain_attempts_reached_was_sent() -> None:
     part = unknown("response_lost", lost(), lost(2))
-    for first, second in ((1, 2), (2, 1)):
-        [after] = refused(part, attempt=first)
-        assert after.state is State.UNKNOWN
-        assert [attempt.number for attempt in part_history.uncertain_attempts(after)] == [second]
-        assert summary(refused(after, attempt=second)) == [(State.FAILED, "response_lost", None)]
+    first = refused(part, recipients=(1, 2), total=3)
+    assert summary(first) == [(State.SENT, "", (0,)), (State.UNKNOWN, "response_lost", (1, 2))]
+    second = refused(*first, attempt=2, recipients=(0, 2), total=3)
+    assert summary(second) == [
+        (State.SENT, "", (0,)),
+        (State.SENT, "", (1,)),
+        (State.DEFERRED, "credits_exhausted", (2,)),
+    ]
+
+
+def test_recipients_reported_one_by_one_join_the_unknown_part() -> None:
+    parts: Sequence[Part] = [unknown("response_lost", lost(), lost(2))]
+    for recipient in range(3):
+        parts = refused(*parts, recipients=(recipient,), total=4)
+    assert summary(parts) == [(State.SENT, "", (3,)), (State.UNKNOWN, "response_lost", (0, 1, 2))]
+
+
+def test_part_that_forgot_attempts_stays_unknown_after_several_reports() -> None:
+    """A message of many parts keeps three uncertain attempts of each."""
+    attempts = [lost(number) for number in range(1, 5)]
+    parts: tuple[Part, ...] = (unknown("response_lost", *attempts), *(changed(SENDING, state=State.SENT),) * 3)
+    for number in (4, 3, 2):
+        [part, *others] = part_history.truncate_history(parts)
+        parts = (*refused(part, attempt=number), *others)
+    assert parts[0].state is State.UNKNOWN
+
+
+def test_refused_part_that_was_cancelled_after_several_lost_responses_is_cancelled() -> None:
+    parts: Sequence[Part] = [unknown("cancelled", lost(), lost(2))]
+    assert summary(parts := refused(*parts)) == [(State.UNKNOWN, "cancelled", None)]
+    assert summary(refused(*parts, attempt=2)) == [(State.CANCELLED, "cancelled", None)]
 
 
 @pytest.mark.parametrize("redriven", [0, 1])
@@ -108,6 +147,14 @@ def test_attempts_after_an_uncertain_one_only_ask_unless_the_part_was_redriven(r
     assert after.state is (State.UNKNOWN if redriven else State.DEFERRED)
     assert part_history.is_uncertain(after) is bool(redriven)
     assert refused(part, attempt=2, at_most_once=True)[0].state is State.UNKNOWN
+
+
+def test_attempts_that_only_asked_are_refused_with_those_that_they_asked_about() -> None:
+    asked = [changed(lost(number), verified=number - 1) for number in (2, 4)]
+    part = unknown("response_lost", lost(), asked[0], lost(3), asked[1], redriven=1)
+    [after] = refused(part, at_most_once=True)
+    assert [attempt.number for attempt in part_history.uncertain_attempts(after)] == [3, 4]
+    assert summary(refused(after, attempt=3, at_most_once=True)) == [(State.DEFERRED, "credits_exhausted", None)]
 
 
 def test_report_about_another_attempt_changes_no_unknown_part() -> None:
