@@ -13,7 +13,7 @@ from devhost.http import full_route, methods
 from devhost.outputs import Invoker
 from devhost.queue_rules import QueueMessage
 from devhost.replies import Reply, json_reply
-from devhost.requests import request_value
+from devhost.requests import Request, request_value
 from devhost.timers import timer_input
 from devhost.worker import Function
 
@@ -151,9 +151,8 @@ class AdminPages:
             case "timerTrigger":
                 await self._invoker.invoke(function, timer_input(None, is_past_due=False), {})
             case "httpTrigger":
-                scope = {"method": "POST", "scheme": "http", "raw_path": b"/", "query_string": b""}
-                request = request_value(scope, {"host": self._host_name}, {}, {}, text.encode())
-                await self._invoker.invoke(function, request, {})
+                request = Request(method="POST", path="/", headers={"host": self._host_name})
+                await self._invoker.invoke(function, request_value(request, {}, {}, text.encode()), {})
             case kind:
                 log.error("%s: a %s cannot be invoked here", function.name, kind)
 

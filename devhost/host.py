@@ -117,7 +117,7 @@ class Host:
             log.info("Function '%s' is disabled", function_name)
         routes, self._enabled = self._prepare(functions, disabled)
         server = self._server(functions, routes, disabled)
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        serving = asyncio.create_task(server.serve(sock))
         self._listeners.start(self._enabled)
         self.state = "Error" if self.errors and not functions else "Running"
         # What is loaded now stays loaded: exclude it from garbage collections.
@@ -183,7 +183,7 @@ class Host:
             is_loaded=bool(functions) or not self.errors,
             front_end_seconds=self._options.front_end_seconds,
         )
-        return Server(front, stop_seconds=STOP_SECONDS)
+        return Server(front.respond, stop_seconds=STOP_SECONDS)
 
     def _key_ring(self) -> KeyRing:
         try:
@@ -209,7 +209,7 @@ class Host:
         self.state = "Stopping"
         log.info("Stopping: polling has ended, waiting for running invocations")
         self._listeners.stop()
-        server.should_exit = True
+        server.stop()
         try:
             async with asyncio.timeout(self._options.stop_seconds):
                 await self._listeners.drained()

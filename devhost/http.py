@@ -1,29 +1,20 @@
 """Serve HTTP triggers: route a request, check its key, run the function, write the response.
 
-An ASGI application on uvicorn, without a framework. Source: azure-functions-host
-FunctionInvocationMiddleware, HostAvailabilityCheckMiddleware, CustomHttpHeadersMiddleware.
+Without a framework. Source: azure-functions-host FunctionInvocationMiddleware, HostAvailabilityCheckMiddleware,
+CustomHttpHeadersMiddleware.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from devhost.host_json import HostSettings
 from devhost.keys import KeyRing, Level, presented_key, required_level
 from devhost.replies import Reply, reply_of
-from devhost.requests import (
-    DisconnectedError,
-    Receive,
-    Scope,
-    declared_length,
-    joined_headers,
-    query_values,
-    read_body,
-    request_value,
-)
+from devhost.requests import DisconnectedError, Request, query_values, request_value
 from devhost.routes import Route, RouteTable, compile_route
 from devhost.settings import FunctionConfigurationError, resolve_names
 from devhost.values import Datum
@@ -37,7 +28,6 @@ BODYLESS = frozenset({204, 304})
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 PING = "/admin/host/ping"
 
-type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 type OwnPages = Callable[[str, str, bytes], Awaitable[Reply]]
 type Invoke = Callable[[Function, Datum, Mapping[str, Datum], str], Awaitable[Invocation]]
 
@@ -64,7 +54,7 @@ def methods(function: Function) -> list[str]:
 
 
 class HttpFront:
-    """The ASGI application. Without `keys`, callers need no key, as under `func start`.
+    """Responds to requests. Without `keys`, callers need no key, as under `func start`.
 
     With `front_end_seconds`, a request that takes longer gets 502 while the function continues, as behind Azure's
     front end.
@@ -94,13 +84,12 @@ class HttpFront:
         self._late: set[asyncio.Task[Reply]] = set()
         self._extra = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in settings.custom_headers]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
+    async def respond(self, request: Request) -> Reply | None:
+        """Return the response; None if the caller disconnected before sending the whole request."""
         try:
-            reply = await self._answer(scope, receive)
+            reply = await self._answer(request)
         except DisconnectedError:
-            return
+            return None
         except Exception:
             log.exception("A request failed in the host")
             reply = Reply(500)
@@ -111,34 +100,28 @@ class HttpFront:
             headers += [header for header in self._extra if header[0] not in taken]
         if has_body:
             headers.append((b"content-length", b"%d" % len(reply.body)))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body if has_body else b""})
+        return Reply(reply.status, reply.body if has_body else b"", headers)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
-        path = scope["raw_path"].decode("latin-1")
-        if len(path) + len(scope["query_string"]) > REQUEST_TARGET_LIMIT_BYTES:
+    async def _answer(self, request: Request) -> Reply:
+        path = request.path
+        if len(path) + len(request.query) > REQUEST_TARGET_LIMIT_BYTES:
             return Reply(414)
-        headers = joined_headers(scope["headers"])
         if path[:7].lower() == "/admin/":
-            return await self._own_page(scope, path.lower(), headers, receive)
+            return await self._own_page(request)
         if not self._is_loaded:
             return Reply(503, b"Function host is not running.", [(b"content-type", b"text/plain")])
-        found = self._routes.match(scope["method"], path)
+        found = self._routes.match(request.method, path)
         if found is None:
-            return Reply(404) if path != "/" else await self._own_pages(scope["method"], path, b"")
+            return Reply(404) if path != "/" else await self._own_pages(request.method, path, b"")
         function, route_values = found
-        query = query_values(scope["query_string"])
-        if (refusal := await self._refusal(function, headers, query)) is not None:
+        query = query_values(request.query)
+        if (refusal := await self._refusal(function, request.headers, query)) is not None:
             return refusal
-        if declared_length(headers) > BODY_LIMIT_BYTES:
+        if request.length > BODY_LIMIT_BYTES:
             return Reply(413)
-        body = await read_body(receive, headers)
-        value = request_value(scope, headers, query, route_values, body)
-        if self._front_end_seconds is None:
-            return await self._run(function, value, headers.get("traceparent", ""))
-        return await self._run_behind_front_end(
-            self._run(function, value, headers.get("traceparent", "")), self._front_end_seconds
-        )
+        value = request_value(request, query, route_values, await request.body())
+        run = self._run(function, value, request.headers.get("traceparent", ""))
+        return await (run if self._front_end_seconds is None else self._late_502(run, self._front_end_seconds))
 
     async def _refusal(self, function: Function, headers: Mapping[str, str], query: Mapping[str, str]) -> Reply | None:
         level = Level.ANONYMOUS
@@ -152,12 +135,13 @@ class HttpFront:
             return Reply(429, headers=[(b"x-function-scaleout", b"1")])
         return None
 
-    async def _own_page(self, scope: Scope, path: str, headers: Mapping[str, str], receive: Receive) -> Reply:
+    async def _own_page(self, request: Request) -> Reply:
+        path = request.path.lower()
         if self._keys is not None and path != PING:
-            query = query_values(scope["query_string"])
-            if await self._keys.level_of(presented_key(headers, query), None) is not Level.ADMIN:
+            key = presented_key(request.headers, query_values(request.query))
+            if await self._keys.level_of(key, None) is not Level.ADMIN:
                 return Reply(401)
-        return await self._own_pages(scope["method"], path, await read_body(receive, headers))
+        return await self._own_pages(request.method, path, await request.body())
 
     async def _run(self, function: Function, value: Datum, trace_parent: str) -> Reply:
         self._outstanding += 1
@@ -166,7 +150,7 @@ class HttpFront:
         finally:
             self._outstanding -= 1
 
-    async def _run_behind_front_end(self, run: Coroutine[Any, Any, Reply], seconds: float) -> Reply:
+    async def _late_502(self, run: Coroutine[Any, Any, Reply], seconds: float) -> Reply:
         task = asyncio.create_task(run)
         # The loop keeps only weak references to tasks, and this one may outlive its request.
         self._late.add(task)

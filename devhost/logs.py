@@ -22,7 +22,7 @@ LEVELS = {
 
 
 # The worker library writes a line per invocation and the SDKs one per request; both would hide the app's own lines.
-QUIET = ("azure", "uvicorn", "asyncio")
+QUIET = ("azure", "asyncio")
 
 
 class LineFormatter(logging.Formatter):

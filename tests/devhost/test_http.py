@@ -14,8 +14,8 @@ from devhost.routes import RouteTable
 from devhost.settings import FunctionConfigurationError
 from devhost.values import Datum
 from devhost.worker import Function, Invocation
-from tests.devhost.asgi import call
 from tests.devhost.doubles import MemoryBlobs, function
+from tests.devhost.http_calls import call
 
 SETTINGS = HostSettings(route_prefix="api")
 OPEN = {"authLevel": "ANONYMOUS"}
@@ -146,7 +146,7 @@ async def test_invalid_response_is_500_without_a_body(wrong: Datum, caplog: pyte
 async def test_disconnect_before_the_body_is_complete_runs_no_function() -> None:
     functions = Functions()
     headers = [(b"content-length", b"5")]
-    assert (await call(front(functions), "POST", "/api/echo", headers=headers)).status == 0
+    assert (await call(front(functions), "POST", "/api/echo", headers=headers, disconnects=True)).status == 0
     assert functions.seen == []
 
 

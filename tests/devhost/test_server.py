@@ -1,40 +1,39 @@
-"""The HTTP server: whole responses of any size, one write each, and keep-alive."""
+"""The HTTP server: whole responses of any size, one write each, keep-alive, and the end of connections."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 import pytest_asyncio
-from uvicorn.server import ServerState
 
-from devhost.server import OneWriteProtocol, Server
+from devhost.connection import Connection, Connections
+from devhost.replies import Reply
+from devhost.requests import Request
+from devhost.server import Server
+from tests.devhost.http_calls import Transport
 
 LARGE = b"x" * 3_000_000
 
 
-async def application(
-    scope: MutableMapping[str, Any],
-    receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-    send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-) -> None:
+async def respond(request: Request) -> Reply:
     """Return the request's body, or a large one, or a header with a line break."""
-    body = LARGE if scope["raw_path"] == b"/large" else (await receive())["body"]
+    body = LARGE if request.path == "/large" else await request.body()
     headers = [(b"content-length", b"%d" % len(body))]
-    if scope["raw_path"] == b"/split":
+    if request.path == "/split":
         headers.append((b"x-note", b"one\r\nset-cookie: two"))
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return Reply(200, body, headers)
 
 
 @pytest_asyncio.fixture
 async def port() -> AsyncIterator[int]:
     sock = socket.create_server(("127.0.0.1", 0))
-    server = Server(application, stop_seconds=1)
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    server = Server(respond, stop_seconds=1)
+    serving = asyncio.create_task(server.serve(sock))
     yield sock.getsockname()[1]
-    server.should_exit = True
+    server.stop()
     await serving
 
 
@@ -78,31 +77,28 @@ async def test_expect_100_continue_is_answered(port: int) -> None:
     await writer.wait_closed()
 
 
-class Transport(asyncio.Transport):
-    """Records writes and the close."""
+def connected(connections: Connections) -> tuple[Transport, Connection]:
+    """Return a connection without a socket, and its transport."""
+    transport, connection = Transport(), Connection(connections)
+    connection.connection_made(transport)
+    return transport, connection
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps: list[bytes] = []
-        self.closed = asyncio.Event()
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.steps.append(bytes(data))
-
-    def close(self) -> None:
-        self.closed.set()
-
-    def is_closing(self) -> bool:
-        return self.closed.is_set()
+async def exchanged(request: bytes) -> bytes:
+    """Return the response to a request that closes its connection, which must be one write."""
+    transport, connection = connected(Connections(respond))
+    connection.data_received(request)
+    await transport.closed.wait()
+    [response] = transport.steps
+    return response
 
 
 async def test_head_and_body_of_a_response_are_one_write() -> None:
-    transport = Transport()
-    protocol = OneWriteProtocol(Server(application, stop_seconds=1).config, ServerState(), {})
-    protocol.connection_made(transport)
-    protocol.data_received(request_for(b"/", LAST, body=b"asked"))
-    await transport.closed.wait()
-    assert transport.steps == [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nasked"]
+    response = await exchanged(request_for(b"/", LAST, body=b"asked"))
+    head, _, body = response.partition(b"\r\n\r\n")
+    status, date, *headers = head.split(b"\r\n")
+    assert (status, body, headers) == (b"HTTP/1.1 200 OK", b"asked", [b"content-length: 5", b"connection: close"])
+    assert parsedate_to_datetime(date.removeprefix(b"date: ").decode()) <= datetime.now(UTC)
 
 
 async def test_head_request_gets_no_body(port: int) -> None:
@@ -118,3 +114,85 @@ async def test_header_with_a_line_break_is_not_sent(port: int) -> None:
 @pytest.mark.parametrize("garbage", [b"\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
 async def test_invalid_http_is_refused(port: int, garbage: bytes) -> None:
     assert (await exchange(port, garbage)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_expect_100_continue_is_not_sent_for_a_refused_body() -> None:
+    head, _, _ = request_for(b"/large", b"Expect: 100-continue", LAST, body=b"asked").rpartition(b"asked")
+    refused = await exchanged(head)
+    assert refused.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"POST / HTTP/1.0\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\nx",
+    ],
+    ids=["old version", "upgrade"],
+)
+async def test_request_that_cannot_keep_its_connection_is_answered_and_closes_it(port: int, lines: bytes) -> None:
+    response = await exchange(port, lines)
+    assert response.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in response
+
+
+async def test_idle_connection_is_closed() -> None:
+    transport, connection = connected(Connections(respond, idle_seconds=0))
+    connection.data_received(request_for(b"/", body=b"asked"))
+    await transport.closed.wait()
+    assert len(transport.steps) == 1
+
+
+async def test_slow_reader_gets_the_next_response_after_the_last_one() -> None:
+    connections = Connections(respond)
+    transport, connection = connected(connections)
+    connection.pause_writing()
+    connection.data_received(request_for(b"/", LAST, body=b"asked"))
+    await asyncio.wait(connections.tasks, timeout=0)
+    assert transport.steps == []
+    connection.resume_writing()
+    await transport.closed.wait()
+    assert transport.steps[0].endswith(b"asked")
+
+
+async def test_pipelined_request_may_arrive_in_pieces(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    second = request_for(b"/", LAST, body=b"two")
+    writer.write(request_for(b"/", body=b"one") + second[:-2])
+    await reader.readuntil(b"one")
+    writer.write(second[-2:])
+    assert (await reader.read()).endswith(b"two")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_body_without_a_length_is_not_kept() -> None:
+    chunk = b"5\r\nasked\r\n0\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    assert (await exchanged(head + chunk)).endswith(b"content-length: 0\r\nconnection: close\r\n\r\n")
+
+
+async def test_stopped_server_responds_to_what_it_received_and_closes_the_rest() -> None:
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def late(request: Request) -> Reply:
+        begun.set()
+        await gate.wait()
+        return await respond(request)
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    server, port = Server(late, stop_seconds=60), sock.getsockname()[1]
+    serving = asyncio.create_task(server.serve(sock))
+    (idle, idle_writer), (busy, busy_writer) = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    busy_writer.write(request_for(b"/", body=b"asked"))
+    await begun.wait()
+    server.stop()
+    assert await idle.read() == b""
+    gate.set()
+    response = await busy.read()
+    assert response.endswith(b"asked")
+    assert b"connection: close" in response
+    await serving
+    for writer in (idle_writer, busy_writer):
+        writer.close()
+        await writer.wait_closed()

@@ -84,7 +84,7 @@ def absent_modules() -> list[str]:
 
 
 def test_development_packages_are_not_installed_on_azure() -> None:
-    assert {"pytest", "typer", "uvicorn", "aiosmtpd"} <= set(absent_modules())
+    assert {"pytest", "typer", "cronsim", "aiosmtpd"} <= set(absent_modules())
     assert not {"aiohttp", "azure", "msgspec"} & set(absent_modules())
 
 
