@@ -1,7 +1,7 @@
 """Use case 1: store a message durably on the outbound queue, then confirm it.
 
-Content that does not fit an entry is written to a blob first (claim check). Concurrent submissions share a put
-(`relay.acceptance.group_commit`).
+Content that does not fit an entry is written to a blob first (`relay.acceptance.content_blobs`). Concurrent submissions share
+a put (`relay.acceptance.group_commit`).
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -11,16 +11,16 @@ from functools import partial
 
 import msgspec
 
+from relay.acceptance.content_blobs import ContentBlobs
 from relay.acceptance.group_commit import GroupCommit
 from relay.clients.quotas import Quotas
 from relay.clients.registry import Client
 from relay.core import entries, ids
 from relay.core.errors import Refusal, StorageError, Unavailable
-from relay.core.model import Address, Message, State, Submission
+from relay.core.model import Address, State, Submission
 from relay.core.settings import DEFAULT_LANE, Settings
 from relay.platform import concurrency
 from relay.platform.log import log_event
-from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs, Queues
 from relay.platform.telemetry import OFF, Telemetry
 
@@ -71,8 +71,7 @@ class Acceptance:
     ) -> None:
         self._settings = settings
         self._quotas = quotas
-        self._blobs = blobs
-        self._clock = clock
+        self._contents = ContentBlobs(blobs, clock)
         self._telemetry = telemetry
         self._waiting_messages = 0
         self._waiting_bytes = 0
@@ -85,8 +84,8 @@ class Acceptance:
         try:
             with self._admitted([submission]):
                 await self._quotas.take_recipients(client, _recipients([submission]))
-                encoded = await self._encode(submission)
-                name = await self._commits[lane].put(encoded, client.mac_key)
+                element = await self._contents.element(submission)
+                name = await self._commits[lane].put(element, client.mac_key)
         except StorageError as error:
             raise unavailable(error) from error
         accepted = _accepted(name, submission)
@@ -135,10 +134,10 @@ class Acceptance:
         accepted: list[Accepted] = []
         bodies: list[bytes] = []
         for number, group in enumerate(groups):
-            calls = [partial(self._encode, each) for each in group.submissions]
-            encoded = await concurrency.gather_limited(calls, limit=_CONCURRENT_BLOBS)
+            calls = [partial(self._contents.element, each) for each in group.submissions]
+            elements = await concurrency.gather_limited(calls, limit=_CONCURRENT_BLOBS)
             name = batch if number == 0 else ids.derived_batch(batch, 0, -number)
-            packed = self._commits[group.lane].pack(name, encoded, client.mac_key)
+            packed = self._commits[group.lane].pack(name, elements, client.mac_key)
             pairs = zip(packed.names, group.submissions, strict=True)
             accepted += [_accepted(name, submission) for name, submission in pairs]
             bodies += packed.entries
@@ -148,9 +147,7 @@ class Acceptance:
     async def _as_one(self, bodies: Sequence[bytes], lane: str) -> bytes:
         if len(bodies) == 1:
             return bodies[0]
-        blob = self._new_blob()
-        await self._blobs.put(CONTENT_CONTAINER, blob, b"\n".join(bodies))
-        return entries.encode_fan_out(blob, lane)
+        return entries.encode_fan_out(await self._contents.put(b"\n".join(bodies)), lane)
 
     def _log(self, client: Client, groups: Sequence[LaneGroup], accepted: Sequence[Accepted]) -> None:
         for group in groups:
@@ -158,25 +155,6 @@ class Acceptance:
         pairs = ((group.lane, submission) for group in groups for submission in group.submissions)
         for (lane, submission), each in zip(pairs, accepted, strict=True):
             _log_accepted(each, submission, client, lane)
-
-    def _new_blob(self) -> str:
-        return f"{self._clock():%Y%m%d}/{ids.new_batch_id()}"
-
-    async def _encode(self, submission: Submission) -> bytes:
-        message = submission.message
-        # What is too large in any case is encoded once, for its blob.
-        if message is None or message.content_size <= entries.MAX_INLINE_BYTES:
-            encoded = entries.encode_submission(submission)
-            if message is None or entries.fits_inline(encoded):
-                return encoded
-        blob = self._new_blob()
-        stored = await concurrency.run_sized(partial(entries.encode_message, message), message.content_size)
-        await self._blobs.put(CONTENT_CONTAINER, blob, stored)
-        claimed = msgspec.structs.replace(submission, blob=blob, message=_envelope(message))
-        encoded = entries.encode_submission(claimed)
-        if not entries.fits_inline(encoded):
-            encoded = entries.encode_submission(msgspec.structs.replace(claimed, message=None))
-        return encoded
 
     @contextmanager
     def _admitted(self, submissions: Sequence[Submission]) -> Iterator[None]:
@@ -224,20 +202,6 @@ def unavailable(error: StorageError) -> Refusal:
         "Storage did not confirm the message, so it may or may not have been accepted. Repeat the request after "
         "Retry-After with the same Idempotency-Key; without a key, a retry may send the message twice.",
         headers={"Retry-After": str(max(1, round(seconds or RETRY_AFTER_SECONDS)))},
-    )
-
-
-def _envelope(message: Message) -> Message:
-    """Return the part of a message that stays in the entry when its content is in a blob: addresses, subject, tags."""
-    return Message(
-        sender=message.sender,
-        to=message.to,
-        cc=message.cc,
-        bcc=message.bcc,
-        subject=message.subject,
-        tags=message.tags,
-        metadata=message.metadata,
-        return_path=message.return_path,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
+from relay.acceptance.content_blobs import Element
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import StorageError
@@ -18,7 +19,7 @@ from relay.platform.storage.ports import Queues
 
 
 class _Submitted(msgspec.Struct, frozen=True, kw_only=True):
-    encoded: bytes
+    element: Element
     weight: int
     mac_key: bytes
 
@@ -46,22 +47,24 @@ class GroupCommit:
             self._put_one, fitting=lambda waiting: _fitting(each.weight for each in waiting), fails_all=StorageError
         )
 
-    async def put(self, encoded: bytes, mac_key: bytes) -> str:
-        """Store an encoded submission. Returns its message id. Raises `StorageError`: then nothing is confirmed.
+    async def put(self, element: Element, mac_key: bytes) -> str:
+        """Store a submission. Returns its message id. Raises `StorageError`: then nothing is confirmed.
 
         A caller that is cancelled before its put begins has submitted nothing.
         """
-        return await self._joined.call(_Submitted(encoded=encoded, weight=wire.weight(encoded), mac_key=mac_key))
+        return await self._joined.call(
+            _Submitted(element=element, weight=wire.weight(element.encoded), mac_key=mac_key)
+        )
 
-    def pack(self, batch: str, encoded: Sequence[bytes], mac_key: bytes) -> Packed:
+    def pack(self, batch: str, elements: Sequence[Element], mac_key: bytes) -> Packed:
         """Pack submissions into entries, with batch ids derived from `batch`."""
         entries: list[bytes] = []
         names: list[str] = []
-        for group in _groups(encoded):
-            is_whole = len(group) == len(encoded)
+        for group in _groups(elements):
+            is_whole = len(group) == len(elements)
             part = batch if is_whole else ids.derived_batch(batch, len(names), len(group))
             macs = [ids.mac(mac_key, part, index) for index in range(len(group))]
-            entries.append(wire.join_batch(part, self._lane, macs, group))
+            entries.append(self._entry(part, macs, group))
             names += ids.names(part, macs)
         return Packed(entries=tuple(entries), names=tuple(names))
 
@@ -72,9 +75,13 @@ class GroupCommit:
     async def _put_one(self, taken: Sequence[_Submitted]) -> list[str]:
         batch = self._new_batch()
         macs = [ids.mac(submitted.mac_key, batch, index) for index, submitted in enumerate(taken)]
-        body = wire.join_batch(batch, self._lane, macs, [submitted.encoded for submitted in taken])
+        body = self._entry(batch, macs, [submitted.element for submitted in taken])
         await self._queues.put(next(self._names), body)
         return ids.names(batch, macs)
+
+    def _entry(self, batch: str, macs: Sequence[str], elements: Sequence[Element]) -> bytes:
+        has_spans = any(element.has_span for element in elements)
+        return wire.join_batch(batch, self._lane, macs, [element.encoded for element in elements], has_spans=has_spans)
 
 
 def _fitting(weights: Iterable[int]) -> int:
@@ -89,11 +96,11 @@ def _fitting(weights: Iterable[int]) -> int:
     return fitting
 
 
-def _groups(encoded: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def _groups(elements: Sequence[Element]) -> Iterator[Sequence[Element]]:
     """Split submissions into groups that fit an entry each."""
-    weights = [wire.weight(submission) for submission in encoded]
+    weights = [wire.weight(element.encoded) for element in elements]
     start = 0
-    while start < len(encoded):
+    while start < len(elements):
         end = start + _fitting(itertools.islice(weights, start, None))
-        yield encoded[start:end]
+        yield elements[start:end]
         start = end

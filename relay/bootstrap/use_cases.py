@@ -181,7 +181,7 @@ class UseCases(Connections):
             dead_letters=self.dead_letters,
             followers=(self.suppression_events, self.reported_refusals, self.webhooks),
             gets_reports=partial(gets_reports, self.settings),
-            content=self.content.stored,
+            content=self.content.message,
             topic_of_group=self._topic_of_group,
             clock=self.clock,
             sleep=self.sleep,

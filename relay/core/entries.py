@@ -8,7 +8,9 @@ version; every version ever written stays readable, and its sample stays in test
     reference:  {"relay":1,"ref":"<32 hex>","lane":"transactional","indices":[0,3],"attempt":2}
     fan-out:    {"relay":1,"fan_out":"<name of a blob>","lane":"transactional"}
 
-A batch or reference that came back from the poison queue once ends with `"revived":true` (docs/decisions/0009-dead-letters.md).
+A batch with content in blobs is of version 2, because an older Relay cannot read such content
+(`relay.core.stored_content`). A batch or reference that came back from the poison queue once ends with `"revived":true`
+(docs/decisions/0009-dead-letters.md).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,9 +19,12 @@ from typing import Annotated
 import msgspec
 
 from relay.core.errors import NewerVersion, UnreadableEntry
-from relay.core.model import Message, Submission
+from relay.core.model import Submission
 
 VERSION = 1
+VERSION_WITH_SPANS = 2
+"""The version of a batch whose submissions have a `span`."""
+_VERSIONS = (VERSION, VERSION_WITH_SPANS)
 MAX_ENTRY_BYTES = 64_000
 """Weight of an entry at most (see `weight`); the service takes 65,536 bytes of encoded text."""
 MAX_BATCH_MESSAGES = 32
@@ -70,7 +75,6 @@ _encoder = msgspec.json.Encoder()
 _batch_decoder = msgspec.json.Decoder(BatchEntry)
 _reference_decoder = msgspec.json.Decoder(ReferenceEntry)
 _fan_out_decoder = msgspec.json.Decoder(FanOutEntry)
-_message_decoder = msgspec.json.Decoder(Message)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _elements_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -118,9 +122,12 @@ def fits_inline(encoded: bytes) -> bool:
     return _MOST_WEIGHT * len(encoded) <= MAX_INLINE_BYTES or weight(encoded) <= MAX_INLINE_BYTES
 
 
-def join_batch(batch: str, lane: str, macs: Sequence[str], submissions: Sequence[bytes]) -> bytes:
+def join_batch(
+    batch: str, lane: str, macs: Sequence[str], submissions: Sequence[bytes], *, has_spans: bool = False
+) -> bytes:
     """A batch entry from submissions that are encoded already (the hot path of acceptance)."""
-    head = _encoder.encode({"relay": VERSION, "batch": batch, "lane": lane, "macs": macs})
+    version = VERSION_WITH_SPANS if has_spans else VERSION
+    head = _encoder.encode({"relay": version, "batch": batch, "lane": lane, "macs": macs})
     return b'%s,"messages":[%s]}' % (head[:-1], b",".join(submissions))
 
 
@@ -152,7 +159,7 @@ def encode_fan_out(blob: str, lane: str) -> bytes:
 
 def decode_entry(body: bytes) -> Entry:
     """Read an entry of a lane's queue. Raises `UnreadableEntry`, whose text says nothing of the content, or `NewerVersion`."""
-    envelope = _opened(body, VERSION)
+    envelope = _opened(body)
     if envelope.fan_out is not None:
         return _decode(_fan_out_decoder, body)
     if envelope.ref is not None:
@@ -178,7 +185,7 @@ def lane_of(body: bytes) -> str:
 
 def check_version(body: bytes) -> None:
     """Raise `NewerVersion` for an entry of a newer version, and `UnreadableEntry` for a body that is not an entry."""
-    _opened(body, VERSION)
+    _opened(body)
 
 
 def decode_versioned[T](decoders: Mapping[int, msgspec.json.Decoder[T]], body: bytes) -> T:
@@ -187,10 +194,10 @@ def decode_versioned[T](decoders: Mapping[int, msgspec.json.Decoder[T]], body: b
     return _decode(decoders[_known(envelope.relay, decoders)], body)
 
 
-def _opened(body: bytes, version: int) -> _Envelope:
-    """The envelope of an entry of the version. It is read first: what a newer one holds may have another shape."""
+def _opened(body: bytes) -> _Envelope:
+    """The envelope of an entry of a known version. It is read first: what a newer one holds may have another shape."""
     envelope = _decode(_envelope_decoder, body)
-    _known(envelope.relay, (version,))
+    _known(envelope.relay, _VERSIONS)
     return envelope
 
 
@@ -207,16 +214,3 @@ def _decode[T](decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntry("entry is not a relay entry") from error
-
-
-def encode_message(message: Message) -> bytes:
-    """The content of a claim-checked message, as its blob holds it."""
-    return _encoder.encode(message)
-
-
-def decode_message(body: bytes) -> Message:
-    """Read a claim-checked message. Raises `UnreadableEntry`."""
-    try:
-        return _message_decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableEntry("stored message cannot be read") from error

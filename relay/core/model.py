@@ -151,11 +151,15 @@ class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     link: str
 
 
+type Span = tuple[int, int]
+"""A place in a blob: its start and its size, in bytes."""
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message with what was decided about it at acceptance; one element of a batch.
 
-    With `blob` the content lies there (claim check) and `message` is only its envelope, or None when even that was too
-    long for an entry. `size` is the estimated size on the wire in bytes, `body_size` that of everything but the attachments.
+    With `blob` the content lies there (claim check), at `span`, and `message` is only its envelope, or None when even that was
+    too long for an entry. `size` is the estimated size on the wire in bytes, `body_size` that of everything but the attachments.
     `route` pins a route by name. `traceparent` is the caller's W3C trace context.
     `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
     of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
@@ -171,6 +175,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: datetime
     message: Message | None = None
     blob: str | None = None
+    span: Span | None = None
     size: int = 0
     delivery: DeliveryGuarantee = DeliveryGuarantee.AT_LEAST_ONCE
     send_at: datetime | None = None

@@ -22,7 +22,7 @@ from relay.core import ids
 from relay.core.arrival.arrivals import reported_of, vouched_of
 from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.core.events import EventFollower, EventSource, MessageEvent, RecordedEvent
-from relay.core.model import Message, MessageStatus
+from relay.core.model import Message, MessageStatus, Submission
 from relay.core.parts import part_history
 from relay.events import matching, provider_events
 from relay.events.answers import bounds
@@ -71,7 +71,7 @@ class Events:
         dead_letters: DeadLetters,
         followers: Sequence[EventFollower],
         gets_reports: Callable[[str, str, str, str], bool],
-        content: Callable[[str], Awaitable[Message | None]],
+        content: Callable[[Submission], Awaitable[Message | None]],
         topic_of_group: Callable[[str, int], Awaitable[str]],
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
@@ -267,7 +267,7 @@ class Events:
             submission = entry.messages[index]
             message = submission.message
             if message is None and submission.blob is not None:
-                message = await self._content(submission.blob)
+                message = await self._content(submission)
             found[index] = message
         return found
 

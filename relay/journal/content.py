@@ -7,10 +7,11 @@ from functools import partial
 
 import msgspec
 
-from relay.core import entries, ids
+from relay.core import ids
 from relay.core.errors import NotFound
 from relay.core.memory import MemoryLimits
 from relay.core.model import Attachment, Message, Submission
+from relay.core.stored_content import decode_content
 from relay.platform.concurrency import run_sized
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
@@ -51,15 +52,14 @@ class Content:
 
     async def message(self, submission: Submission) -> Message | None:
         """The message with all it has except uploaded attachments; None when the blob is gone."""
-        return submission.message if submission.blob is None else await self.stored(submission.blob)
-
-    async def stored(self, blob: str) -> Message | None:
-        """The message in a blob; None when it is gone."""
+        if submission.blob is None:
+            return submission.message
         try:
-            stored = await self._blobs.get(CONTENT_CONTAINER, blob)
+            stored = await self._blobs.get(CONTENT_CONTAINER, submission.blob)
         except NotFound:
             return None
-        return await run_sized(partial(entries.decode_message, stored), len(stored))
+        size = len(stored) if submission.span is None else submission.span[1]
+        return await run_sized(partial(decode_content, stored, submission.span), size)
 
     async def whole(self, submission: Submission) -> Message | None:
         """The message with every attachment's bytes in memory; None when any of it is gone."""

@@ -152,7 +152,7 @@ class Erasure:
             return None
         try:
             async with self._content.budget.hold(submission.size):
-                return await self._content.stored(submission.blob)
+                return await self._content.message(submission)
         except UnreadableEntry as error:
             log_event("content_unreadable", level=logging.WARNING, blob=submission.blob, error=str(error))
             return None

@@ -191,7 +191,7 @@ async def message_erased(relay: Harness) -> ApiResponse:
 async def newer_version(relay: Harness) -> ApiResponse:
     name = await relay.send()
     await relay.deliver()
-    row = Entity(partition=partition(ids.parse(name).batch), row="batch", properties={"content": b'{"relay":2}'})
+    row = Entity(partition=partition(ids.parse(name).batch), row="batch", properties={"content": b'{"relay":3}'})
     await relay.memory.tables.merge(TABLE, row)
     return await relay.call("GET", f"/v1/messages/{name}")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from relay.acceptance import content_blobs
 from relay.api.messages import batch, send
 from relay.api.reading import attachments
 from relay.api.reading.message import parse_message
@@ -20,6 +21,7 @@ from relay.api.sendgrid import send as sendgrid_send
 from relay.clients import idempotency
 from relay.core import entries
 from relay.core.model import Message, Submission
+from relay.journal import content
 from relay.mime import build
 from relay.mime.finished import content as finished_content
 from relay.platform.concurrency import LARGE_BYTES
@@ -44,8 +46,8 @@ HEAVY: tuple[tuple[Any, str], ...] = (
     (sendgrid_send, "read_body"),
     (sendgrid_mail, "_common"),
     (idempotency, "fingerprint"),
-    (entries, "encode_message"),
-    (entries, "decode_message"),
+    (content_blobs, "encode_content"),
+    (content, "decode_content"),
     (build, "build"),
 )
 """The functions whose time grows with the content."""
@@ -121,7 +123,7 @@ async def test_large_mail_is_read_and_built_off_the_loop(
     answer = await relay.call("POST", **requests(entrance, size))
     assert answer.status == 202, answer.body
     await relay.deliver()
-    expected = EXPECTED[entrance] | (set() if is_inline else {"encode_message", "decode_message"})
+    expected = EXPECTED[entrance] | (set() if is_inline else {"encode_content", "decode_content"})
     assert expected <= watch.calls.keys()
     # A batch of any size is read in a thread: many small messages take long too.
     inline = {name: places for name, places in watch.calls.items() if name not in ("open_batch", "decode_base64")}

@@ -28,7 +28,7 @@ async def row(relay: Harness, name: str) -> Entity:
 async def roll_back(relay: Harness, name: str) -> Entity:
     """The message's record becomes one of a newer version; what it was before."""
     before = await row(relay, name)
-    newer = {"content": b'{"relay":2,"batch":{"mails":[]}}', "m00": b'{"parts":[{"state":"mailed"}]}'}
+    newer = {"content": b'{"relay":3,"batch":{"mails":[]}}', "m00": b'{"parts":[{"state":"mailed"}]}'}
     await relay.memory.tables.merge(TABLE, Entity(partition=before.partition, row=before.row, properties=newer))
     return before
 

@@ -1,9 +1,10 @@
 """Erasure deletes a message from every storage, and only that message of a batch."""
 
+import msgspec
 import pytest
 
 from relay.bootstrap import Relay, configuration
-from relay.core import entries, ids
+from relay.core import ids
 from relay.core.events import RecordedEvent
 from relay.core.model import State
 from relay.platform.storage.ports import Storage
@@ -32,7 +33,7 @@ async def erase(relay: Relay, recipient: str) -> int:
 async def test_erasure_deletes_everything_but_other_messages(relay: Relay, name: str) -> None:
     hers, his = f"ada.{name}@relay.test", f"bob.{name}@relay.test"
     large = f"20260301/{name}"
-    await relay.storage.blobs.put("content", large, entries.encode_message(message_of(hers, text="long " * 20_000)))
+    await relay.storage.blobs.put("content", large, msgspec.json.encode(message_of(hers, text="long " * 20_000)))
     later = relay.clock().replace(year=2999)
     sent = [
         submission_of(message_of(his, subject="件名"), expires_at=later),

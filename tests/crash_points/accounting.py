@@ -14,6 +14,7 @@ from relay.core import entries as wire
 from relay.core.errors import NotFound
 from relay.core.model import DEAD, FINAL, DeliveryGuarantee, Message, MessageStatus, Part, State, Submission
 from relay.core.parts import part_history
+from relay.core.stored_content import decode_content
 from relay.journal.pending import rows_of
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
@@ -109,7 +110,9 @@ class Accounting:
     async def _line(self, record: Record, index: int, name: str, submission: Submission) -> Line:
         message = submission.message
         if message is None:
-            message = wire.decode_message(await self._memory.blobs.get(CONTENT_CONTAINER, str(submission.blob)))
+            message = decode_content(
+                await self._memory.blobs.get(CONTENT_CONTAINER, str(submission.blob)), submission.span
+            )
         return Line(
             id=name,
             batch=record.batch,

@@ -81,7 +81,7 @@ async def test_large_content_goes_to_a_blob_first(place: Place) -> None:
     assert entry.message == message_of(
         text=None, cc=BIG.cc, tags=BIG.tags, metadata=BIG.metadata, return_path=BIG.return_path
     )
-    assert changed(entry, blob=None, message=BIG) == submission
+    assert changed(entry, blob=None, span=None, message=BIG) == submission
 
 
 async def test_recipients_that_do_not_fit_go_to_the_blob(place: Place) -> None:

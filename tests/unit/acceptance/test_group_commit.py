@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from relay.acceptance.content_blobs import Element
 from relay.acceptance.group_commit import GroupCommit
 from relay.core import entries as wire
 from relay.core import ids
@@ -14,6 +15,10 @@ from relay.platform.storage.memory.memory_storage import memory_storage
 from tests.doubles import MAC_KEY, Clock, Watched, batch_id, batch_of, message_of, submission_of
 
 QUEUE = "relay-bulk"
+
+
+def elements(*texts: str) -> list[Element]:
+    return [Element(encoded=wire.encode_submission(submission_of(message_of(text=text)))) for text in texts]
 
 
 class Commits:
@@ -31,8 +36,8 @@ class Commits:
 
     def put(self, text: str = "Hi.", key: bytes = MAC_KEY) -> asyncio.Task[str]:
         """Begin to put a submission with this text."""
-        encoded = wire.encode_submission(submission_of(message_of(text=text)))
-        return asyncio.create_task(self.commit.put(encoded, key))
+        [element] = elements(text)
+        return asyncio.create_task(self.commit.put(element, key))
 
     def gate(self) -> asyncio.Event:
         """The next put waits until this is set."""
@@ -219,14 +224,10 @@ async def test_nothing_is_put_when_all_callers_are_cancelled(commits: Commits) -
 # ── requests as entries ──
 
 
-def encoded(*texts: str) -> list[bytes]:
-    return [wire.encode_submission(submission_of(message_of(text=text))) for text in texts]
-
-
 async def test_request_is_packed_into_entries_with_derived_batch_ids(commits: Commits) -> None:
     batch, texts = batch_id(), [str(number) for number in range(40)]
-    packed = commits.commit.pack(batch, encoded(*texts), MAC_KEY)
-    assert packed == commits.commit.pack(batch, encoded(*texts), MAC_KEY)
+    packed = commits.commit.pack(batch, elements(*texts), MAC_KEY)
+    assert packed == commits.commit.pack(batch, elements(*texts), MAC_KEY)
     for entry in packed.entries:
         await commits.commit.put_entry(entry)
     assert [len(group) for group in commits.texts()] == [32, 8]
@@ -235,18 +236,28 @@ async def test_request_is_packed_into_entries_with_derived_batch_ids(commits: Co
 
 async def test_single_message_keeps_the_chosen_batch_id(commits: Commits) -> None:
     batch = batch_id()
-    (name,) = commits.commit.pack(batch, encoded("a"), MAC_KEY).names
+    (name,) = commits.commit.pack(batch, elements("a"), MAC_KEY).names
     assert (ids.parse(name).batch, ids.parse(name).index) == (batch, 0)
 
 
 async def test_different_splits_of_a_request_share_no_batch_id(commits: Commits) -> None:
     # Otherwise the journal would mistake one batch for another, and messages would be lost.
     batch, texts = batch_id(), ["x" * 1800] * 60
-    before = commits.commit.pack(batch, encoded(*texts), MAC_KEY).names
-    after = commits.commit.pack(batch, encoded("x" * 3600, *texts[1:]), MAC_KEY).names
+    before = commits.commit.pack(batch, elements(*texts), MAC_KEY).names
+    after = commits.commit.pack(batch, elements("x" * 3600, *texts[1:]), MAC_KEY).names
     groups = {
         batch: tuple(index for index, _ in group)
         for names in (before, after)
         for batch, group in itertools.groupby(enumerate(names), key=lambda pair: ids.parse(pair[1]).batch)
     }
     assert len(set(groups.values())) == len(groups) == 4
+
+
+async def test_entry_is_of_version_2_only_if_content_is_in_a_blob(commits: Commits) -> None:
+    # An older Relay cannot read such content: it must leave the entry to the upgrade.
+    await commits.put("a")
+    claimed = Element(encoded=elements("b")[0].encoded, has_span=True)
+    await commits.commit.put(claimed, MAC_KEY)
+    packed = commits.commit.pack(batch_id(), [*elements("c"), claimed], MAC_KEY)
+    assert [entry.relay for entry in commits.entries()] == [1, 2]
+    assert [batch_of(body).relay for body in packed.entries] == [2]

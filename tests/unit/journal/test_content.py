@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
-from relay.core import entries
 from relay.core.errors import Unavailable, UnreadableEntry
 from relay.core.model import Attachment
 from relay.journal.content import SHARED_ABOVE_BYTES, Budget
@@ -18,7 +18,7 @@ MESSAGE = message_of(attachments=(HERE, UPLOADED))
 
 
 async def store(place: Place) -> None:
-    await place.memory.blobs.put(CONTENT_CONTAINER, "20260301/m", entries.encode_message(MESSAGE))
+    await place.memory.blobs.put(CONTENT_CONTAINER, "20260301/m", msgspec.json.encode(MESSAGE))
     await place.memory.blobs.put(ATTACHMENTS_CONTAINER, "20260301/there", b"there")
 
 

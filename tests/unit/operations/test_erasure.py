@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay.core import entries
@@ -146,8 +147,8 @@ async def test_fields_of_a_newer_version_are_kept(place: Place) -> None:
 
 
 async def test_only_the_erased_messages_blob_is_deleted(place: Place) -> None:
-    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(ADA, text=SECRET)))
-    await place.blobs.put(CONTENT_CONTAINER, "20260301/b", entries.encode_message(message_of(BOB)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", msgspec.json.encode(message_of(ADA, text=SECRET)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/b", msgspec.json.encode(message_of(BOB)))
     batch = await place.send(to_ada(blob="20260301/a"), submission_of(message_of(BOB), blob="20260301/b"))
     assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
@@ -157,7 +158,7 @@ async def test_only_the_erased_messages_blob_is_deleted(place: Place) -> None:
 
 
 async def test_recipients_in_the_blob_are_found(place: Place) -> None:
-    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(BOB, ADA)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", msgspec.json.encode(message_of(BOB, ADA)))
     batch = await place.send(
         Submission(client="shop", client_id=CLIENT.id, expires_at=START + timedelta(days=1), blob="20260301/a")
     )
@@ -173,7 +174,7 @@ async def test_shared_files_stay_and_are_counted(place: Place, *, is_checked: bo
     await place.blobs.put(ATTACHMENTS_CONTAINER, "uploads/att_1", b"%PDF")
     files = (Attachment(name="a.pdf", blob="uploads/att_1", size=4), Attachment(name="b.txt", content=b"b"))
     if is_checked:
-        content = entries.encode_message(message_of(ADA, attachments=files))
+        content = msgspec.json.encode(message_of(ADA, attachments=files))
         await place.blobs.put(CONTENT_CONTAINER, "20260301/a", content)
         await place.send(to_ada(blob="20260301/a"))
     else:
@@ -450,7 +451,7 @@ OUTAGES: dict[str, Callable[[Place], None]] = {
 
 @pytest.mark.parametrize("away", OUTAGES.values(), ids=OUTAGES)
 async def test_interrupted_erasure_is_finished_by_any_scan(place: Place, away: Callable[[Place], None]) -> None:
-    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(ADA, text=SECRET)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", msgspec.json.encode(message_of(ADA, text=SECRET)))
     place.script().answers.append(Rejected(code="policy_refused", reply=REPLY))
     batch = await place.send(to_ada(blob="20260301/a"))
     await delivered(place, batch, 0, ADA)

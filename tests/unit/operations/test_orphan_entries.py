@@ -60,7 +60,7 @@ async def test_read_and_foreign_queues_are_left_alone() -> None:
 async def test_foreign_entry_stays_and_newer_entry_is_moved() -> None:
     relay = await Harness().start()
     await relay.memory.queues.create("relay-gone")
-    newer = b'{"relay":2}'
+    newer = b'{"relay":3}'
     for body in (b"hello", newer):
         await relay.memory.queues.put("relay-gone", body)
     assert (await relay.relay.orphan_entries.collect()).done == 1

@@ -196,7 +196,7 @@ async def test_row_of_a_purged_record_is_removed(place: Place) -> None:
 
 async def test_newer_record_is_skipped_and_others_are_checked(place: Place) -> None:
     newer, other = await taken(place), await taken(place)
-    row = Entity(partition=partition(newer), row="batch", properties={"content": b'{"relay":2}'})
+    row = Entity(partition=partition(newer), row="batch", properties={"content": b'{"relay":3}'})
     await place.tables.merge(records.TABLE, row)
     place.script().verdicts.append(GIVEN_UP)
     await place.sent_checks.run()
@@ -240,7 +240,7 @@ async def test_invalid_write_for_one_record_does_not_stop_the_others(place: Plac
 async def test_newer_records_do_not_use_up_the_checks_of_a_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sent_checks, "MAX_ROWS", 1)
     for _ in range(SHARDS):
-        row = Entity(partition=partition(await taken(place)), row="batch", properties={"content": b'{"relay":2}'})
+        row = Entity(partition=partition(await taken(place)), row="batch", properties={"content": b'{"relay":3}'})
         await place.tables.merge(records.TABLE, row)
     other = await taken(place)
     place.script().verdicts.append(GIVEN_UP)
