@@ -39,6 +39,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     message_bytes: int = 31_457_280
     held_bytes: int = 268_435_456
     """Bytes of all messages that are being received or posted."""
+    excess_bytes: int = 33_554_432
+    """Bytes of a refused message that are still read, so that its client can go on; more of them end the session."""
     connections: int = 1_000
     connections_per_address: int = 100
     idle_seconds: float = 300.0

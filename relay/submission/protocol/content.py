@@ -35,23 +35,31 @@ class Memory:
 class Content:
     """Collects the content of one message. When a limit is exceeded, it drops what it has, and `problem` is the reply.
 
-    `on_read` gets the size of each chunk. `close` gives the memory back.
+    `on_read` gets the size of each chunk before there is a problem. `is_given_up`: more than `excess` bytes followed the problem,
+    so the rest is not read. `close` gives the memory back.
     """
 
-    def __init__(self, *, limit: int, memory: Memory, on_read: Callable[[int], None]) -> None:
+    def __init__(self, *, limit: int, excess: int, memory: Memory, on_read: Callable[[int], None]) -> None:
         self._limit = limit
+        self._excess = excess
         self._memory = memory
         self._on_read = on_read
         self._content = bytearray()
         self._size = self._held = 0
         self.problem = ""
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the client sends too much after a problem."""
+        return self._excess < 0
+
     def add(self, chunk: bytes) -> None:
         """Keep a chunk, unless there was a problem."""
+        if self.problem:
+            self._excess -= len(chunk)
+            return
         self._on_read(len(chunk))
         self._size += len(chunk)
-        if self.problem:
-            return
         if self._size > self._limit:
             self._drop(f"552 5.3.4 Message too large (limit {self._limit} bytes)")
         elif self._memory.take(len(chunk)):
@@ -76,14 +84,14 @@ class Content:
 
 
 async def read_until_end(reader: asyncio.StreamReader, content: Content) -> None:
-    """Read up to CRLF.CRLF, which alone ends the content. The CRLF before the dot belongs to it.
+    """Read up to CRLF.CRLF, which alone ends the content, or until it is given up. The CRLF before the dot belongs to it.
 
     The content keeps its doubled dots (`without_dots`).
     """
     # The end of the command is read again: content may end before it has begun.
     cast(Any, reader)._buffer[:0] = _LINE_END
     skipped = len(_LINE_END)
-    while True:
+    while not content.is_given_up:
         try:
             piece = (await reader.readuntil(END))[skipped:]
         except asyncio.LimitOverrunError as error:
@@ -95,8 +103,8 @@ async def read_until_end(reader: asyncio.StreamReader, content: Content) -> None
 
 
 async def read_chunk(reader: asyncio.StreamReader, size: int, content: Content) -> None:
-    """Read a chunk of known size (BDAT)."""
-    while size > 0:
+    """Read a chunk of known size (BDAT), or until the content is given up."""
+    while size > 0 and not content.is_given_up:
         piece = await reader.readexactly(min(size, CHUNK))
         size -= len(piece)
         content.add(piece)

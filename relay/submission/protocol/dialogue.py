@@ -81,7 +81,7 @@ class Dialogue(SMTP):
         self._content: Content | None = None
         self._is_chunked = False
         self._is_posting = self._is_stopping = False
-        self._limits = SessionLimits(server.settings.limits, loop=asyncio.get_running_loop(), end=self._dismiss)
+        self._limits = SessionLimits(server.settings.limits, loop=asyncio.get_running_loop(), end=self._end_by_limit)
         super().__init__(
             self,  # aiosmtpd calls its hooks
             data_size_limit=server.settings.limits.message_bytes,
@@ -175,6 +175,11 @@ class Dialogue(SMTP):
         self._writer.write(reply + b"\r\n")
         self._reset_timeout(LINGER_SECONDS)
         self._close()
+
+    def _end_by_limit(self, reply: bytes) -> None:
+        """End the dialogue with the reply of a limit, or that of a message that was refused before its end."""
+        problem = self._content.problem if self._content is not None else ""
+        self._dismiss(problem.encode() or reply)
 
     def _take_buffer(self) -> bytes:
         buffer = cast(Any, self._reader)._buffer
@@ -358,6 +363,7 @@ class Dialogue(SMTP):
             content.problem = SMUGGLED
         mail = without_dots(mail)  # one copy is kept while it is posted
         await self._finish(mail, content.problem)
+        await self._end_if_given_up(content)
 
     async def smtp_BDAT(self, arg: str | None) -> None:  # noqa: N802 (see the class)
         """Read a chunk of a message, and post the message after the last one (RFC 3030)."""
@@ -380,12 +386,21 @@ class Dialogue(SMTP):
             await self.push(content.problem)
             if last or not is_ready:
                 self._set_rset_state()
+            await self._end_if_given_up(content)
         elif last:
             await self._finish(content.take(), "")
         else:
             if size:
                 self._limits.excuse()
             await self.push(f"250 2.0.0 {size} bytes received")
+
+    async def _end_if_given_up(self, content: Content) -> None:
+        """Close the connection of a client that sends on after its message was refused.
+
+        RFC 5321 section 7.8 allows that. The reply stays 552 (RFC 1870 section 6.1): after 421 the client would try again.
+        """
+        if content.is_given_up:
+            await self._end()
 
     def _sequence_problem(self) -> str:
         if self._is_chunked:
@@ -421,7 +436,12 @@ class Dialogue(SMTP):
         limits = self._server.settings.limits
         self._limits.message_begins()
         self._reset_timeout()  # later than the end of the message's time, which has a reply
-        return Content(limit=limits.message_bytes, memory=self._server.memory, on_read=self._on_read)
+        return Content(
+            limit=limits.message_bytes,
+            excess=limits.excess_bytes,
+            memory=self._server.memory,
+            on_read=self._on_read,
+        )
 
     def _on_read(self, size: int) -> None:
         self._limits.message_grows(size)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relay.submission.connections import Connections
-from relay.submission.protocol.content import TOO_MUCH_AT_ONCE
+from relay.submission.protocol.content import CHUNK, TOO_MUCH_AT_ONCE
 from relay.submission.settings import Limits, address_in
 from tests.unit.submission.kit import MAIL, Client, StubRelay, place_with
 
@@ -123,6 +123,32 @@ async def test_too_large_message_is_refused_and_the_session_goes_on(is_chunked: 
             reply = await client.data(large)
         assert reply == "552 5.3.4 Message too large (limit 1000 bytes)"
         assert (await client.mail()).startswith("250 ")
+
+
+async def test_client_that_sends_on_after_the_refusal_is_disconnected() -> None:
+    async with place_with(limits=Limits(message_bytes=1_000, excess_bytes=CHUNK + 1)) as place:
+        client = await place.client()
+        await client.begin()
+        client.writer.write(b"BDAT 1000000000\r\n" + b"x" * CHUNK * 3)
+        assert await client.reply() == "552 5.3.4 Message too large (limit 1000 bytes)"
+        assert await client.reply() == ""
+        assert place.server.open_connections == 0
+
+
+async def test_data_that_goes_on_after_the_refusal_is_not_read_to_its_end() -> None:
+    async with place_with(limits=Limits(message_bytes=1_000, excess_bytes=CHUNK)) as place:
+        client = await place.client()
+        await client.begin()
+        assert (await client.say("DATA")).startswith("354 ")
+        [dialogue] = place.server._dialogues
+        # Exactly what the server reads, so that the connection is not reset while bytes are under way.
+        client.writer.write(b"x" * (CHUNK + 3))
+        while not (dialogue._content and dialogue._content.problem):  # noqa: ASYNC110 - nothing signals it
+            await asyncio.sleep(0)
+        client.writer.write(b"x" * (CHUNK + 1))
+        assert await client.reply() == "552 5.3.4 Message too large (limit 1000 bytes)"
+        assert await client.reply() == ""
+    assert place.relay.posted == []
 
 
 async def test_memory_of_all_messages_is_limited() -> None:

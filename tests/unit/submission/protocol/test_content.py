@@ -22,9 +22,9 @@ from tests.depth import examples
 from tests.work import counted
 
 
-def content_of(limit: int = 1_000_000, memory: int = 1_000_000) -> tuple[Content, Memory]:
+def content_of(limit: int = 1_000_000, memory: int = 1_000_000, excess: int = 1_000_000) -> tuple[Content, Memory]:
     shared = Memory(memory)
-    return Content(limit=limit, memory=shared, on_read=lambda _: None), shared
+    return Content(limit=limit, excess=excess, memory=shared, on_read=lambda _: None), shared
 
 
 async def read(wire: bytes, pieces: int = 1) -> tuple[bytes, bytes]:
@@ -107,9 +107,18 @@ async def test_content_beyond_the_limit_is_dropped_and_read_to_its_end() -> None
     assert await reader.read() == b"NOOP"
 
 
+async def test_content_far_beyond_the_limit_is_given_up() -> None:
+    reader = asyncio.StreamReader(limit=CHUNK)
+    content, _ = content_of(limit=10, excess=CHUNK)
+    reader.feed_data(b"x" * CHUNK * 4)
+    await read_chunk(reader, CHUNK * 10, content)
+    assert content.is_given_up
+    assert len(await reader.read(CHUNK * 2)) == CHUNK
+
+
 async def test_memory_is_shared_and_given_back() -> None:
     memory = Memory(100)
-    first, second = (Content(limit=1_000, memory=memory, on_read=lambda _: None) for _ in range(2))
+    first, second = (Content(limit=1_000, excess=1_000, memory=memory, on_read=lambda _: None) for _ in range(2))
     first.add(b"x" * 60)
     second.add(b"x" * 60)
     assert (first.problem, second.problem) == ("", TOO_MUCH_AT_ONCE)

@@ -124,6 +124,18 @@ async def test_data_that_trickles_in_ends_the_session(loop_time: LoopTime) -> No
     assert place.relay.posted == []
 
 
+async def test_refused_message_gets_no_more_time_for_what_arrives(loop_time: LoopTime) -> None:
+    too_large = "552 5.3.4 Message too large (limit 1000 bytes)"
+    async with place_with(limits=Limits(message_bytes=1_000)) as place:
+        client = await place.client()
+        await client.begin()
+        for _ in range(4):
+            assert await send_chunk(client, b"x" * 50_000) == too_large
+            loop_time.ahead += 77
+        assert await client.reply() == too_large
+        assert await client.reply() == ""
+
+
 async def test_message_at_the_minimum_rate_may_take_long(loop_time: LoopTime) -> None:
     async with place_with() as place:
         client = await place.client()
