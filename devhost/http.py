@@ -25,7 +25,6 @@ log = logging.getLogger("devhost.http")
 BODY_LIMIT_BYTES = 104_857_600
 REQUEST_TARGET_LIMIT_BYTES = 8192
 BODYLESS = frozenset({204, 304})
-FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 PING = "/admin/host/ping"
 
 type OwnPages = Callable[[str, str, bytes], Awaitable[Reply]]
@@ -94,7 +93,7 @@ class HttpFront:
             log.exception("A request failed in the host")
             reply = Reply(500)
         has_body = reply.status not in BODYLESS
-        headers = [header for header in reply.headers if header[0] not in FRAMING]
+        headers = [*reply.headers]
         if self._extra:
             taken = {name for name, _ in headers}
             headers += [header for header in self._extra if header[0] not in taken]

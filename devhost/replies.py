@@ -13,6 +13,8 @@ from typing import Any
 from devhost.worker import Function, Invocation
 
 type Headers = Sequence[tuple[bytes, bytes]]
+FRAMING = frozenset({"content-length", "transfer-encoding"})
+"""Headers of a function's response that the host replaces by its own."""
 
 
 class Reply:
@@ -47,7 +49,8 @@ def _reply_of_text(text: str) -> Reply:
     if envelope is None:
         return Reply(200, text.encode(), [(b"content-type", b"text/plain; charset=utf-8")])
     body = envelope["body"]
-    headers = [(str(k).lower().encode(), str(v).encode()) for k, v in (envelope.get("headers") or {}).items()]
+    named = {str(name).lower(): str(value) for name, value in (envelope.get("headers") or {}).items()}
+    headers = [(name.encode(), value.encode()) for name, value in named.items() if name not in FRAMING]
     encoded = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     return Reply(int(envelope.get("statusCode") or envelope.get("status") or 200), encoded, headers)
 
@@ -64,7 +67,11 @@ def _envelope(text: str) -> dict[str, Any] | None:
 
 
 def _reply_of_http(response: dict[str, Any]) -> Reply:
-    headers = [(k.lower().encode("latin-1"), v.value.encode("latin-1")) for k, v in response["headers"].items()]
+    headers = [
+        (name.encode("latin-1"), value.value.encode("latin-1"))
+        for key, value in response["headers"].items()
+        if (name := key.lower()) not in FRAMING
+    ]
     for cookie in response["cookies"] or ():
         headers += [(b"set-cookie", cookie_text(morsel).encode("latin-1")) for morsel in cookie.values()]
     return Reply(int(response["status_code"].value), response["body"].value, headers)

@@ -4,8 +4,7 @@ Content that does not fit an entry is written to a blob first (`relay.acceptance
 a put (`relay.acceptance.group_commit`).
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -156,8 +155,7 @@ class Acceptance:
         for (lane, submission), each in zip(pairs, accepted, strict=True):
             _log_accepted(each, submission, client, lane)
 
-    @contextmanager
-    def _admitted(self, submissions: Sequence[Submission]) -> Iterator[None]:
+    def _admitted(self, submissions: Sequence[Submission]) -> concurrency.Held:
         """Count these submissions as waiting until they are stored. Raises `Refusal` beyond the limits of this instance.
 
         A single request is always admitted.
@@ -176,11 +174,11 @@ class Acceptance:
             )
         self._waiting_messages += messages
         self._waiting_bytes += size
-        try:
-            yield
-        finally:
-            self._waiting_messages -= messages
-            self._waiting_bytes -= size
+        return concurrency.Held(partial(self._release, messages, size))
+
+    def _release(self, messages: int, size: int) -> None:
+        self._waiting_messages -= messages
+        self._waiting_bytes -= size
 
 
 def _recipients(submissions: Sequence[Submission]) -> int:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 
 import msgspec
 
@@ -134,12 +135,12 @@ def may_call_from(policy: Policy, address: str) -> bool:
 
 def may_send_from(policy: Policy, email: str) -> bool:
     """Return whether the policy's senders contain an address: as From, return path or another sender."""
-    return _admits(policy.senders, email)
+    return routing.admits(policy.senders, email)
 
 
 def may_send_to(policy: Policy, email: str) -> bool:
     """Return whether the policy's recipients contain an address, or it is redirected."""
-    return policy.redirect_to is not None or _admits(policy.recipients, email)
+    return policy.redirect_to is not None or routing.admits(policy.recipients, email)
 
 
 def _network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
@@ -270,13 +271,10 @@ def _senders(draft: Draft) -> Iterator[tuple[str, str, Address]]:
         yield from ((target, "send for this address", each) for each in senders)
 
 
-def _admits(patterns: Sequence[str], email: str) -> bool:
-    return any(routing.matches(pattern, email) for pattern in patterns)
-
-
 def _redirected(message: Message, policy: Policy) -> Message:
     """Replace each recipient outside the allow-list if the policy redirects (non-production)."""
-    if policy.redirect_to is None or all(_admits(policy.recipients, address.email) for address in message.recipients):
+    admits = partial(routing.admits, policy.recipients)
+    if policy.redirect_to is None or all(admits(address.email) for address in message.recipients):
         return message
     target = Address(email=policy.redirect_to)
     seen: set[str] = set()
@@ -284,7 +282,7 @@ def _redirected(message: Message, policy: Policy) -> Message:
     def redirected(addresses: Sequence[Address]) -> tuple[Address, ...]:
         kept: list[Address] = []
         for address in addresses:
-            chosen = address if _admits(policy.recipients, address.email) else target
+            chosen = address if admits(address.email) else target
             if chosen.email not in seen:
                 seen.add(chosen.email)
                 kept.append(chosen)

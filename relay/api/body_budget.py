@@ -1,12 +1,11 @@
 """Limit the bytes of large requests that are in progress on this instance, so that memory lasts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 
 from relay.api.problems import WHOLE
 from relay.core.errors import Refusal
 from relay.core.memory import MemoryLimits
-from relay.platform.concurrency import LARGE_BYTES
+from relay.platform.concurrency import LARGE_BYTES, Held
 
 RETRY_AFTER_SECONDS = 2
 
@@ -18,8 +17,7 @@ class BodyBudget:
         self._limits = limits
         self._held = 0
 
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
+    def hold(self, size: int) -> Held:
         """Count a body of this size while its request is in progress. Raises `Refusal`: 413 and 503.
 
         Small bodies are always admitted, and one large body at least.
@@ -38,7 +36,7 @@ class BodyBudget:
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
+        return Held(partial(self._release, size))
+
+    def _release(self, size: int) -> None:
+        self._held -= size

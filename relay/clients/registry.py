@@ -8,7 +8,7 @@ of each role, for rotation. Every process caches all rows for seconds.
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -101,6 +101,8 @@ class Clients:
         self._tables = tables
         self._clock = clock
         self._cached: Mapping[str, Client] = {}
+        self._by_key: Mapping[str, Sequence[Client]] = {}
+        """The clients that have a key of this id."""
         self._read_at: datetime | None = None
         self._noted: dict[str, datetime] = {}
         self._reading = asyncio.Lock()
@@ -114,6 +116,7 @@ class Clients:
                 if self._is_older(now, limit):
                     entities = [row async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
                     self._cached = {client.name: client for client in readable(TABLE, entities, _client)}
+                    self._by_key = _by_key(self._cached.values())
                     self._read_at = now
         return self._cached
 
@@ -125,8 +128,20 @@ class Clients:
         key_id = key_id_of(text)
         if key_id is None:
             return None
-        found = _find(await self.all(), key_id, text, self._clock())
-        return found or _find(await self.all(older_than_seconds=UNKNOWN_KEY_SECONDS), key_id, text, self._clock())
+        await self.all()
+        found = self._find(key_id, text)
+        if found is None:
+            await self.all(older_than_seconds=UNKNOWN_KEY_SECONDS)
+            found = self._find(key_id, text)
+        return found
+
+    def _find(self, key_id: str, text: str) -> Client | None:
+        for client in self._by_key.get(key_id, ()):
+            for key in client.keys:
+                if key.id == key_id and key.fits(text):
+                    is_useless = client.is_disabled or key.is_over(self._clock())
+                    return None if is_useless else client.acting_as(key.role or client.role)
+        return None
 
     async def by_principal(self, ids: Sequence[str]) -> Client | None:
         """Find the enabled client that one of these Entra ids is mapped to, or None."""
@@ -291,13 +306,12 @@ def _new(
     )
 
 
-def _find(clients: Mapping[str, Client], key_id: str, text: str, now: datetime) -> Client | None:
-    for client in clients.values():
+def _by_key(clients: Iterable[Client]) -> Mapping[str, Sequence[Client]]:
+    found: dict[str, list[Client]] = {}
+    for client in clients:
         for key in client.keys:
-            if key.id == key_id and key.fits(text):
-                is_useless = client.is_disabled or key.is_over(now)
-                return None if is_useless else client.acting_as(key.role or client.role)
-    return None
+            found.setdefault(key.id, []).append(client)
+    return found
 
 
 def _entity(client: Client) -> Entity:

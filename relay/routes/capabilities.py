@@ -1,6 +1,6 @@
 """Check a message against a provider's capabilities, so that submission refuses what delivery could not carry."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -32,7 +32,7 @@ def refusal(route: Route, submission: Submission, recipients: int) -> str:
         return f"{name} carries {kind} up to {body_bytes} bytes; the message has {submission.body_size}"
     if recipients > capabilities.max_recipients:
         return f"{name} carries at most {capabilities.max_recipients} recipients; the message has {recipients}"
-    features = {*submission.features}
+    features: Iterable[str] = submission.features
     if rebuilt is not None:
         features = {*features, *rebuilt.features} - _OF_FINISHED
     missing = [each for each in sorted(features) if not _has(each, route.provider, capabilities)]

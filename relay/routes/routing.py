@@ -36,7 +36,7 @@ class Router:
         return tuple(
             Leg(
                 recipients=tuple(numbers),
-                routes=tuple(name for name in routes if not self._reason(name, submission, message, len(numbers))),
+                routes=tuple([name for name in routes if not self._reason(name, submission, message, len(numbers))]),
             )
             for routes, numbers in recipients.items()
         )
@@ -81,7 +81,12 @@ class Router:
 
 def may_send_for(route: Route, sender: Address) -> bool:
     """Return whether the route's `senders` patterns match this From address."""
-    return any(matches(pattern, sender.email) for pattern in route.senders)
+    return admits(route.senders, sender.email)
+
+
+def admits(patterns: Sequence[str], email: str) -> bool:
+    """Return whether one of these patterns matches an address."""
+    return "*" in patterns or any(matches(pattern, email) for pattern in patterns)
 
 
 def matches(pattern: str, email: str) -> bool:

@@ -103,7 +103,7 @@ def test_recipients_of_all_messages_are_limited_before_they_are_read() -> None:
 
 
 def test_messages_are_read_until_they_are_too_large_together() -> None:
-    body = {"defaults": DEFAULTS, "messages": [to(number, text="x" * 50_000) for number in range(100)]}
+    body = {"defaults": DEFAULTS, "messages": [to(number, text="x" * 50_000) for number in range(200)]}
     # The first refusal loads modules, which is no work of a request.
     refused(body, max_batch_bytes=100_000)
     with counted() as short:

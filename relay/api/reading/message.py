@@ -121,11 +121,16 @@ _RECIPIENTS: Mapping[str, Reader[list[Located]]] = {
 class _Files(msgspec.Struct, frozen=True, kw_only=True):
     """A request's attachments, and the files within them."""
 
-    attachments: tuple[Attachment, ...]
-    within: Files
+    attachments: tuple[Attachment, ...] = ()
+    within: Files = Files()
+
+
+_NO_FILES = _Files()
 
 
 def _read_files(value: Any, problems: Problems, limits: Limits) -> _Files:
+    if value is None:
+        return _NO_FILES
     attachments = read_attachments(value, problems, limits)
     return _Files(attachments=attachments, within=files_in_attachments(attachments))
 

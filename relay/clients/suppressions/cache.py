@@ -102,6 +102,8 @@ class SuppressionCache:
         Raises `StorageError` only before the first read. `client_id` is for the log.
         """
         now, wanted = self._clock(), set(scopes)
+        if self._is_fresh(wanted, now):
+            return now
         async with self._reading:
             try:
                 await self._read_log(now)
@@ -113,6 +115,13 @@ class SuppressionCache:
                     raise
                 log_event("suppressions_stale", level=logging.WARNING, client_id=client_id)
         return now
+
+    def _is_fresh(self, scopes: Iterable[str], now: datetime) -> bool:
+        """Whether nothing has to be read: then nobody waits for the lock."""
+        if self._log_read_at is None or now - self._log_read_at >= MAX_AGE:
+            return False
+        oldest = now - RELOAD
+        return all(scope in self._scopes and self._loaded_at[scope] >= oldest for scope in scopes)
 
     async def log(self, changed: Sequence[Suppression]) -> None:
         """Update this process's entries at once, and write the log for the others. An empty reason removes an entry."""
