@@ -9,6 +9,7 @@ event about a recipient without an attempt is not recorded.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -42,6 +43,8 @@ _BATCHES_AT_ONCE = 8
 """Batches of an entry whose events wait to be applied."""
 _APPLIED_AT_ONCE = 16
 """Batches whose events this process applies at once: few, so that the events of other entries join those that wait."""
+_RETRY_SECONDS = (0.5, 2.0)
+"""Pause before an entry is applied again, at random: entries that joined one read fail together."""
 
 
 class _Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +91,7 @@ class Events:
         self._gets_reports = gets_reports
         self._content = content
         self._topic_of_group = topic_of_group
+        self._sleep = sleep
         self._gate = asyncio.Semaphore(_APPLIED_AT_ONCE)
         self._batches: WeakValueDictionary[str, Joined[_Group, Sequence[MessageEvent]]] = WeakValueDictionary()
 
@@ -101,7 +105,14 @@ class Events:
         """Apply an entry. Raises only on bugs, and when the entry can neither be applied nor put back."""
 
         async def handle(entry: provider_events.Entry) -> None:
-            await self._apply(entry.events, self._join, again=entry.again or is_redelivery)
+            try:
+                await self._apply(entry.events, self._join, again=entry.again or is_redelivery)
+            except Unavailable as error:
+                if error.retry_after_seconds is not None:
+                    raise
+                # An entry needs many reads and writes: one lost connection must not delay all of its events by a minute.
+                await self._sleep(random.uniform(*_RETRY_SECONDS))  # noqa: S311 - not a secret
+                await self._apply(entry.events, self._join, again=True)
 
         def put_back(entry: provider_events.Entry) -> bytes:
             return body if entry.again else provider_events.mark_again(body)

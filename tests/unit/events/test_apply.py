@@ -341,7 +341,7 @@ async def test_crash_between_record_and_follow_up_loses_nothing(
     place: Place, events: Events, following: Following
 ) -> None:
     [name] = await recorded(place)
-    following.failures = 1
+    following.failures = 2
     await apply(place, events, reported(name))
     assert len(await history(place, name)) == 1
     assert following.noted == []
@@ -364,11 +364,41 @@ async def test_redelivered_entry_is_followed_up_again(place: Place, events: Even
 @pytest.mark.parametrize("operation", ["query", "merge_with"])
 async def test_entry_is_put_back_while_storage_is_unavailable(place: Place, events: Events, operation: str) -> None:
     [name] = await recorded(place)
-    place.tables.fail(operation, Unavailable("away"))
+    place.tables.fail(operation, *(Unavailable("away"),) * 2)
     await apply(place, events, reported(name))
+    assert await history(place, name) == []
     place.time.move(60)
     await drain(place, events)
     assert len(await history(place, name)) == 1
+
+
+async def test_entry_is_put_back_at_once_while_storage_throttles(place: Place, events: Events) -> None:
+    [name] = await recorded(place)
+    place.tables.fail("query", Unavailable("busy", retry_after_seconds=5))
+    await apply(place, events, reported(name))
+    assert await history(place, name) == []
+
+
+async def test_lost_connection_delays_none_of_the_entries_that_read_together(
+    place: Place, events: Events, following: Following
+) -> None:
+    [name] = await recorded(place)
+    bodies = [body for kind in KINDS[:3] for body in pack([reported(name, kind)])]
+    place.tables.fail("query", Unavailable("connection lost"))
+    await asyncio.gather(*(events.apply(body) for body in bodies))
+    assert place.memory.queues.bodies(QUEUE) == []
+    assert {event.kind for event in await history(place, name)} == {*KINDS[:3]}
+    assert {noted.event.kind for noted in following.noted} == {*KINDS[:3]}
+
+
+async def test_processes_that_record_events_of_one_batch_put_no_entry_back(place: Place, following: Following) -> None:
+    """Each process joins its own entries; the processes race for the record."""
+    names = await recorded(place, count=8)
+    bodies = [body for name in names for kind in KINDS[:3] for body in pack([reported(name, kind)])]
+    processes = [process(place, following) for _ in range(8)]
+    await asyncio.gather(*(processes[at % 8].apply(body) for at, body in enumerate(bodies)))
+    assert place.memory.queues.bodies(QUEUE) == []
+    assert sum([len(await history(place, name)) for name in names[:1]]) == 24
 
 
 async def test_enqueue_fails_while_the_queue_is_unavailable(place: Place, events: Events) -> None:

@@ -111,6 +111,7 @@ async def test_content_far_beyond_the_limit_is_given_up() -> None:
     reader = asyncio.StreamReader(limit=CHUNK)
     content, _ = content_of(limit=10, excess=CHUNK)
     reader.feed_data(b"x" * CHUNK * 4)
+    reader.feed_eof()
     await read_chunk(reader, CHUNK * 10, content)
     assert content.is_given_up
     assert len(await reader.read(CHUNK * 2)) == CHUNK
