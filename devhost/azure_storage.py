@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
+from html import escape
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from devhost.queue_rules import QueueMessage
 from devhost.settings import FunctionConfigurationError
@@ -94,7 +94,7 @@ class StorageQueue:
 
     async def put(self, text: str) -> None:
         # XML parsers read a bare carriage return as a line feed, and Azurite can break a character that is not ASCII.
-        escaped = escape(text, {"\r": "&#13;"})
+        escaped = escape(text, quote=False).replace("\r", "&#13;")
         body = f"<QueueMessage><MessageText>{escaped}</MessageText></QueueMessage>".encode("ascii", "xmlcharrefreplace")
         path, absent = f"{self.name}/messages", frozenset({404})
         if (await self._settled("POST", path, body=body, expects=absent)).status == 404:

@@ -11,15 +11,15 @@ from itertools import islice
 import msgspec
 
 from relay.mime import encoded_words
+from relay.mime.fields import ATEXT
 
 MAX_MAILBOXES = 2_000
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"|\\.|[(),;:<>"\\]|[^"\\(),;:<>]+', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _AROUND = re.compile(r"(?<!\s)\s*+([@.])\s*+")
 _ROUTE = re.compile(r"(?:@[^@:,]*+,?+)++:")
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010FFFF]"
-_DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
-_DOTS = re.compile(rf"(?:{_ATEXT}|\.)+")
+_DOT_ATOM = re.compile(rf"{ATEXT}+(?:\.{ATEXT}+)*")
+_DOTS = re.compile(rf"(?:{ATEXT}|\.)+")
 _COMMENT = re.compile(r"\([^()]*\)")
 _SEPARATORS = frozenset(",;:")
 _BRACKETS = frozenset('<>"()')

@@ -22,10 +22,10 @@ MAX_SUBJECT = 200
 MAX_METADATA = 541
 """Characters of a `name=value` that is looked for: no message has a longer one."""
 _RUNS = re.compile(r"[^\W_]+")
-_PAIRED = re.compile(
-    "([\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]+)"
-)
-"""Scripts that are written without spaces between words (kana, ideographs), and Hangul, whose words have endings."""
+_PAIRED = "([\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]+)"
+"""Scripts that are written without spaces between words (kana, ideographs), and Hangul, whose words have endings.
+
+Compiled when it is first needed, by `re`: that takes two of the milliseconds until the first message is accepted."""
 
 
 class Kind(StrEnum):
@@ -79,7 +79,7 @@ def words(text: str) -> Iterable[str]:
 
 
 def _words_of(run: str) -> Iterator[str]:
-    for number, part in enumerate(_PAIRED.split(run)):
+    for number, part in enumerate(re.split(_PAIRED, run)):
         if number % 2 == 0:
             if part:
                 yield part
