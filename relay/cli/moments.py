@@ -7,7 +7,7 @@ import typer
 
 Until = Annotated[
     str | None,
-    typer.Option(help="When it ends by itself, in local time: 18:00 or 2026-03-01T18:00."),
+    typer.Option(help="When it ends, in local time: 18:00 or 2026-03-01T18:00."),
 ]
 
 

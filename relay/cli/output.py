@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from relay.cli.remote import Remote, RemoteError, find_remote
@@ -43,7 +44,34 @@ def print_json(content: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+def print_list(
+    found: Sequence[Any],
+    columns: Sequence[str],
+    cells: Callable[[Any], Sequence[Any]],
+    *,
+    empty: str,
+    as_json: bool,
+) -> None:
+    """Print what was found as JSON, or as a table with the `cells` of each."""
+    print_json(found) if as_json else print_table(columns, map(cells, found), empty=empty)
+
+
+def print_result(result: Any, text: str, *, as_json: bool) -> None:
+    """Print a result as JSON, or what it means as a line of text, which a program may read: it is not wrapped."""
+    if as_json:
+        print_json(result)
+    else:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_export(remote: Remote, path: str, query: Mapping[str, Any]) -> None:
+    """Write every page of an export to stdout."""
+    for part in remote.export(path, query):
+        sys.stdout.buffer.write(part)
+    sys.stdout.buffer.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, title: str = "") -> None:
     """Print a table, or the text `empty` if there are no rows."""
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
@@ -68,8 +96,6 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
 
 def styled(value: Any) -> str:
     """Format a cell: color states, cut fractions of seconds, escape markup."""
-    from rich.markup import escape
-
     text = "" if value is None else str(value)
     if len(text) > 19 and text[10:11] == "T" and text.endswith("Z"):
         text = text[:19].replace("T", " ") + "Z"
@@ -88,13 +114,7 @@ def reports_errors[**P](command: Callable[P, None]) -> Callable[P, None]:
             if kwargs.get("as_json") and error.error:
                 print_json({"error": error.error})
             else:
-                Console(stderr=True).print(f"[red]{_escaped(str(error))}[/red]", highlight=False)
+                Console(stderr=True).print(f"[red]{escape(str(error))}[/red]", highlight=False)
             raise typer.Exit(error.exit_code) from error
 
     return run
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

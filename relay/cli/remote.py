@@ -29,8 +29,9 @@ class RemoteError(Exception):
         self.status = status
 
 
-REFUSED, UNAVAILABLE = 1, 3
-"""Exit codes: the relay refused (correct the call); it is unreachable or busy (retry). 2 is a wrong command line."""
+REFUSED, UNAVAILABLE, BAD_RESULT = 1, 3, 4
+"""Exit codes: the relay refused (correct the call); it is unreachable or busy (retry); done, with a bad result. 2 is a wrong
+command line."""
 
 
 class Remote:
@@ -62,10 +63,9 @@ class Remote:
         """
         body = msgspec.json.encode(json) if json is not None else content
         sent = {**({"Content-Type": "application/json"} if json is not None else {}), **(headers or {})}
-        chosen = {name: str(value) for name, value in (query or {}).items() if value is not None}
         # Another POST without an idempotency key could take effect twice; everything else may be retried.
         is_safe = is_repeatable or method != "POST" or "Idempotency-Key" in sent
-        response = self._try(method, self._address(path), body, sent, chosen, tries=TRIES if is_safe else 1)
+        response = self._try(method, self._address(path), body, sent, query, tries=TRIES if is_safe else 1)
         if response.status_code >= 400:
             raise _refusal(response)
         is_json = response.headers.get("content-type", "").startswith("application/json")
@@ -87,13 +87,12 @@ class Remote:
 
     def export(self, path: str, query: Mapping[str, Any] | None = None) -> Iterator[bytes]:
         """Yield the pages of an export, of which the header `Link` names the next. Raises `RemoteError`."""
-        chosen = {name: str(value) for name, value in (query or {}).items() if value is not None}
         while path:
-            response = self._try("GET", self._address(path), None, {}, chosen, tries=TRIES)
+            response = self._try("GET", self._address(path), None, {}, query, tries=TRIES)
             if response.status_code >= 400:
                 raise _refusal(response)
             yield response.content
-            path, chosen = response.links.get("next", {}).get("url", ""), {}
+            path, query = response.links.get("next", {}).get("url", ""), None
 
     def close(self) -> None:
         """Release the connections."""
@@ -114,16 +113,15 @@ class Remote:
         url: str,
         body: bytes | None,
         headers: Mapping[str, str],
-        query: Mapping[str, str],
+        query: Mapping[str, Any] | None,
         *,
         tries: int,
     ) -> httpx2.Response:
+        chosen = {name: str(value) for name, value in (query or {}).items() if value is not None}
         for attempt in range(1, tries + 1):
             is_last = attempt == tries
             try:
-                response = self._client.request(
-                    method, url, content=body, headers=dict(headers), params=dict(query) or None
-                )
+                response = self._client.request(method, url, content=body, headers=headers, params=chosen or None)
             except httpx2.HTTPError as error:
                 if is_last:
                     text = f"{self.url} cannot be reached ({type(error).__name__}). Check the URL and that Relay runs."

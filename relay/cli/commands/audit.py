@@ -1,13 +1,12 @@
 """`relay audit`: list who changed what, and export it."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from relay.cli.output import AsJson, print_json, print_table, remote_of, reports_errors
+from relay.cli.output import AsJson, print_export, print_list, remote_of, reports_errors
 from relay.operations.audit.record import AuditOutcome
 
 
@@ -47,25 +46,14 @@ def audit(
     }
     remote = remote_of(context)
     if export is not None:
-        for part in remote.export(f"/v1/audit/export.{export}", query):
-            sys.stdout.buffer.write(part)
-        sys.stdout.buffer.flush()
+        print_export(remote, f"/v1/audit/export.{export}", query)
         return
     found = list(remote.pages("/v1/audit", {**query, "limit": min(limit, 1000)}, limit=limit))
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (each["at"], each["client"], each["role"], each["operation"], _target(each), each["reason"], _outcome(each))
-        for each in found
-    ]
     columns = ("time", "client", "role", "operation", "target", "reason", "outcome")
-    print_table("", columns, rows, empty="No records.")
+    print_list(found, columns, _cells, empty="No records.", as_json=as_json)
 
 
-def _target(record: Mapping[str, Any]) -> str:
-    return " ".join([record["target"], *(f"{name}={value}" for name, value in record["details"].items())])
-
-
-def _outcome(record: Mapping[str, Any]) -> str:
-    return f"{record['outcome']} ({record['code']})" if record["code"] else str(record["outcome"])
+def _cells(record: Mapping[str, Any]) -> Sequence[str]:
+    target = " ".join([record["target"], *(f"{name}={value}" for name, value in record["details"].items())])
+    outcome = f"{record['outcome']} ({record['code']})" if record["code"] else record["outcome"]
+    return record["at"], record["client"], record["role"], record["operation"], target, record["reason"], outcome

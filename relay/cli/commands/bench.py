@@ -1,6 +1,7 @@
 """`relay bench`: measure how fast a relay accepts and sends."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from statistics import quantiles
@@ -45,10 +46,9 @@ def bench(
             progress.advance(task)
         accepted_in = time.monotonic() - begun
         task = progress.add_task("ended", total=messages)
-        states: dict[str, int] = {}
+        states = Counter[str]()
         for name in names:
-            state = _until_ended(remote, name)
-            states[state] = states.get(state, 0) + 1
+            states[_until_ended(remote, name)] += 1
             progress.advance(task)
     percentiles = quantiles(latencies, n=100, method="inclusive") if len(latencies) > 1 else latencies * 99
     result = {

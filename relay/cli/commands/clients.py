@@ -1,10 +1,11 @@
 """`relay clients …`: manage clients and their keys."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
+from relay.cli.output import AsJson, console, print_list, print_result, remote_of, reports_errors
 from relay.clients.keys import Role
 from relay.core.settings import BrakePolicy
 
@@ -25,20 +26,18 @@ Brake = Annotated[
 def index(context: typer.Context, as_json: AsJson = False) -> None:
     """List clients, with their keys and when each was last used."""
     found = remote_of(context).call("GET", "/v1/clients")["value"]
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (
-            client["name"],
-            client["role"],
-            "disabled" if client["is_disabled"] else f"held: {client['hold']['code']}" if client["hold"] else "",
-            "\n".join(map(_key, client["keys"])),
-            ", ".join(client["policy"]["senders"]),
-        )
-        for client in found
-    ]
-    print_table("", ("client", "role", "", "keys", "senders"), rows, empty="No clients.")
+    print_list(found, ("client", "role", "", "keys", "senders"), _cells, empty="No clients.", as_json=as_json)
+
+
+def _cells(client: dict[str, Any]) -> Sequence[str]:
+    hold = f"held: {client['hold']['code']}" if client["hold"] else ""
+    return (
+        client["name"],
+        client["role"],
+        "disabled" if client["is_disabled"] else hold,
+        "\n".join(map(_key, client["keys"])),
+        ", ".join(client["policy"]["senders"]),
+    )
 
 
 def _key(key: dict[str, Any]) -> str:
@@ -68,7 +67,7 @@ def add(
     policy = _policy(senders, recipients, rate, quota, sees, brake)
     body = {"name": name, "role": str(role), **({"policy": policy} if policy else {})}
     created = remote_of(context).call("POST", "/v1/clients", json=body)
-    print_json(created) if as_json else console.print(created["key"], markup=False, highlight=False, soft_wrap=True)
+    print_result(created, created["key"], as_json=as_json)
 
 
 @app.command()
@@ -88,7 +87,7 @@ def limit(
     changed = remote_of(context).call(
         "PATCH", f"/v1/clients/{name}", json={"policy": _policy(senders, recipients, rate, quota, sees, brake)}
     )
-    print_json(changed) if as_json else console.print(f"{name} is changed.")
+    print_result(changed, f"{name} is changed.", as_json=as_json)
 
 
 @app.command()
@@ -109,7 +108,7 @@ def rotate(
     """
     body = {"role": role, "expires_in_seconds": expires_in_seconds}
     created = remote_of(context).call("POST", f"/v1/clients/{name}/keys", json=body)
-    print_json(created) if as_json else console.print(created["key"], markup=False, highlight=False, soft_wrap=True)
+    print_result(created, created["key"], as_json=as_json)
 
 
 @app.command("remove-key")
@@ -161,14 +160,13 @@ def delete(context: typer.Context, name: Name) -> None:
 def webhooks(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """List a client's webhooks. After a key leaked, look here for URLs that the thief added."""
     found = remote_of(context).call("GET", f"/v1/clients/{name}/webhooks")["value"]
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (each["id"], each["url"], "" if each["is_enabled"] else "disabled", each["created_at"], each.get("note", ""))
-        for each in found
-    ]
-    print_table("", ("webhook", "URL", "", "created", "note"), rows, empty="No webhooks.")
+    columns = ("webhook", "URL", "", "created", "note")
+    print_list(found, columns, _webhook_cells, empty="No webhooks.", as_json=as_json)
+
+
+def _webhook_cells(webhook: dict[str, Any]) -> Sequence[Any]:
+    state = "" if webhook["is_enabled"] else "disabled"
+    return webhook["id"], webhook["url"], state, webhook["created_at"], webhook.get("note")
 
 
 @app.command("remove-webhook")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
+from relay.cli.output import AsJson, console, print_json, print_list, print_result, remote_of, reports_errors
 from relay.cli.remote import Remote
 
 app = typer.Typer(no_args_is_help=True, help="List, redrive and discard dead letters.")
@@ -26,13 +26,12 @@ def index(
     remote = remote_of(context)
     if code is None:
         found = remote.call("GET", "/v1/deadletters")["value"]
-        rows = [(row["count"], row["code"], row["meaning"]) for row in found]
         columns: Sequence[str] = ("count", "cause", "meaning")
+        names = ("count", "code", "meaning")
     else:
         found = list(remote.pages("/v1/deadletters", {"code": code}, limit=limit))
-        rows = [(row["at"], row["id"], row.get("subject")) for row in found]
-        columns = ("died", "id", "subject")
-    print_json(found) if as_json else print_table("", columns, rows, empty="No dead letters.")
+        columns, names = ("died", "id", "subject"), ("at", "id", "subject")
+    print_list(found, columns, lambda row: [row.get(name) for name in names], empty="No dead letters.", as_json=as_json)
 
 
 @app.command()
@@ -103,7 +102,7 @@ def _all(
             progress.update(task, completed=count)
             if not response["is_more"]:
                 break
-    print_json({done: count}) if as_json else console.print(f"{count} {done}.")
+    print_result({done: count}, f"{count} {done}.", as_json=as_json)
 
 
 def _count(remote: Remote, code: str) -> int:

@@ -11,12 +11,10 @@ import typer
 
 from relay.bootstrap import start
 from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors, styled
+from relay.cli.remote import BAD_RESULT
 from relay.core.errors import SettingsError
 from relay.operations.doctor.findings import Health, worst
 from relay.operations.doctor.run import examine
-
-FAILED = 4
-"""Exit code: a check failed."""
 
 
 @reports_errors
@@ -43,7 +41,7 @@ def doctor(
     else:
         _print(report)
     if report["health"] == Health.FAULT:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(BAD_RESULT)
 
 
 def _check_mail(received: bytes) -> None:
@@ -59,7 +57,7 @@ def _check_mail(received: bytes) -> None:
     if not found.signatures:
         console.print("The mail has no DKIM signature.", markup=False, highlight=False)
     if not found.is_covered:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(BAD_RESULT)
 
 
 async def _examine() -> Mapping[str, Any]:
@@ -81,7 +79,7 @@ async def _examine() -> Mapping[str, Any]:
 
 def _print(report: Mapping[str, Any]) -> None:
     rows = [(row["health"], row["about"], row["what"]) for row in report["value"]]
-    print_table("", ("", "about", "finding"), rows, empty="")
+    print_table(("", "about", "finding"), rows, empty="")
     for row in report["value"]:
         if row["health"] != Health.OK:
             console.print(f"\n{styled(row['health'])} {styled(row['about'])}: {styled(row['what'])}", highlight=False)

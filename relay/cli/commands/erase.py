@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.commands.messages import ENDED_BADLY
 from relay.cli.output import AsJson, console, print_json, reports_errors
 from relay.cli.paging import call_until_done
+from relay.cli.remote import BAD_RESULT
 
 
 @reports_errors
@@ -45,7 +45,7 @@ def erase(
     else:
         _print(total, is_dry=dry_run)
     if (total["in_progress"] or total["unreadable"]) and not dry_run:
-        raise typer.Exit(ENDED_BADLY)
+        raise typer.Exit(BAD_RESULT)
 
 
 def _print(total: dict[str, int], *, is_dry: bool) -> None:

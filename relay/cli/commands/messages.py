@@ -1,20 +1,28 @@
 """`relay send`, `status`, `messages`, `arrivals`: send and list messages, show their status and what became of them."""
 
 import base64
-import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from relay.cli.output import AsJson, console, print_json, print_pairs, print_table, remote_of, reports_errors
-from relay.cli.remote import Remote
+from relay.cli.output import (
+    AsJson,
+    console,
+    print_export,
+    print_json,
+    print_list,
+    print_pairs,
+    print_table,
+    remote_of,
+    reports_errors,
+)
+from relay.cli.remote import BAD_RESULT, Remote
 from relay.core.model import FINAL, State
 
-ENDED_BADLY = 4
-"""Exit code: the message ended in a state other than `sent`."""
 POLL_SECONDS = 1.0
 
 
@@ -128,19 +136,15 @@ def messages(
     query = {"state": state, "arrival": arrival, "tag": tag, "recipient": to, "since": since, "before": before, **named}
     remote = remote_of(context)
     if export:
-        for part in remote.export("/v1/messages/export", query):
-            sys.stdout.buffer.write(part)
-        sys.stdout.buffer.flush()
+        print_export(remote, "/v1/messages/export", query)
         return
     found = list(remote.pages("/v1/messages", query, limit=limit))
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (row["created_at"], row["state"], _arrival(row), row["id"], row.get("recipient"), row.get("subject"))
-        for row in found
-    ]
-    print_table("", ("accepted", "state", "arrival", "id", "recipient", "subject"), rows, empty="No messages.")
+    columns = ("accepted", "state", "arrival", "id", "recipient", "subject")
+    print_list(found, columns, _cells, empty="No messages.", as_json=as_json)
+
+
+def _cells(row: dict[str, Any]) -> Sequence[Any]:
+    return row["created_at"], row["state"], _arrival(row), row["id"], row.get("recipient"), row.get("subject")
 
 
 def _arrival(row: dict[str, Any]) -> str:
@@ -162,11 +166,11 @@ def arrivals(
     """
     query = {"by": by, "since": since, "before": before}
     found = remote_of(context).call("GET", "/v1/arrivals", query=query)
+    columns = (by, "sent", "delivered", "bounced", "complaints", "bounce rate", "complaint rate")
     if as_json:
         print_json(found)
-        return
-    columns = (by, "sent", "delivered", "bounced", "complaints", "bounce rate", "complaint rate")
-    print_table("", columns, map(_counts, found["value"]), empty="No mail was counted.")
+    else:
+        print_table(columns, map(_counts, found["value"]), empty="No mail was counted.")
 
 
 def _counts(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -191,7 +195,7 @@ def _follow(remote: Remote, name: str, *, as_json: bool) -> None:
             time.sleep(POLL_SECONDS)
     _print(message, as_json=as_json)
     if message["state"] != State.SENT:
-        raise typer.Exit(ENDED_BADLY)
+        raise typer.Exit(BAD_RESULT)
 
 
 def _print(message: dict[str, Any], *, as_json: bool) -> None:
@@ -204,15 +208,17 @@ def _print(message: dict[str, Any], *, as_json: bool) -> None:
         (row.get("kind"), row["email"], row.get("state"), _arrival(row), row.get("route"), row.get("code"))
         for row in message.get("recipients", ())
     ]
-    print_table("\nRecipients", ("", "address", "state", "arrival", "route", "cause"), recipients, empty="")
+    columns = ("", "address", "state", "arrival", "route", "cause")
+    print_table(columns, recipients, empty="", title="\nRecipients")
     attempts = [
         (row["number"], row["at"], row["route"], row["outcome"], row.get("code"), row.get("reply"))
         for row in message.get("attempts", ())
     ]
-    print_table("\nAttempts", ("", "at", "route", "outcome", "cause", "reply"), attempts, empty="\nNo attempts yet.")
+    columns = ("", "at", "route", "outcome", "cause", "reply")
+    print_table(columns, attempts, empty="\nNo attempts yet.", title="\nAttempts")
     events = [(row["at"], row["kind"], row.get("recipient"), row.get("reply")) for row in message.get("events", ())]
     if events:
-        print_table("\nEvents", ("at", "event", "recipient", "reply"), events, empty="")
+        print_table(("at", "event", "recipient", "reply"), events, empty="", title="\nEvents")
 
 
 def _content(text: str | None) -> str | None:

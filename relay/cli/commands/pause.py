@@ -5,10 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.commands.messages import ENDED_BADLY
 from relay.cli.moments import Until, end_of
-from relay.cli.output import AsJson, console, print_json, remote_of, reports_errors
-from relay.cli.remote import Remote
+from relay.cli.output import AsJson, print_result, remote_of, reports_errors
+from relay.cli.remote import BAD_RESULT, Remote
 
 STEP_SECONDS = 20
 """How long one request waits; the command repeats it."""
@@ -31,14 +30,11 @@ def pause(
       relay pause && azd up; relay resume
     """
     state = _pause(remote_of(context), {"reason": reason, "until": end_of(until)}, wait)
-    if as_json:
-        print_json(state)
-    elif state["is_quiet"]:
-        console.print("Delivery is paused; no attempt runs.")
-    else:
-        console.print(f"Every route is held. Attempts that still run: {state['sending']}.")
-    if not state["is_quiet"]:
-        raise typer.Exit(ENDED_BADLY)
+    is_quiet = state["is_quiet"]
+    running = f"Every route is held. Attempts that still run: {state['sending']}."
+    print_result(state, "Delivery is paused; no attempt runs." if is_quiet else running, as_json=as_json)
+    if not is_quiet:
+        raise typer.Exit(BAD_RESULT)
 
 
 def _pause(remote: Remote, terms: dict[str, str | None], wait: int) -> Any:
@@ -55,4 +51,4 @@ def _pause(remote: Remote, terms: dict[str, str | None], wait: int) -> Any:
 def resume(context: typer.Context, as_json: AsJson = False) -> None:
     """End the holds that `pause` made, and send what waited. Other holds stay."""
     response = remote_of(context).call("POST", "/v1/resume")
-    print_json(response) if as_json else console.print(f"Delivery is resumed; holds ended: {response['resumed']}.")
+    print_result(response, f"Delivery is resumed; holds ended: {response['resumed']}.", as_json=as_json)

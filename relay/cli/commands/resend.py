@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.output import AsJson, console, print_json, remote_of, reports_errors
+from relay.cli.output import AsJson, print_result, remote_of, reports_errors
 from relay.cli.paging import call_until_done
 from relay.cli.remote import UNAVAILABLE, Remote, RemoteError
 
@@ -30,7 +30,7 @@ def resend(
       relay resend msg_0… --route exchange
     """
     done = resend_message(remote_of(context), message, route=route, reason=reason, sent_until=sent_until)
-    print_json(done) if as_json else console.print(f"Queued again: {done['id']} is {done['state']}.", highlight=False)
+    print_result(done, f"Queued again: {done['id']} is {done['state']}.", as_json=as_json)
 
 
 def resend_message(
@@ -82,7 +82,4 @@ def redrive(
     total = call_until_done(
         context, "/v1/redrive", request, ("found", "redriven", "skipped", "unreadable"), is_quiet=as_json
     )
-    if as_json:
-        print_json(total)
-    else:
-        console.print(", ".join(f"{count} {name}" for name, count in total.items()) + ".")
+    print_result(total, ", ".join(f"{count} {name}" for name, count in total.items()) + ".", as_json=as_json)

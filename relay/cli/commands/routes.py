@@ -5,12 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from relay.cli.moments import Until, end_of
-from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
+from relay.cli.output import AsJson, print_json, print_result, print_table, remote_of, reports_errors
+from relay.cli.remote import BAD_RESULT
 
 app = typer.Typer(no_args_is_help=True, help="List, hold, release and probe routes.")
 Name = Annotated[str, typer.Argument(help="The route's name.")]
-UNHEALTHY = 4
-"""Exit code: the probe failed."""
 
 
 @app.command("list")
@@ -29,7 +28,7 @@ def index(context: typer.Context, as_json: AsJson = False) -> None:
             for h in route["holds"]
         ]
         rows += [("", "", "budget", b["name"] or b["scope"], _left(b), b["opens_at"] or "") for b in route["budgets"]]
-    print_table("", ("route", "provider", "state", "scope", "cause", "next probe or room"), rows, empty="No routes.")
+    print_table(("route", "provider", "state", "scope", "cause", "next probe or room"), rows, empty="No routes.")
 
 
 def _left(budget: dict[str, Any]) -> str:
@@ -60,7 +59,7 @@ def hold(
     body = {"reason": reason, "until": end_of(until)}
     response = remote_of(context).call("POST", f"/v1/routes/{name}/hold", json=body)
     end = f" until {response['until']}" if response["until"] else ""
-    print_json(response) if as_json else console.print(f"{name} is held{end}.")
+    print_result(response, f"{name} is held{end}.", as_json=as_json)
 
 
 @app.command()
@@ -68,7 +67,7 @@ def hold(
 def release(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Release a route, and every sender that is held on it."""
     response = remote_of(context).call("POST", f"/v1/routes/{name}/release")
-    print_json(response) if as_json else console.print(f"{name} is released.")
+    print_result(response, f"{name} is released.", as_json=as_json)
 
 
 @app.command()
@@ -76,11 +75,8 @@ def release(context: typer.Context, name: Name, as_json: AsJson = False) -> None
 def probe(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Probe a route now. If it is held and healthy, release one canary batch. Exits 4 if the probe fails."""
     probed = remote_of(context).call("POST", f"/v1/routes/{name}/probe")
-    if as_json:
-        print_json(probed)
-    elif probed["is_healthy"]:
-        console.print(f"{name} is healthy.")
-    else:
-        console.print(f"{name} cannot send: {probed['code']}. {probed['reply']}", markup=False, highlight=False)
-    if not probed["is_healthy"]:
-        raise typer.Exit(UNHEALTHY)
+    is_healthy = probed["is_healthy"]
+    text = f"{name} is healthy." if is_healthy else f"{name} cannot send: {probed['code']}. {probed['reply']}"
+    print_result(probed, text, as_json=as_json)
+    if not is_healthy:
+        raise typer.Exit(BAD_RESULT)

@@ -1,11 +1,12 @@
 """`relay suppressions …`: manage suppressed addresses."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
+from relay.cli.output import AsJson, console, print_list, print_result, remote_of, reports_errors
 
 app = typer.Typer(no_args_is_help=True, help="Manage suppressed addresses.")
 Email = Annotated[str, typer.Argument(help="The address.")]
@@ -30,11 +31,12 @@ def index(
 ) -> None:
     """List suppressed addresses, with the reason and the expiry of each."""
     found = list(remote_of(context).pages(_path(topic), {"client": client}, limit=limit))
-    if as_json:
-        print_json(found)
-        return
-    rows = [(row["email"], row["reason"], row.get("expires_at"), row.get("note")) for row in found]
-    print_table("", ("address", "reason", "until", "note"), rows, empty="No suppressed addresses.")
+    columns = ("address", "reason", "until", "note")
+    print_list(found, columns, _cells, empty="No suppressed addresses.", as_json=as_json)
+
+
+def _cells(row: dict[str, Any]) -> Sequence[Any]:
+    return row["email"], row["reason"], row.get("expires_at"), row.get("note")
 
 
 @app.command()
@@ -56,7 +58,7 @@ def add(
         json={name: value for name, value in named.items() if value},
         query={"client": client if topic else None},
     )
-    print_json(added) if as_json else console.print(f"{email} is suppressed.", markup=False, highlight=False)
+    print_result(added, f"{email} is suppressed.", as_json=as_json)
 
 
 @app.command()
@@ -89,7 +91,7 @@ def import_list(
         headers={"Content-Type": "text/csv"},
         query={"client": client},
     )
-    print_json(response) if as_json else console.print(f"{response['imported']} addresses imported.")
+    print_result(response, f"{response['imported']} addresses imported.", as_json=as_json)
 
 
 @app.command()
@@ -109,4 +111,4 @@ def sync(
 ) -> None:
     """Import a provider's suppression lists."""
     synced = remote_of(context).call("POST", "/v1/suppressions/sync", json={"route": route})
-    print_json(synced) if as_json else console.print(f"{synced['imported']} imported, {synced['removed']} removed.")
+    print_result(synced, f"{synced['imported']} imported, {synced['removed']} removed.", as_json=as_json)

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.commands.messages import ENDED_BADLY
-from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
+from relay.cli.output import AsJson, print_list, print_result, remote_of, reports_errors
+from relay.cli.remote import BAD_RESULT
 
 app = typer.Typer(help="List the timers' steps, and run one now.")
 
@@ -17,11 +17,8 @@ def index(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     steps = remote_of(context).call("GET", "/v1/timers")["value"]
-    if as_json:
-        print_json(steps)
-        return
-    rows = [(step["name"], *_cells(step["last_run"])) for step in steps]
-    print_table("", ("step", "last run", "seconds", "done", "result"), rows, empty="No steps.")
+    columns = ("step", "last run", "seconds", "done", "result")
+    print_list(steps, columns, _cells, empty="No steps.", as_json=as_json)
 
 
 @app.command()
@@ -38,15 +35,16 @@ def run(
       relay timers run recovery
     """
     report = remote_of(context).call("POST", f"/v1/timers/{name}/run")
-    print_json(report) if as_json else console.print(f"{name}: {report['done']} done, {_result(report)}.")
+    print_result(report, f"{name}: {report['done']} done, {_result(report)}.", as_json=as_json)
     if not report["is_complete"]:
-        raise typer.Exit(ENDED_BADLY)
+        raise typer.Exit(BAD_RESULT)
 
 
-def _cells(report: dict[str, Any] | None) -> tuple[Any, ...]:
+def _cells(step: dict[str, Any]) -> tuple[Any, ...]:
+    report = step["last_run"]
     if report is None:
-        return "never", "", "", ""
-    return report["at"], report["seconds"], report["done"], _result(report)
+        return step["name"], "never"
+    return step["name"], report["at"], report["seconds"], report["done"], _result(report)
 
 
 def _result(report: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from relay.cli.mail.pickup_folder import PickupFolder, idempotency_key
 from relay.cli.mail.raw_mail import calls, post, refusal_kind
 from relay.cli.mail.stopping import stopped_by_signals
 from relay.cli.output import remote_of, reports_errors
-from relay.cli.remote import UNAVAILABLE, Remote, RemoteError
+from relay.cli.remote import BAD_RESULT, UNAVAILABLE, Remote, RemoteError
 from relay.mime.fields import clean
 from relay.mime.pickup import read_pickup
 from relay.platform.concurrency import gather_limited
@@ -26,7 +26,6 @@ CONCURRENCY = 4
 """Calls to the relay at once. Each has one mail in memory."""
 POLL_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 300.0
-BAD_RESULT = 4
 
 
 class Result(Enum):

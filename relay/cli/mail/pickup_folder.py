@@ -45,7 +45,7 @@ class PickupFolder:
         that cannot be moved: on Windows also those that a program still has open.
         """
         stuck: list[str] = []
-        seen = {entry.name: self._observe(entry, now) for entry in self._entries()}
+        seen = {entry.name: self._observe(entry, now) for entry in _mails(self._folder)}
         self._seen = {name: each for name, each in seen.items() if each is not None}
         for name, each in sorted(self._seen.items(), key=lambda item: item[1].modified):
             path = self._folder / name
@@ -63,7 +63,7 @@ class PickupFolder:
 
     def count_incomplete(self) -> int:
         """Return how many files `claim` left in the folder."""
-        return sum(1 for _ in self._entries())
+        return sum(1 for _ in _mails(self._folder))
 
     def remove(self, path: Path) -> None:
         """Remove a mail that the relay accepted. Another run may have done so."""
@@ -75,9 +75,6 @@ class PickupFolder:
         _reason(self._badmail / path.name).write_text(f"{reason}\n", encoding="utf-8")
         with contextlib.suppress(FileNotFoundError):  # another run moved it
             os.replace(path, self._badmail / path.name)
-
-    def _entries(self) -> Iterator[os.DirEntry[str]]:
-        return _mails(self._folder)
 
     def _observe(self, entry: os.DirEntry[str], now: float) -> _Seen | None:
         try:

@@ -7,12 +7,11 @@ import msgspec
 import typer
 
 from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
-from relay.cli.remote import RemoteError
+from relay.cli.remote import BAD_RESULT, RemoteError
 from relay.cli.templates.importing import IMPORTED, REFUSED_BY_RELAY, UNCHANGED, Choices, import_templates
 from relay.cli.templates.sendgrid import SENDGRID_URL, SendGridAccount
 
 app = typer.Typer(no_args_is_help=True, help="Move templates to Relay.")
-BAD_RESULT = 4
 
 
 @app.command("import")
@@ -53,9 +52,8 @@ def import_all(
         print_json(msgspec.to_builtins(found))
     else:
         rows = [(each.template, each.name, each.result, each.version, each.reason) for each in found]
-        print_table(
-            "", ("template", "name", "result", "version", "why"), rows, empty="SendGrid has no dynamic templates."
-        )
+        columns = ("template", "name", "result", "version", "why")
+        print_table(columns, rows, empty="SendGrid has no dynamic templates.")
         count = {result: sum(each.result == result for each in found) for result in (IMPORTED, UNCHANGED)}
         verb = "would be imported" if dry_run else "imported"
         rest = len(found) - sum(count.values())
