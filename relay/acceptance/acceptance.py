@@ -75,7 +75,8 @@ class Acceptance:
         self._waiting_messages = 0
         self._waiting_bytes = 0
         self._commits: Mapping[str, GroupCommit] = {
-            name: GroupCommit(queues, name, lane.queues(name), new_batch) for name, lane in settings.lanes.items()
+            name: GroupCommit(queues, name, lane.queues(name), new_batch, self._contents.share)
+            for name, lane in settings.lanes.items()
         }
 
     async def accept(self, client: Client, lane: str, submission: Submission) -> Accepted:

@@ -1,24 +1,49 @@
-"""Encode submissions for an entry. Content that does not fit one is written to a blob first (claim check)."""
+"""Encode submissions for an entry. Content that does not fit one is written to a blob first (claim check).
 
-from collections.abc import Callable
+Medium-sized messages that are submitted together share a blob: see docs/decisions/0051-shared-content.md.
+"""
+
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
 import msgspec
 
 from relay.core import entries, ids
-from relay.core.model import Message, Submission
+from relay.core.model import Message, Span, Submission
 from relay.core.stored_content import encode_content
 from relay.platform import concurrency
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
 
+MAX_SHARED_BYTES = 524_288
+"""Content in a blob that messages share, about: whoever delivers them holds all of it in memory."""
+_MOVED_ABOVE_BYTES = entries.MAX_ENTRY_BYTES // entries.MAX_BATCH_MESSAGES
+"""A message with less content takes no more than its part of an entry."""
+_LONGEST_BLOB, _LONGEST_SPAN = "20260101/" + "0" * 32, (9_999_999, 9_999_999)
+
 
 class Element(msgspec.Struct, frozen=True, kw_only=True):
-    """A submission as it lies in an entry. `has_span`: its content is in a blob."""
+    """A submission as it lies in an entry. `has_span`: its content is in a blob.
+
+    `movable` is the submission if its content is in the entry, and could move to a blob that it shares with others.
+    """
 
     encoded: bytes
     has_span: bool = False
+    movable: Submission | None = None
+
+    @property
+    def moved_weight(self) -> int:
+        """The weight in an entry once the content has moved, at most."""
+        if self.movable is None:
+            return entries.weight(self.encoded)
+        return entries.weight(_claim(self.movable, _LONGEST_BLOB, _LONGEST_SPAN))
+
+    @property
+    def moved_size(self) -> int:
+        """The bytes of content that would move, about."""
+        return 0 if self.movable is None else _message_of(self.movable).content_size
 
 
 class ContentBlobs:
@@ -41,15 +66,34 @@ class ContentBlobs:
         if message is None or message.content_size <= entries.MAX_INLINE_BYTES:
             encoded = entries.encode_submission(submission)
             if message is None or entries.fits_inline(encoded):
-                return Element(encoded=encoded)
+                is_movable = message is not None and message.content_size > _MOVED_ABOVE_BYTES
+                return Element(encoded=encoded, movable=submission if is_movable else None)
         stored = await concurrency.run_sized(partial(encode_content, message), message.content_size)
-        claimed = msgspec.structs.replace(submission, blob=await self.put(stored), span=(0, len(stored)))
-        return Element(encoded=_with_envelope(claimed, message), has_span=True)
+        return Element(encoded=_claim(submission, await self.put(stored), (0, len(stored))), has_span=True)
+
+    async def share(self, elements: Sequence[Element]) -> list[Element]:
+        """Move the content of those elements that allow it to one blob."""
+        contents = [b"" if each.movable is None else encode_content(_message_of(each.movable)) for each in elements]
+        blob, at, shared = await self.put(b"".join(contents)), 0, list[Element]()
+        for element, content in zip(elements, contents, strict=True):
+            if element.movable is None:
+                shared.append(element)
+            else:
+                shared.append(Element(encoded=_claim(element.movable, blob, (at, len(content))), has_span=True))
+            at += len(content)
+        return shared
 
 
-def _with_envelope(claimed: Submission, message: Message) -> bytes:
+def _message_of(submission: Submission) -> Message:
+    if submission.message is None:
+        raise ValueError("the content of this submission is in a blob already")
+    return submission.message
+
+
+def _claim(submission: Submission, blob: str, span: Span) -> bytes:
     """Encode a submission whose content is in a blob: with its envelope, unless that is too long for an entry."""
-    encoded = entries.encode_submission(msgspec.structs.replace(claimed, message=_envelope(message)))
+    claimed = msgspec.structs.replace(submission, blob=blob, span=span, message=_envelope(_message_of(submission)))
+    encoded = entries.encode_submission(claimed)
     if entries.fits_inline(encoded):
         return encoded
     return entries.encode_submission(msgspec.structs.replace(claimed, message=None))

@@ -1,21 +1,24 @@
 """Group commit: concurrent submissions share queue entries.
 
 While one put is in flight, arrivals collect; when it returns, the next put takes all that fit (32 messages and the 64 KiB of an
-entry). No timer, no waiting when idle. Every caller waits for its own put; if that fails, each caller gets the error and
-nothing is confirmed. See docs/decisions/0004-group-commit.md.
+entry). If few fit, their content moves to a blob that they share. No timer, no waiting when idle. Every caller waits for its own
+put; if that fails, each caller gets the error and nothing is confirmed. See docs/decisions/0004-group-commit.md and 0051.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from relay.acceptance.content_blobs import Element
+from relay.acceptance.content_blobs import MAX_SHARED_BYTES, Element
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import StorageError
 from relay.platform.concurrency import Joined
 from relay.platform.storage.ports import Queues
+
+ENTRIES_WORTH_A_BLOB = 4
+"""Submissions share a blob if they would fill as many entries: it costs as much (docs/decisions/0051-shared-content.md)."""
 
 
 class _Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,15 +40,22 @@ class GroupCommit:
     `relay.acceptance.acceptance` limits how many wait here.
     """
 
-    def __init__(self, queues: Queues, lane: str, names: Sequence[str], new_batch: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        queues: Queues,
+        lane: str,
+        names: Sequence[str],
+        new_batch: Callable[[], str],
+        share: Callable[[Sequence[Element]], Awaitable[Sequence[Element]]],
+    ) -> None:
+        """`share` moves content to a blob (`relay.acceptance.content_blobs`)."""
         self._queues = queues
+        self._share = share
         self._lane = lane
         self._names = itertools.cycle(names)
         self._new_batch = new_batch
         # Those who wait need the same storage: if it is away they fail at once, instead of one timeout later.
-        self._joined = Joined(
-            self._put_one, fitting=lambda waiting: _fitting(each.weight for each in waiting), fails_all=StorageError
-        )
+        self._joined = Joined(self._put_one, fitting=_fitting_together, fails_all=StorageError)
 
     async def put(self, element: Element, mac_key: bytes) -> str:
         """Store a submission. Returns its message id. Raises `StorageError`: then nothing is confirmed.
@@ -75,13 +85,27 @@ class GroupCommit:
     async def _put_one(self, taken: Sequence[_Submitted]) -> list[str]:
         batch = self._new_batch()
         macs = [ids.mac(submitted.mac_key, batch, index) for index, submitted in enumerate(taken)]
-        body = self._entry(batch, macs, [submitted.element for submitted in taken])
+        elements: Sequence[Element] = [submitted.element for submitted in taken]
+        if _fitting(submitted.weight for submitted in taken) < len(taken):
+            elements = await self._share(elements)
+        body = self._entry(batch, macs, elements)
         await self._queues.put(next(self._names), body)
         return ids.names(batch, macs)
 
     def _entry(self, batch: str, macs: Sequence[str], elements: Sequence[Element]) -> bytes:
         has_spans = any(element.has_span for element in elements)
         return wire.join_batch(batch, self._lane, macs, [element.encoded for element in elements], has_spans=has_spans)
+
+
+def _fitting_together(waiting: Iterable[_Submitted]) -> int:
+    """Return how many of the first submissions the next entry takes: those that fit, or that fit once they share a blob."""
+    first = list(itertools.islice(waiting, wire.MAX_BATCH_MESSAGES))
+    entries = list(itertools.islice(_split([each.weight for each in first]), ENTRIES_WORTH_A_BLOB))
+    if len(entries) < ENTRIES_WORTH_A_BLOB:
+        return entries[0] if entries else 0
+    sizes = itertools.accumulate(each.element.moved_size for each in first)
+    sharing = first[: sum(size <= MAX_SHARED_BYTES for size in sizes)]
+    return max(entries[0], _fitting(each.element.moved_weight for each in sharing))
 
 
 def _fitting(weights: Iterable[int]) -> int:
@@ -98,9 +122,15 @@ def _fitting(weights: Iterable[int]) -> int:
 
 def _groups(elements: Sequence[Element]) -> Iterator[Sequence[Element]]:
     """Split submissions into groups that fit an entry each."""
-    weights = [wire.weight(element.encoded) for element in elements]
+    rest = iter(elements)
+    for number in _split([wire.weight(element.encoded) for element in elements]):
+        yield list(itertools.islice(rest, number))
+
+
+def _split(weights: Sequence[int]) -> Iterator[int]:
+    """Yield the numbers of submissions in each entry, if entries take them in order."""
     start = 0
-    while start < len(elements):
-        end = start + _fitting(itertools.islice(weights, start, None))
-        yield elements[start:end]
-        start = end
+    while start < len(weights):
+        number = _fitting(itertools.islice(weights, start, None))
+        yield number
+        start += number

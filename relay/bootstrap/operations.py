@@ -228,7 +228,6 @@ class Operations(UseCases):
             follow_up=self.follow_up,
             dead_letters=self.dead_letters,
             content=self.content,
-            blobs=self.storage.blobs,
             suppressions=self.suppressions,
             clock=self.clock,
         )

@@ -18,7 +18,7 @@ from relay.delivery.send_groups import SendGroups
 from relay.delivery.send_request import as_sent, send_request_of
 from relay.delivery.sending import Sending
 from relay.delivery.settlement import Change
-from relay.journal.content import Content
+from relay.journal.content import Content, ContentReads
 from relay.journal.record_rows import Record
 from relay.platform.log import log_event, log_failure
 from relay.platform.telemetry import OFF, Telemetry, measurement_of
@@ -50,6 +50,7 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
     entry: entries.BatchEntry
     lane: Lane
     jitter: float
+    reads: ContentReads
 
 
 class Attempts:
@@ -94,7 +95,8 @@ class Attempts:
     async def make(self, record: Record, entry: entries.BatchEntry, begun: Sequence[OwnedPart]) -> list[Change]:
         """Make these attempts, and return a change for each. Provider, network and storage errors are outcomes."""
         lane = self._settings.lanes.get(record.lane, Lane())
-        batch = _Batch(record=record, entry=entry, lane=lane, jitter=self._random())
+        reads = self._content.reads_of(entry.messages[index] for index in {ours.index for ours in begun})
+        batch = _Batch(record=record, entry=entry, lane=lane, jitter=self._random(), reads=reads)
         # Before a slot of a pace is taken, and after `sending` is recorded: that makes a stop certain.
         halts = await self._groups.halts([(entry.messages[ours.index], ours.part) for ours in begun])
         turns = list(zip(begun, halts, strict=True))
@@ -149,7 +151,7 @@ class Attempts:
     async def _try(self, batch: _Batch, ours: OwnedPart) -> tuple[Part, ...]:
         submission, part, begun_at = batch.entry.messages[ours.index], ours.part, self._clock()
         try:
-            message = as_sent(batch.record, ours.index, await self._content.whole(submission))
+            message = as_sent(batch.record, ours.index, await self._content.whole(submission, batch.reads))
         except StorageError:
             return (part_states.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
         except UnreadableEntry:

@@ -1,7 +1,8 @@
 """The content of messages, wherever it lies: in the entry, or in blobs (claim check, uploaded attachments)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -10,7 +11,7 @@ import msgspec
 from relay.core import ids
 from relay.core.errors import NotFound
 from relay.core.memory import MemoryLimits
-from relay.core.model import Attachment, Message, Submission
+from relay.core.model import Attachment, Message, Span, Submission
 from relay.core.stored_content import decode_content
 from relay.platform.concurrency import run_sized
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
@@ -42,6 +43,29 @@ class Budget:
                 self._freed.notify_all()
 
 
+class ContentReads:
+    """Reads the blobs of a batch's messages.
+
+    A blob that several of them share stays in memory as long as this object; acceptance bounds its size. A read that fails
+    fails for each of them, so that an outage costs one timeout.
+    """
+
+    def __init__(self, blobs: Blobs, submissions: Iterable[Submission]) -> None:
+        self._blobs = blobs
+        counted = Counter(submission.blob for submission in submissions)
+        self._shared = {blob for blob, messages in counted.items() if messages > 1}
+        self._reads: dict[str, asyncio.Task[bytes]] = {}
+
+    async def get(self, blob: str) -> bytes:
+        """Read a blob. Raises `NotFound`."""
+        if blob not in self._shared:
+            return await self._blobs.get(CONTENT_CONTAINER, blob)
+        if blob not in self._reads:
+            self._reads[blob] = asyncio.create_task(self._blobs.get(CONTENT_CONTAINER, blob))
+        # One message that is cancelled must not cancel the read of the others.
+        return await asyncio.shield(self._reads[blob])
+
+
 class Content:
     """Reads content from blobs."""
 
@@ -50,20 +74,24 @@ class Content:
         self._blobs = blobs
         self.budget = Budget(limits.in_flight_bytes)
 
-    async def message(self, submission: Submission) -> Message | None:
+    def reads_of(self, submissions: Iterable[Submission]) -> ContentReads:
+        """Read blobs that these messages of a batch share once."""
+        return ContentReads(self._blobs, submissions)
+
+    async def message(self, submission: Submission, reads: ContentReads | None = None) -> Message | None:
         """The message with all it has except uploaded attachments; None when the blob is gone."""
         if submission.blob is None:
             return submission.message
         try:
-            stored = await self._blobs.get(CONTENT_CONTAINER, submission.blob)
+            stored = await (reads or self.reads_of([submission])).get(submission.blob)
         except NotFound:
             return None
         size = len(stored) if submission.span is None else submission.span[1]
         return await run_sized(partial(decode_content, stored, submission.span), size)
 
-    async def whole(self, submission: Submission) -> Message | None:
+    async def whole(self, submission: Submission, reads: ContentReads | None = None) -> Message | None:
         """The message with every attachment's bytes in memory; None when any of it is gone."""
-        message = await self.message(submission)
+        message = await self.message(submission, reads)
         if message is None or all(attachment.blob is None for attachment in message.attachments):
             return message
         try:
@@ -71,6 +99,20 @@ class Content:
         except NotFound:
             return None
         return msgspec.structs.replace(message, attachments=tuple(attachments))
+
+    async def keep_only(self, blob: str, spans: Sequence[Span]) -> None:
+        """Overwrite what a blob holds outside of these places; without any, delete it. Raises `Changed` after a lost race."""
+        if not spans:
+            await self._blobs.delete(CONTENT_CONTAINER, blob)
+            return
+        try:
+            stored, etag = await self._blobs.read(CONTENT_CONTAINER, blob)
+        except NotFound:
+            return
+        kept = bytearray(len(stored))
+        for start, size in spans:
+            kept[start : start + size] = stored[start : start + size]
+        await self._blobs.replace(CONTENT_CONTAINER, blob, bytes(kept), etag=etag)
 
     async def share_attachments(
         self, submissions: Sequence[Submission], new_name: Callable[[], str]

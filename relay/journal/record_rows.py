@@ -128,8 +128,8 @@ def client_flag(client: str) -> str:
 
 
 def blob_names(messages: Iterable[Submission]) -> str:
-    """Return the property with the names of the blobs that hold the messages' content."""
-    return json.dumps([message.blob for message in messages if message.blob])
+    """Return the property with the names of the blobs that hold the messages' content, each once."""
+    return json.dumps(list(dict.fromkeys(message.blob for message in messages if message.blob)))
 
 
 def is_placeholder(entity: Entity) -> bool:

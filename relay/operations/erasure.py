@@ -31,8 +31,6 @@ from relay.journal.search.index import SearchIndex
 from relay.operations.message_changes import MessageChanges
 from relay.operations.scan import ScanStep, scan_step
 from relay.platform.log import log_event
-from relay.platform.resources import CONTENT_CONTAINER
-from relay.platform.storage.ports import Blobs
 from relay.platform.storage.rows import retry_races
 
 EVENTS_DELETED_AGAIN = timedelta(hours=1)
@@ -78,7 +76,6 @@ class Erasure:
         follow_up: FollowUp,
         dead_letters: DeadLetters,
         content: Content,
-        blobs: Blobs,
         suppressions: Suppressions,
         clock: Callable[[], datetime],
     ) -> None:
@@ -89,7 +86,6 @@ class Erasure:
         self._follow_up = follow_up
         self._dead_letters = dead_letters
         self._content = content
-        self._blobs = blobs
         self._clock = clock
 
     async def step(self, recipient: str, cursor: str | None = None, *, is_dry: bool = False) -> ErasureStep:
@@ -200,12 +196,21 @@ class Erasure:
                 if part.state in DEAD:
                     await self._dead_letters.remove(part.code or "expired", record.batch, index)
         await self._journal.forget_events(record.batch, remains.keys())
-        for submission in remains.values():
-            if submission.blob is not None:
-                await self._blobs.delete(CONTENT_CONTAINER, submission.blob)
-        await self._search_index.forget(batch)
-        await self._journal.forget(record)
+        await self._forget_content(record, remains)
         return len(remains)
+
+    async def _forget_content(self, record: Record, remains: Mapping[int, Submission]) -> None:
+        """Delete the content of marked messages: first from their blobs, then from the record.
+
+        Of a blob that messages share, the content of the others stays. Raises `Changed` if another erasure, or the purge,
+        changed the blob or the record concurrently.
+        """
+        others = record.entry().messages
+        blobs = dict.fromkeys(submission.blob for submission in remains.values() if submission.blob)
+        for blob in blobs:
+            await self._content.keep_only(blob, [each.span for each in others if each.blob == blob and each.span])
+        await self._search_index.forget(record.batch)
+        await self._journal.forget(record)
 
 
 def _marked(status: MessageStatus, erased: Erased) -> MessageStatus:

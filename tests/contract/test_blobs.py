@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core.errors import NotFound, StorageError
+from relay.core.errors import Changed, NotFound, StorageError
 from relay.platform.storage.ports import Blobs, Storage
 
 MIB = 1024 * 1024
@@ -54,6 +54,22 @@ async def test_put_replaces_the_existing_blob(blobs: Blobs, name: str) -> None:
     assert await blobs.get(name, "a") == b"second"
     await blobs.put_stream(name, "a", in_chunks(b"third", 2))
     assert await blobs.get(name, "a") == b"third"
+
+
+async def test_replacement_requires_that_nobody_wrote_the_blob_since(blobs: Blobs, name: str) -> None:
+    await blobs.put(name, "a", b"first")
+    body, etag = await blobs.read(name, "a")
+    assert body == b"first"
+    await blobs.replace(name, "a", b"second", etag=etag)
+    with pytest.raises(Changed):
+        await blobs.replace(name, "a", b"third", etag=etag)
+    body, etag = await blobs.read(name, "a")
+    assert body == b"second"
+    await blobs.delete(name, "a")
+    with pytest.raises(Changed):
+        await blobs.replace(name, "a", b"third", etag=etag)
+    with pytest.raises(NotFound):
+        await blobs.read(name, "a")
 
 
 async def test_failed_stream_keeps_the_existing_blob(blobs: Blobs, name: str) -> None:

@@ -199,9 +199,24 @@ MUTANTS = (
     ),
     Mutant(
         module="operations/erasure.py",
-        old="        for submission in remains.values():",
-        new="        await self._journal.forget(record)\n        for submission in remains.values():",
+        old="        for blob in blobs:\n",
+        new="        await self._journal.forget(record)\n        for blob in blobs:\n",
         breaks="the content's blob is forgotten before it is deleted",
+    ),
+    Mutant(
+        module="journal/content.py",
+        old="        if not spans:\n",
+        new="        if True:\n",
+        breaks="the erasure of a message deletes the content of others in its blob",
+        only="shared",
+    ),
+    Mutant(
+        module="acceptance/content_blobs.py",
+        old="        await self._blobs.put(CONTENT_CONTAINER, name, body)\n",
+        new="        import asyncio\n"
+        "        asyncio.get_running_loop().create_task(self._blobs.put(CONTENT_CONTAINER, name, body))\n",
+        breaks="202 is returned before the content is durable",
+        only="shared",
     ),
     Mutant(
         module="delivery/poison.py",

@@ -181,6 +181,13 @@ class _Blobs:
             operation, lambda: self._inner.put(container, name, body, content_type=content_type)
         )
 
+    async def replace(self, container: str, name: str, body: bytes, *, etag: str) -> None:
+        async def touch() -> None:
+            await self._inner.put(container, name, await self._inner.get(container, name))
+
+        operation = Operation(name=f"replacement in {container}", touch=touch)
+        await self._process.operate(operation, lambda: self._inner.replace(container, name, body, etag=etag))
+
     async def put_stream(
         self,
         container: str,
@@ -200,6 +207,10 @@ class _Blobs:
     async def get(self, container: str, name: str) -> bytes:
         operation = Operation(name=f"get from {container}", is_write=False)
         return await self._process.operate(operation, lambda: self._inner.get(container, name))
+
+    async def read(self, container: str, name: str) -> tuple[bytes, str]:
+        operation = Operation(name=f"get from {container}", is_write=False)
+        return await self._process.operate(operation, lambda: self._inner.read(container, name))
 
     async def stream(self, container: str, name: str) -> AsyncIterator[bytes]:
         yield await self.get(container, name)

@@ -18,6 +18,7 @@ from tests.crash_points.faults import Fault, Operation
 from tests.crash_points.reply_scenarios import REPLY_SCENARIOS
 from tests.crash_points.report_scenarios import REPORT_SCENARIOS
 from tests.crash_points.scenarios import DEADLY, SCENARIOS
+from tests.crash_points.shared_content_scenarios import SHARED_CONTENT_SCENARIOS
 from tests.crash_points.timer_scenarios import TIMER_SCENARIOS
 from tests.crash_points.trial import Scenario, Trials
 from tests.crash_points.trouble_scenarios import FAULTLESS, TROUBLE_SCENARIOS
@@ -42,6 +43,7 @@ ALL = (
     *REPLY_SCENARIOS,
     *UNSUBSCRIBE_SCENARIOS,
     *END_SCENARIOS,
+    *SHARED_CONTENT_SCENARIOS,
 )
 FAULTS = [
     pytest.param(scenario, fault, id=f"{scenario.name}-{fault}")

@@ -223,6 +223,9 @@ class Blobs(Protocol):
     ) -> None:
         """Write a whole blob, replacing what was there."""
 
+    async def replace(self, container: str, name: str, body: bytes, *, etag: str) -> None:
+        """Replace a blob of a few MiB at most. Raises `Changed` if it was written or deleted since `read`."""
+
     async def put_stream(
         self,
         container: str,
@@ -235,6 +238,9 @@ class Blobs(Protocol):
 
     async def get(self, container: str, name: str) -> bytes:
         """Read a whole blob. Raises `NotFound`."""
+
+    async def read(self, container: str, name: str) -> tuple[bytes, str]:
+        """Read a whole blob and its ETag. Raises `NotFound`."""
 
     def stream(self, container: str, name: str) -> AsyncIterator[bytes]:
         """Read a blob in chunks of a few MiB. Raises `NotFound` at the first step."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.acceptance.content_blobs import Element
+from relay.acceptance.content_blobs import ContentBlobs, Element
 from relay.acceptance.group_commit import GroupCommit
 from relay.core import entries as wire
 from relay.core import ids
@@ -25,10 +25,12 @@ class Commits:
     """A group commit over a queue that records its puts and can delay them at a gate."""
 
     def __init__(self, clock: Clock, *names: str) -> None:
-        self.memory = memory_storage(clock).queues
+        storage = memory_storage(clock)
+        self.memory, self.blobs = storage.queues, Watched(storage.blobs)
+        self.contents = ContentBlobs(self.blobs, clock)
         self.queues = Watched(self.memory)
         self.batches: list[str] = []
-        self.commit = GroupCommit(self.queues, "bulk", names or (QUEUE,), self._new_batch)
+        self.commit = GroupCommit(self.queues, "bulk", names or (QUEUE,), self._new_batch, self.contents.share)
 
     def _new_batch(self) -> str:
         self.batches.append(batch_id())

@@ -17,6 +17,7 @@ from relay.platform.storage.ports import Blob
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """Larger bodies are uploaded in blocks: a connection encrypts what it gets in one piece, which blocks the event loop."""
+_WHOLE = {"x-ms-blob-type": "BlockBlob"}
 TRANSFER_SECONDS = 120.0
 """Timeout for transferring a whole body, which must not stop in between for as long as one read may take."""
 
@@ -42,8 +43,13 @@ class AzureBlobs:
         if len(body) > BLOCK_BYTES:
             await self.put_stream(container, name, _one(body), content_type=content_type)
             return
-        headers = {"content-type": content_type, "x-ms-blob-type": "BlockBlob"}
+        headers = {"content-type": content_type, **_WHOLE}
         await self._send("blob put", "PUT", container, name, headers=headers, body=body)
+
+    async def replace(self, container: str, name: str, body: bytes, *, etag: str) -> None:
+        """See the port."""
+        headers = {"content-type": "application/octet-stream", "if-match": etag, **_WHOLE}
+        await self._send("blob replace", "PUT", container, name, headers=headers, body=body)
 
     async def put_stream(
         self,
@@ -70,6 +76,11 @@ class AzureBlobs:
     async def get(self, container: str, name: str) -> bytes:
         """See the port."""
         return (await self._send("blob get", "GET", container, name)).body
+
+    async def read(self, container: str, name: str) -> tuple[bytes, str]:
+        """See the port."""
+        response = await self._send("blob get", "GET", container, name)
+        return response.body, response.headers["etag"]
 
     async def stream(self, container: str, name: str) -> AsyncIterator[bytes]:
         """See the port."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core.errors import NotFound
+from relay.core.errors import Changed, NotFound
 from relay.platform.storage import limits
 from relay.platform.storage.ports import Blob
 
@@ -19,6 +19,7 @@ class _StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     content_type: str
     modified_at: datetime
+    etag: str
 
 
 class BlobsSnapshot(msgspec.Struct, frozen=True):
@@ -33,6 +34,7 @@ class MemoryBlobs:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._containers: dict[str, dict[str, _StoredBlob]] = {}
+        self._writes = 0
 
     def snapshot(self) -> BlobsSnapshot:
         """Copy the current contents. The copy can be restored any number of times."""
@@ -55,10 +57,20 @@ class MemoryBlobs:
     ) -> None:
         """See the port."""
         limits.check_blob_name(name)
+        self._writes += 1
+        modified_at = self._clock().replace(microsecond=0)
         stored = _StoredBlob(
-            body=bytes(body), content_type=content_type, modified_at=self._clock().replace(microsecond=0)
+            body=bytes(body), content_type=content_type, modified_at=modified_at, etag=f'"{self._writes}"'
         )
         self._container(container)[name] = stored
+
+    async def replace(self, container: str, name: str, body: bytes, *, etag: str) -> None:
+        """See the port."""
+        limits.check_blob_name(name)
+        stored = self._container(container).get(name)
+        if stored is None or stored.etag != etag:
+            raise Changed("the blob was written or deleted since")
+        await self.put(container, name, body)
 
     async def put_stream(
         self,
@@ -77,6 +89,11 @@ class MemoryBlobs:
     async def get(self, container: str, name: str) -> bytes:
         """See the port."""
         return self._blob(container, name).body
+
+    async def read(self, container: str, name: str) -> tuple[bytes, str]:
+        """See the port."""
+        stored = self._blob(container, name)
+        return stored.body, stored.etag
 
     async def stream(self, container: str, name: str) -> AsyncIterator[bytes]:
         """See the port."""
