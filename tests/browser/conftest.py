@@ -4,22 +4,20 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Error, Page, async_playwright
+from playwright.async_api import Browser, Error, Page, async_playwright
 
 from standins.sendgrid.server import SendGridStandIn
 from tests.browser import sample_data
-from tests.browser.screen import Screen, Site, new_context
+from tests.browser.screen import EMPTY, WIDE, Screen, Site, new_context
 from tests.e2e.running import running_relay
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 """Names of the program: Debian's, and those of other systems."""
-EMPTY = "/v1/health"
-"""A document of the relay without scripts: opened between two tests, it ends everything that the page before did."""
 # fmt: off
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -61,17 +59,20 @@ async def site(browser: Browser) -> AsyncIterator[Site]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def operator_context(browser: Browser, site: Site) -> AsyncIterator[BrowserContext]:
-    """Create the context of an operator's windows, which share one cache."""
-    context = await new_context(browser, site, key=site.relay.key)
-    yield context
+async def window(browser: Browser, site: Site) -> AsyncIterator[Page]:
+    """Open the window that tests share. One for each test would cost processes of its own, and load every script once more."""
+    context = await new_context(browser, site)
+    yield await context.new_page()
     await context.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def operator_page(operator_context: BrowserContext) -> Page:
-    """Open the operator's window. A new one for each test would cost a process of its own and a second start of the console."""
-    return await operator_context.new_page()
+async def clock_window(browser: Browser, site: Site) -> AsyncIterator[Page]:
+    """Open the window with a fake clock, in a context that can go offline alone."""
+    context = await new_context(browser, site)
+    await context.clock.install()
+    yield await context.new_page()
+    await context.close()
 
 
 async def _leave(page: Page, url: str) -> None:
@@ -84,26 +85,41 @@ async def _leave(page: Page, url: str) -> None:
         await page.goto(url)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def screen(operator_page: Page, site: Site) -> AsyncIterator[Screen]:
-    """Return the operator's signed-in window, empty. Fails if the browser logged an error or made a foreign request."""
-    await _leave(operator_page, f"{site.relay.url}{EMPTY}")
-    opened = Screen(operator_page.context, operator_page, site)
-    yield opened
-    opened.stop_listening()
-    await operator_page.unroute_all(behavior="wait")
-    await operator_page.evaluate("sessionStorage.clear()")
-    await operator_page.mouse.move(0, 0)
-    assert opened.log == []
-    assert opened.foreign == []
+@asynccontextmanager
+async def _cleared(page: Page, site: Site) -> AsyncIterator[Screen]:
+    """Return the window as if it were new, signed out. Fails if the browser logged an error or made a foreign request."""
+    await _leave(page, f"{site.relay.url}{EMPTY}")
+    await page.evaluate("sessionStorage.clear(), localStorage.clear()")
+    await page.set_extra_http_headers({})
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size(WIDE)
+    await page.mouse.move(0, 0)
+    screen = Screen(page.context, page, site)
+    yield screen
+    screen.stop_listening()
+    await page.unroute_all(behavior="wait")
+    assert screen.log == []
+    assert screen.foreign == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def clock_screen(browser: Browser, site: Site) -> AsyncIterator[Screen]:
-    """Open a window with a fake clock, and a context of its own that can go offline."""
-    opened = await Screen.open(browser, site, key=site.relay.key)
-    await opened.page.clock.install()
-    yield opened
-    await opened.close()
-    assert opened.log == []
-    assert opened.foreign == []
+async def visitor(window: Page, site: Site) -> AsyncIterator[Screen]:
+    """Return the shared window, signed out."""
+    async with _cleared(window, site) as screen:
+        yield screen
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def screen(visitor: Screen) -> Screen:
+    """Return the shared window, signed in as the operator."""
+    await visitor.sign_in_as(visitor.site.relay.key)
+    return visitor
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def clock_screen(clock_window: Page, site: Site) -> AsyncIterator[Screen]:
+    """Return the window with a fake clock, signed in as the operator."""
+    async with _cleared(clock_window, site) as screen:
+        await screen.sign_in_as(site.relay.key)
+        yield screen
+        await screen.context.set_offline(False)

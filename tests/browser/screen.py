@@ -1,5 +1,6 @@
 """A browser window on a relay, with its log and the requests it made to other hosts."""
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,10 @@ SAVES_IMAGES = os.environ.get("RELAY_SCREENSHOTS") == "1"
 """Set by `make screenshots`; other test runs do not change the documentation."""
 WIDE, PHONE = ViewportSize(width=1280, height=860), ViewportSize(width=360, height=740)
 TABLET = ViewportSize(width=768, height=1024)
+EMPTY = "/v1/health"
+"""A document of the relay without scripts: opened between two tests, it ends everything that the page before did."""
+REFUSED = "status of 401"
+"""What the browser logs about a response 401."""
 TIMEOUT_MS = 15_000
 ZONE, EAST = "Etc/GMT-2", timezone(timedelta(hours=2))
 """The browser's time zone, and the same for Python. The sign is reversed in POSIX names."""
@@ -72,15 +77,30 @@ async def new_context(
     return context
 
 
+async def press_tab(page: Page, times: int) -> None:
+    """Press Tab this many times, without waiting for each: the page is then not drawn after every key.
+
+    Not beside the frame of a mail: it is a process of its own, in which the focus must have arrived before the next key.
+    """
+    keys = (page.keyboard.press("Tab") for _ in range(times))
+    if len(page.frames) == 1:
+        await asyncio.gather(*keys)
+    else:
+        for key in keys:
+            await key
+
+
 class Screen:
-    """One window. `log` holds the browser's errors and warnings, `foreign` the URLs of requests to other hosts."""
+    """One window. `log` holds the browser's errors and warnings, also of responses that are errors, `requested` the URLs of all
+    requests, and `foreign` of those to other hosts.
+    """
 
     def __init__(self, context: BrowserContext, page: Page, site: Site) -> None:
         self.context = context
         self.page = page
         self.site = site
         self.log: list[str] = []
-        self.foreign: list[str] = []
+        self.requested: list[str] = []
         page.on("console", self._on_message)
         page.on("pageerror", self._on_error)
         page.on("request", self._on_request)
@@ -104,6 +124,10 @@ class Screen:
     async def close(self) -> None:
         """Close the window."""
         await self.context.close()
+
+    async def sign_in_as(self, key: str) -> None:
+        """Sign in with a key, before the first page is opened."""
+        await self.page.evaluate("key => sessionStorage.setItem('relay-key', key)", key)
 
     async def go(self, path: str, title: str | None = None) -> None:
         """Open a path of the relay and wait for the page's title (its first heading)."""
@@ -142,6 +166,12 @@ class Screen:
             await self.page.mouse.move(0, 0)
             await self.page.screenshot(path=IMAGES / f"{name}.png")
 
+    @property
+    def foreign(self) -> Sequence[str]:
+        """Return the URLs of requests to other hosts."""
+        own = (f"{self.site.relay.url}/", "data:", f"blob:{self.site.relay.url}/")
+        return [url for url in self.requested if not url.startswith(own)]
+
     def unexpected_log(self, *allowed: str) -> Sequence[str]:
         """Return the log entries that contain none of the allowed texts."""
         return [line for line in self.log if not any(text in line for text in allowed)]
@@ -160,5 +190,4 @@ class Screen:
         self.log.append(f"error: {error}")
 
     def _on_request(self, request: Request) -> None:
-        if not request.url.startswith((f"{self.site.relay.url}/", "data:", f"blob:{self.site.relay.url}/")):
-            self.foreign.append(request.url)
+        self.requested.append(request.url)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Browser, ViewportSize
 
-from tests.browser.screen import PHONE, TABLET, WIDE, Screen, Site
+from tests.browser.screen import PHONE, REFUSED, TABLET, WIDE, Screen, Site, press_tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 READABILITY = (Path(__file__).parent / "readability.js").read_text()
@@ -77,48 +77,42 @@ async def violations(screen: Screen) -> list[str]:
 async def unreached(screen: Screen) -> list[str]:
     """Press Tab through the page that is open, and return the controls without focus."""
     follower = await screen.page.evaluate_handle(KEYBOARD)
-    for _ in range(await follower.evaluate("follower => follower.start()")):
-        await screen.page.keyboard.press("Tab")
+    await press_tab(screen.page, await follower.evaluate("follower => follower.start()"))
     missed: list[str] = await follower.evaluate("follower => follower.missed()")
     return missed
 
 
-async def test_every_page_suits_screen_readers_and_the_keyboard_at_each_width(browser: Browser, site: Site) -> None:
-    _, hook, _ = await site.relay.call("POST", "/v1/webhooks", json={"url": "https://shop.example/hook"})
-    screen = await Screen.open(browser, site, key=site.relay.key)
+async def test_every_page_suits_screen_readers_and_the_keyboard_at_each_width(screen: Screen) -> None:
+    _, hook, _ = await screen.site.relay.call("POST", "/v1/webhooks", json={"url": "https://shop.example/hook"})
     found = []
-    for path, title in (*pages(site), (f"/console#/webhooks/{hook['id']}", "https://shop.example/hook")):
+    for path, title in (*pages(screen.site), (f"/console#/webhooks/{hook['id']}", "https://shop.example/hook")):
         await open_loaded(screen, path, title)
         for size in (WIDE, TABLET, PHONE):
             await screen.page.set_viewport_size(size)
             problems = (*await violations(screen), *await unreached(screen))
             found += [f"{path} at {size['width']}: {each}" for each in problems]
     assert found == []
-    await screen.close()
-    await site.relay.call("DELETE", f"/v1/webhooks/{hook['id']}")
+    await screen.site.relay.call("DELETE", f"/v1/webhooks/{hook['id']}")
 
 
-async def test_sign_in_suits_screen_readers_and_the_keyboard_at_each_width(browser: Browser, site: Site) -> None:
-    screen = await Screen.open(browser, site)
+async def test_sign_in_suits_screen_readers_and_the_keyboard_at_each_width(visitor: Screen) -> None:
     found = []
     for path in ("/console", "/inbox"):
-        await screen.go(path)
-        await screen.page.get_by_label("Key").wait_for()
+        await visitor.go(path)
+        await visitor.page.get_by_label("Key").wait_for()
         for size in (WIDE, TABLET, PHONE):
-            await screen.page.set_viewport_size(size)
-            problems = (*await violations(screen), *await unreached(screen))
+            await visitor.page.set_viewport_size(size)
+            problems = (*await violations(visitor), *await unreached(visitor))
             found += [f"{path} at {size['width']}: {each}" for each in problems]
     assert found == []
-    await screen.close()
+    visitor.log[:] = visitor.unexpected_log(REFUSED)
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE])
-async def test_every_page_has_contrast_names_and_fits_its_window(
-    browser: Browser, site: Site, size: ViewportSize
-) -> None:
-    screen = await Screen.open(browser, site, key=site.relay.key, size=size)
+async def test_every_page_has_contrast_names_and_fits_its_window(screen: Screen, size: ViewportSize) -> None:
+    await screen.page.set_viewport_size(size)
     found = []
-    for path, title in pages(site):
+    for path, title in pages(screen.site):
         await open_loaded(screen, path, title)
         for mode in MODES:
             await screen.page.emulate_media(color_scheme=mode)
@@ -127,8 +121,6 @@ async def test_every_page_has_contrast_names_and_fits_its_window(
                 name = {"Overview": "console-overview", "Two friends": "console-failed"}.get(title, "inbox")
                 await screen.screenshot(f"{name}{MODES[mode]}{'-phone' if size is PHONE else ''}")
     assert found == []
-    assert (screen.log, screen.foreign) == ([], [])
-    await screen.close()
 
 
 async def test_japanese_pages_suit_screen_readers_and_fit_a_phone(browser: Browser, site: Site) -> None:
@@ -147,17 +139,16 @@ async def test_japanese_pages_suit_screen_readers_and_fit_a_phone(browser: Brows
     await screen.close()
 
 
-async def test_dialogs_and_toasts_have_contrast_and_names(browser: Browser, site: Site) -> None:
-    for is_dark in (False, True):
-        screen = await Screen.open(browser, site, key=site.relay.key, is_dark=is_dark)
-        await open_loaded(screen, "/console#/routes", "Routes")
-        await screen.press("Probe inbox")
-        await screen.toast("inbox can send.")
-        await screen.press("Hold inbox")
-        await screen.dialog().wait_for()
-        assert await screen.page.evaluate(READABILITY) == []
-        assert await violations(screen) == []
-        await screen.close()
+@pytest.mark.parametrize("mode", MODES)
+async def test_dialogs_and_toasts_have_contrast_and_names(screen: Screen, mode: Literal["light", "dark"]) -> None:
+    await screen.page.emulate_media(color_scheme=mode)
+    await open_loaded(screen, "/console#/routes", "Routes")
+    await screen.press("Probe inbox")
+    await screen.toast("inbox can send.")
+    await screen.press("Hold inbox")
+    await screen.dialog().wait_for()
+    assert await screen.page.evaluate(READABILITY) == []
+    assert await violations(screen) == []
 
 
 async def test_keyboard_reaches_every_control_and_stays_in_an_open_dialog(screen: Screen) -> None:
@@ -204,8 +195,8 @@ async def test_refresh_keeps_the_focus(screen: Screen) -> None:
     assert await button.evaluate("button => button === document.activeElement")
 
 
-async def test_phone_menu_opens_and_closes(browser: Browser, site: Site) -> None:
-    screen = await Screen.open(browser, site, key=site.relay.key, size=PHONE)
+async def test_phone_menu_opens_and_closes(screen: Screen) -> None:
+    await screen.page.set_viewport_size(PHONE)
     await screen.go("/console", "Overview")
     menu = screen.page.get_by_role("button", name="Menu")
     link = screen.page.get_by_role("link", name="Doctor")
@@ -218,4 +209,3 @@ async def test_phone_menu_opens_and_closes(browser: Browser, site: Site) -> None
     await link.click()
     await screen.heading("Doctor").wait_for()
     assert not await link.is_visible()
-    await screen.close()

@@ -1,7 +1,6 @@
 """The inbox: new mail, search, views of a message, deletion."""
 
 import pytest
-from playwright.async_api import Browser
 
 from tests.browser.screen import PHONE, Screen, Site
 
@@ -82,21 +81,19 @@ async def test_j_and_k_move_through_the_list(screen: Screen) -> None:
         assert await links.nth(place).evaluate("link => link === document.activeElement")
 
 
-async def test_client_key_on_a_phone_sees_only_its_own_mail(browser: Browser, site: Site) -> None:
+async def test_client_key_on_a_phone_sees_only_its_own_mail(clock_screen: Screen, site: Site) -> None:
     _, created, _ = await site.relay.call("POST", "/v1/clients", json={"name": "quiet", "policy": {"senders": ["*"]}})
-    screen = await Screen.open(browser, site, key=created["key"], size=PHONE)
-    await screen.page.clock.install()
-    await screen.go("/inbox")
-    await screen.page.get_by_text("No mail yet").wait_for()
+    await clock_screen.sign_in_as(created["key"])
+    await clock_screen.page.set_viewport_size(PHONE)
+    await clock_screen.go("/inbox")
+    await clock_screen.page.get_by_text("No mail yet").wait_for()
     await Site(relay=site.relay, clients={"shop": created["key"]}, messages={}).send(subject="For me alone")
-    await screen.page.clock.fast_forward(3000)
-    await screen.page.get_by_role("link", name="For me alone").click()
-    await screen.heading("For me alone").wait_for()
-    assert await screen.page.get_by_role("link", name="Console").count() == 0
-    await screen.page.get_by_role("link", name="← All messages").click()
-    await screen.page.get_by_role("link", name="For me alone").wait_for()
-    await screen.press("Delete all")
-    await screen.press("Delete", within=screen.dialog())
-    await screen.page.get_by_text("No mail yet").wait_for()
-    assert (screen.log, screen.foreign) == ([], [])
-    await screen.close()
+    await clock_screen.page.clock.fast_forward(3000)
+    await clock_screen.page.get_by_role("link", name="For me alone").click()
+    await clock_screen.heading("For me alone").wait_for()
+    assert await clock_screen.page.get_by_role("link", name="Console").count() == 0
+    await clock_screen.page.get_by_role("link", name="← All messages").click()
+    await clock_screen.page.get_by_role("link", name="For me alone").wait_for()
+    await clock_screen.press("Delete all")
+    await clock_screen.press("Delete", within=clock_screen.dialog())
+    await clock_screen.page.get_by_text("No mail yet").wait_for()

@@ -163,8 +163,10 @@ async def receiver() -> AsyncIterator[str]:
     await runner.setup()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         await web.SockSite(runner, listener).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/mail"
-        await runner.cleanup()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/mail"
+        finally:
+            await runner.cleanup()
 
 
 async def test_webhook_can_be_created_tested_paused_rotated_and_deleted(screen: Screen) -> None:

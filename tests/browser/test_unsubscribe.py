@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page
 from relay.bootstrap import start
 from relay.unsubscribe.links import link_of
 from relay.unsubscribe.token import Subscriber
-from tests.browser.screen import PHONE, Site, new_context
+from tests.browser.screen import PHONE, Site, new_context, press_tab
 from tests.browser.test_accessibility import AXE, KEYBOARD, READABILITY, VIOLATIONS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -44,8 +44,7 @@ async def problems(page: Page) -> list[Any]:
     """What hinders readers of the page that is open. The page's own policy blocks scripts, so that these are evaluated."""
     await page.evaluate(AXE)
     follower = await page.evaluate_handle(KEYBOARD)
-    for _ in range(await follower.evaluate("follower => follower.start()")):
-        await page.keyboard.press("Tab")
+    await press_tab(page, await follower.evaluate("follower => follower.start()"))
     # Pages of the console have more texts than these; all that there are were measured.
     readability = [each for each in await page.evaluate(READABILITY) if not each.startswith("only ")]
     return [
