@@ -5,28 +5,7 @@ import msgspec
 from relay.core.model import DeliveryGuarantee
 from relay.core.settings import BrakePolicy
 
-EXECUTABLES = [
-    "*.exe",
-    "*.dll",
-    "*.com",
-    "*.scr",
-    "*.pif",
-    "*.bat",
-    "*.cmd",
-    "*.msi",
-    "*.msp",
-    "*.ps1",
-    "*.vbs",
-    "*.vbe",
-    "*.js",
-    "*.jse",
-    "*.wsf",
-    "*.wsh",
-    "*.hta",
-    "*.cpl",
-    "*.jar",
-    "*.lnk",
-]
+_EXECUTABLES = "exe dll com scr pif bat cmd msi msp ps1 vbs vbe js jse wsf wsh hta cpl jar lnk"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -51,7 +30,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     rate_per_minute: int | None = None
     daily_quota: int | None = None
     max_bytes: int | None = None
-    refused_attachments: tuple[str, ...] = tuple(EXECUTABLES)
+    refused_attachments: tuple[str, ...] = tuple(f"*.{ending}" for ending in _EXECUTABLES.split())
     ip_ranges: tuple[str, ...] = ()
     may_bypass_suppressions: bool = False
     sees: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from relay.core.errors import Changed, NotFound
 from relay.platform import concurrency, resources
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.resources import ATTACHMENTS_CONTAINER
-from relay.platform.storage.ports import Blob, Blobs, Entity, Query, Tables, every_row
+from relay.platform.storage.ports import Blob, Blobs, Entity, Query, Tables, every_blob, every_row
 from relay.platform.storage.readable import decode, readable
 from relay.platform.storage.rows import RowChange, change_row
 
@@ -177,14 +177,8 @@ class Uploads:
 
     async def remove_all(self, client_id: str, deadline: Deadline = NEVER) -> Progress:
         """Delete the uploads of a deleted client that no message uses; the others are purged when none may need them."""
-
-        async def uploads() -> AsyncIterator[Upload]:
-            async for entity in every_row(self._tables, TABLE, Query(partition=client_id)):
-                for upload in readable(TABLE, (entity,), _upload):
-                    yield upload
-
         return await process(
-            uploads(),
+            self._every(Query(partition=client_id)),
             self._delete_unless_changed,
             limit=_DELETES_AT_ONCE,
             deadline=deadline,
@@ -195,15 +189,8 @@ class Uploads:
         """Delete expired uploads. Costs one operation per thousand uploads, and four per deletion."""
         now = self._clock()
         known: set[str] = set()
-
-        async def uploads() -> AsyncIterator[Upload]:
-            async for entity in every_row(self._tables, TABLE, Query()):
-                known.add(entity.row)
-                for upload in readable(TABLE, (entity,), _upload):
-                    yield upload
-
         progress = await process(
-            uploads(),
+            self._every(Query(), known),
             self._delete_unless_changed,
             limit=_DELETES_AT_ONCE,
             deadline=deadline,
@@ -213,6 +200,14 @@ class Uploads:
             # Only now every upload that exists is known.
             progress += Progress(is_complete=await self._sweep(known, now - KEPT_UNUSED, deadline))
         return progress
+
+    async def _every(self, query: Query, rows: set[str] | None = None) -> AsyncIterator[Upload]:
+        """Yield the readable uploads of a query. `rows` gets the ids of all, also of those that cannot be read."""
+        async for entity in every_row(self._tables, TABLE, query):
+            if rows is not None:
+                rows.add(entity.row)
+            for upload in readable(TABLE, (entity,), _upload):
+                yield upload
 
     async def _delete_unless_changed(self, upload: Upload) -> bool:
         try:
@@ -224,15 +219,6 @@ class Uploads:
     async def _sweep(self, known: Set[str], before: datetime, deadline: Deadline) -> bool:
         """Delete old blobs without a row: parts that arrived while their upload was deleted. Returns whether all are gone."""
 
-        async def blobs() -> AsyncIterator[Blob]:
-            cursor: str | None = None
-            while True:
-                page, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=_BLOBS, cursor=cursor)
-                for blob in page:
-                    yield blob
-                if cursor is None:
-                    return
-
         def is_unknown(blob: Blob) -> bool:
             return blob.name.removeprefix(_BLOBS).partition(".")[0] not in known and blob.modified_at < before
 
@@ -240,7 +226,8 @@ class Uploads:
             await self._blobs.delete(ATTACHMENTS_CONTAINER, blob.name)
             return True
 
-        swept = await process(blobs(), delete, limit=_DELETES_AT_ONCE, deadline=deadline, needs_work=is_unknown)
+        blobs = every_blob(self._blobs, ATTACHMENTS_CONTAINER, prefix=_BLOBS)
+        swept = await process(blobs, delete, limit=_DELETES_AT_ONCE, deadline=deadline, needs_work=is_unknown)
         return swept.is_complete
 
     def _fresh(self, client_id: str, name: str, type_: str, *, size: int) -> Upload:
@@ -259,12 +246,8 @@ class Uploads:
     async def _parts(self, upload: Upload) -> Mapping[int, int]:
         """Return the sizes of the existing parts, by number."""
         prefix = f"{upload.blob}."
-        found, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=prefix)
-        parts = list(found)
-        while cursor is not None:
-            found, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=prefix, cursor=cursor)
-            parts += found
-        return {int(part.name.removeprefix(prefix)): part.size for part in parts}
+        parts = every_blob(self._blobs, ATTACHMENTS_CONTAINER, prefix=prefix)
+        return {int(part.name.removeprefix(prefix)): part.size async for part in parts}
 
     async def _joined(self, upload: Upload, parts: int) -> AsyncIterator[bytes]:
         for number in range(1, parts + 1):

@@ -13,30 +13,19 @@ import msgspec
 
 
 class EventKind(StrEnum):
-    """What happened, past tense, to one recipient's copy."""
+    """What happened, past tense, to one recipient's copy (`KINDS`). No event reports the folder."""
 
     PROCESSED = "processed"
-    """The provider has taken the mail up (or expanded a list) and says no more yet."""
     DEFERRED = "deferred"
-    """The recipient's server deferred the mail; the provider retries."""
     DELIVERED = "delivered"
-    """The recipient's server accepted the mail. No event reports the folder."""
     BOUNCED = "bounced"
-    """The mail will not arrive: refused, dropped, or undeliverable after retries. `bounce_class` says whose fault it is."""
     COMPLAINED = "complained"
-    """The recipient reported it as spam."""
     OPENED = "opened"
-    """The tracking image was loaded, by a person or by a machine."""
     CLICKED = "clicked"
-    """A tracked link was followed, by a person or by a machine."""
     UNSUBSCRIBED = "unsubscribed"
-    """The recipient unsubscribed, from a topic if the event names one."""
     RESUBSCRIBED = "resubscribed"
-    """The recipient wants mail about a topic again."""
     REPLIED = "replied"
-    """A person answered the mail: the recipient, or who else got it."""
     AUTO_REPLIED = "auto_replied"
-    """A program answered the mail, such as an out-of-office reply."""
 
 
 KINDS: Mapping[EventKind, str] = {
@@ -55,31 +44,21 @@ KINDS: Mapping[EventKind, str] = {
 """Every kind with its meaning, as docs/reference/events.md has it."""
 
 
-ANSWERS = frozenset({EventKind.REPLIED, EventKind.AUTO_REPLIED})
-"""Mail that came back. It says nothing about arrival: whoever knows the message's id can have written it."""
 ENGAGEMENTS = frozenset({EventKind.OPENED, EventKind.CLICKED})
 """What a machine may have done as well as a person."""
 
 
 class BounceClass(StrEnum):
-    """Why a mail bounced, by what is to be done about it."""
+    """Why a mail bounced, by what is to be done about it (`BOUNCE_CLASSES`)."""
 
     ADDRESS = "address"
-    """The mailbox or domain does not exist: sending again is useless and harms the sender's reputation."""
     MAILBOX = "mailbox"
-    """The mailbox is full, disabled or does not accept from outside: it may be otherwise later."""
     POLICY = "policy"
-    """The receiver does not want this sender: reputation, authentication (SPF, DKIM, DMARC), a block list, a rule."""
     CONTENT = "content"
-    """The receiver refuses this mail: spam, a virus, too large, malformed."""
     NETWORK = "network"
-    """The receiver did not respond in time, until the provider gave up."""
     SUPPRESSED = "suppressed"
-    """The provider did not try: the address is on its own suppression list."""
     ACCOUNT = "account"
-    """The provider refused the sending account, not the mail: a limit, a block, a sender that it may not use."""
     UNKNOWN = "unknown"
-    """The report gives no reason."""
 
 
 BOUNCE_CLASSES: Mapping[BounceClass, str] = {

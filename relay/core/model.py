@@ -211,7 +211,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try at one route, as recorded. `reply` is the provider's raw answer, at most 1,000 characters of it.
 
     `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`; or
-    `not_sent`, when the provider said so later of one that was in doubt),
+    `not_sent`, when the provider said so later of an uncertain one),
     `code` its cause in our words (docs/errors.md), `provider_id` the provider's name for the message. `verified`: this attempt
     sent nothing, because it only asked about the attempt of this number, which the provider has (`sent`) or may have; 0 if it
     sent.

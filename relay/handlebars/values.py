@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from relay.handlebars.lexer import SPACE
+from relay.rendering.moments import is_number
 from relay.rendering.work import charge_all, charge_length
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;", "`": "&#x60;", "=": "&#x3D;"}
@@ -62,11 +63,7 @@ def is_falsy(value: Any) -> bool:
 
 def _is_zero(value: Any) -> bool:
     # Huge whole numbers are no floats, which `math.isnan` needs.
-    return _is_number(value) and (value == 0 or (isinstance(value, float) and math.isnan(value)))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number(value) and (value == 0 or (isinstance(value, float) and math.isnan(value)))
 
 
 def escape(text: str) -> str:

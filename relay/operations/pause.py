@@ -1,7 +1,7 @@
 """Pause delivery: hold every route, wait until running attempts have ended, and resume later.
 
-Azure kills running instances at a deployment and at a change of settings. An attempt that is killed ends in doubt: its message
-may be sent again, or never. After a pause nothing is being sent, so nothing can be cut off. Acceptance goes on.
+Azure kills running instances at a deployment and at a change of settings. The outcome of a killed attempt is not known: its
+message may be sent again, or never. After a pause nothing is being sent, so nothing can be cut off. Acceptance goes on.
 """
 
 import logging
@@ -35,7 +35,7 @@ _replace = msgspec.structs.replace
 class PauseState(msgspec.Struct, frozen=True, kw_only=True):
     """Whether delivery is paused. `routes` are those that the pause holds, `sending` the attempts that still run.
 
-    `owner` is the client that paused it; `until` is when the first route resumes by itself, None if an operator must resume it.
+    `owner` is the client that paused it; `until` is when the first route resumes, None if an operator must resume it.
     `is_quiet`: no attempt runs, and none will start before delivery is resumed.
     """
 

@@ -26,7 +26,7 @@ from relay.platform.resources import (
     JOURNAL_TABLE,
     SEARCH_TABLE,
 )
-from relay.platform.storage.ports import Blobs, Query, Tables, delete_where
+from relay.platform.storage.ports import Blobs, Query, Tables, delete_where, every_blob
 from relay.platform.storage.readable import is_older
 
 ORPHAN_BLOBS = timedelta(days=130)
@@ -162,12 +162,7 @@ class Purge:
     async def _old_names(self, container: str, age: timedelta) -> AsyncIterator[str]:
         """Yield the names of old blobs. Names begin with the day, so that the first younger one ends the scan."""
         newest = f"{(self._clock() - age).astimezone(UTC):%Y%m%d}"
-        cursor: str | None = None
-        while True:
-            page, cursor = await self._blobs.list(container, cursor=cursor)
-            for blob in page:
-                if blob.name[:8] >= newest:
-                    return
-                yield blob.name
-            if cursor is None:
+        async for blob in every_blob(self._blobs, container):
+            if blob.name[:8] >= newest:
                 return
+            yield blob.name

@@ -18,7 +18,7 @@ def read_moment(value: Any) -> datetime:
     """Return a time with its offset: ISO 8601, by default in UTC, or seconds or milliseconds since 1970. Raises `WrongValue`."""
     moment: datetime | None = None
     try:
-        if _is_number(value) or (isinstance(value, str) and _DIGITS.fullmatch(value)):
+        if is_number(value) or (isinstance(value, str) and _DIGITS.fullmatch(value)):
             seconds = float(value)
             moment = datetime.fromtimestamp(seconds / 1000 if abs(seconds) >= _MILLISECONDS else seconds, UTC)
         elif isinstance(value, str) and len(value) <= _MAX_CHARS:
@@ -30,5 +30,6 @@ def read_moment(value: Any) -> datetime:
     raise WrongValue("the time is neither ISO 8601 nor a number of seconds or milliseconds since 1970")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number: Python takes a truth value for one."""
     return isinstance(value, int | float) and not isinstance(value, bool)

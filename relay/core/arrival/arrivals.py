@@ -11,20 +11,14 @@ from relay.core.model import FINAL, Message, MessageStatus, Part, Reported, Stat
 
 
 class Arrival(StrEnum):
-    """What became of one recipient's copy after it was sent. The worst first."""
+    """What became of one recipient's copy after it was sent (`ARRIVALS`)."""
 
     COMPLAINED = "complained"
-    """The recipient reported it as spam."""
     BOUNCED = "bounced"
-    """It will not arrive. `BounceType` says whether another mail might."""
     SUPPRESSED = "suppressed"
-    """It was not sent: the address is on a suppression list, of Relay or of the provider."""
     NOT_REPORTED = "not_reported"
-    """It was sent, and the route's provider reports no deliveries: nothing more will be known, except perhaps of a bounce."""
     AWAITED = "awaited"
-    """It was sent, and the provider has not reported anything yet."""
     DELIVERED = "delivered"
-    """The recipient's server accepted it. No report says into which folder."""
 
 
 ARRIVALS: Mapping[Arrival, str] = {

@@ -34,9 +34,6 @@ _NAME_BYTES = 16
 _decoder = msgspec.msgpack.Decoder(dict[int, bytes])
 _encoder = msgspec.msgpack.Encoder()
 
-type Postings = Mapping[int, bytes]
-"""By the term's key the names of batches, one after the other; empty for a common term."""
-
 
 def slice_of(at: datetime) -> int:
     """Return the number of the slice that a moment is in."""
@@ -75,7 +72,10 @@ def _submissions(record: Record | UnreadableRecord) -> Iterator[Submission]:
 
 
 def packed(postings: Mapping[int, bytes | bytearray]) -> bytes:
-    """Return a row's postings as bytes. What is too long is left out, and read as common terms."""
+    """Return a row's postings as bytes: by the term's key the names of batches, one after the other.
+
+    What is too long is left out, and read as a common term.
+    """
     kept = {key: b"" if len(names) > MAX_BATCHES * _NAME_BYTES else bytes(names) for key, names in postings.items()}
     size = len(_encoder.encode(kept))
     for key in sorted(kept, key=lambda key: len(kept[key]), reverse=True):

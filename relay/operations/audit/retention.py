@@ -17,7 +17,7 @@ from relay.operations.audit.record import AuditRecord
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.platform.resources import AUDIT_CONTAINER
-from relay.platform.storage.ports import Blobs
+from relay.platform.storage.ports import Blobs, every_blob
 
 SETTLED_AFTER = timedelta(hours=1)
 """How long after its end a day is archived: by then every call has its outcome, whatever the clocks of the instances say."""
@@ -61,13 +61,8 @@ class AuditRetention:
 
     async def _last_day(self) -> date | None:
         """Return the last day in the archive. Costs one operation for a thousand days."""
-        last, cursor = None, None
-        while True:
-            page, cursor = await self._blobs.list(AUDIT_CONTAINER, cursor=cursor)
-            if page:
-                last = date.fromisoformat(page[-1].name.removesuffix(_ENDING))
-            if cursor is None:
-                return last
+        names = [blob.name async for blob in every_blob(self._blobs, AUDIT_CONTAINER)]
+        return date.fromisoformat(names[-1].removesuffix(_ENDING)) if names else None
 
     async def _write(self, day: date) -> bool:
         """Write the blob of a day, newest record first. Returns whether it is new: a day without records has none."""

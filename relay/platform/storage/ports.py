@@ -254,6 +254,17 @@ class Blobs(Protocol):
         """One page of blobs whose names start with `prefix`, by name, and the cursor of the next page or None."""
 
 
+async def every_blob(blobs: Blobs, container: str, *, prefix: str = "") -> AsyncIterator[Blob]:
+    """Yield all blobs whose names start with `prefix`, by name, page by page."""
+    cursor: str | None = None
+    while True:
+        page, cursor = await blobs.list(container, prefix=prefix, cursor=cursor)
+        for blob in page:
+            yield blob
+        if cursor is None:
+            return
+
+
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
     """The three together, as `bootstrap` wires them."""
 
