@@ -92,10 +92,11 @@ class Joined[Item, Result]:
 
     async def _serve_all(self) -> None:
         try:
+            # Let all callers of this turn of the event loop share the first group. The next one does not wait for a turn: the
+            # callers of the group before would use it.
+            await asyncio.sleep(0)
             while self._waiting:
                 async with self._gate:
-                    # Let all callers of this turn of the event loop share the group.
-                    await asyncio.sleep(0)
                     group = self._take()
                     if group:
                         await self._serve_group(group)
