@@ -18,7 +18,7 @@ from devhost.queue_rules import QueueMessage
 from devhost.settings import FunctionConfigurationError
 from devhost.storage import MessageGoneError, StorageRefusedError, StorageUnavailableError
 from relay.core.errors import Unavailable
-from relay.platform.storage.azure.http_pool import StorageResponse
+from relay.platform.http.response import RawResponse
 from relay.platform.storage.azure.requests import AzureRequests
 from relay.platform.storage.azure.session import AzureSession
 from relay.platform.storage.azure.settings import Service, read_account
@@ -43,7 +43,7 @@ async def _send(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     expects: frozenset[int] = frozenset(),
-) -> StorageResponse:
+) -> RawResponse:
     """Send once. Raises this package's storage errors; a status in `expects` is returned instead."""
     target = f"{quote(path)}?{urlencode(query, quote_via=quote, safe='')}" if query else quote(path)
     what = f"{method} {path.split('/', 1)[0]}"
@@ -56,7 +56,7 @@ async def _send(
     return response
 
 
-def _failure(what: str, response: StorageResponse) -> Exception:
+def _failure(what: str, response: RawResponse) -> Exception:
     code = response.headers.get("x-ms-error-code", "")
     text = f"{what}: {response.status} {code}"
     if response.status >= 500 or code in QUEUE_AWAY:
@@ -110,11 +110,11 @@ class StorageQueue:
         *,
         body: bytes = b"",
         expects: frozenset[int] = frozenset(),
-    ) -> StorageResponse:
+    ) -> RawResponse:
         """Send a call that settles a message, with retries: unlike a poll, it has no next round."""
         headers = _XML if body else None
 
-        async def call() -> StorageResponse:
+        async def call() -> RawResponse:
             return await _send(self._requests, method, path, query, headers=headers, body=body, expects=expects)
 
         for seconds in RETRY_AFTER_SECONDS:
@@ -155,7 +155,7 @@ class BlobContainer:
             await _send(self._requests, "PUT", self._name, {"restype": "container"}, expects=frozenset({409}))
             await self._write(name, text, expects=frozenset())
 
-    async def _write(self, name: str, text: str, *, expects: frozenset[int]) -> StorageResponse:
+    async def _write(self, name: str, text: str, *, expects: frozenset[int]) -> RawResponse:
         path, body = f"{self._name}/{name}", text.encode()
         return await _send(self._requests, "PUT", path, headers=_BLOB, body=body, expects=expects)
 

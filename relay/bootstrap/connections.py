@@ -10,6 +10,7 @@ from relay.platform.telemetry import OFF, Telemetry
 if TYPE_CHECKING:
     from relay.events.webhooks.http_post import Poster
     from relay.platform.entra_tokens import Credentials
+    from relay.platform.http.client import HttpClient
     from relay.platform.key_vault import KeyVault
     from relay.platform.secrets import SecretSource
     from relay.providers.contract import Provider, ProviderContext
@@ -19,17 +20,21 @@ class Connections(Stores):
     """Opens each connection when it is first used, and closes all."""
 
     @cached_property
-    def _session(self) -> Any:
+    def http(self) -> "HttpClient":
+        """Sends requests to providers."""
+        from relay.platform.http.client import HttpClient
+
+        return HttpClient()
+
+    @cached_property
+    def _azure_session(self) -> Any:
         import aiohttp
 
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
 
-    def http(self) -> Any:
-        """Return the pooled `aiohttp.ClientSession` of the process."""
-        return self._session
+    def azure_session(self) -> Any:
+        """Return the `aiohttp.ClientSession` of Azure's libraries: azure-identity, and the SDK of Key Vault."""
+        return self._azure_session
 
     @cached_property
     def secrets(self) -> "SecretSource":
@@ -49,8 +54,8 @@ class Connections(Stores):
         application = self.settings.application
         return KeyVault(
             url=self.settings.key_vault_url,
-            credential=lambda: application_credential(application, self.http()),
-            http=self.http,
+            credential=lambda: application_credential(application, self.azure_session()),
+            http=self.azure_session,
             clock=self.clock,
         )
 
@@ -59,7 +64,7 @@ class Connections(Stores):
         """Tokens from Microsoft Entra."""
         from relay.platform.entra_tokens import Credentials
 
-        return Credentials(http=self.http, secrets=self.secrets)
+        return Credentials(http=self.azure_session, secrets=self.secrets)
 
     @cached_property
     def provider_context(self) -> "ProviderContext":
@@ -115,13 +120,15 @@ class Connections(Stores):
         if "telemetry" in self.__dict__:
             await asyncio.to_thread(self.telemetry.close)
         if "poster" in self.__dict__:
-            await self.poster.close()
+            self.poster.close()
         if "credentials" in self.__dict__:
             await self.credentials.close()
         if "vault" in self.__dict__ and self.vault is not None:
             await self.vault.close()
-        if "_session" in self.__dict__:
-            await self._session.close()
+        if "http" in self.__dict__:
+            self.http.close()
+        if "_azure_session" in self.__dict__:
+            await self._azure_session.close()
         close = getattr(self.storage, "close", None)
         if close is not None:
             await close()

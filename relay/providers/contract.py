@@ -145,9 +145,9 @@ class ProviderModule(Protocol):
 class ProviderContext(msgspec.Struct, frozen=True, kw_only=True):
     """What bootstrap passes to every provider's `create(name, settings, context)`.
 
-    `http` returns the pooled `aiohttp.ClientSession` of the process, which the first call creates. `blobs` is the blob port,
-    `clock` returns the time in aware UTC, `credential` is a `relay.platform.entra_tokens.Credentials`, which gets tokens for
-    a route's settings, and `sleep` waits for a number of seconds.
+    `http` is a `relay.platform.http.client.HttpClient`, which all providers share. `blobs` is the blob port, `clock` returns the
+    time in aware UTC, `credential` is a `relay.platform.entra_tokens.Credentials`, which gets tokens for a route's settings, and
+    `sleep` waits for a number of seconds.
     """
 
     http: Any

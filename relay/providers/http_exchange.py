@@ -4,7 +4,6 @@ A lost response is certain if the vendor cannot have the whole request: no conne
 was being written. A timeout during writing is not certain, because a closed socket still sends its buffer.
 """
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,26 +12,24 @@ from typing import Any
 
 import msgspec
 
+from relay import __version__
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown, reply_text
+from relay.platform.http.client import HttpClient, Timeouts
+from relay.platform.http.errors import NotSent, ResponseLost
+from relay.platform.http.response import RawResponse
+from relay.platform.http.url import parse_url
 from relay.providers.vendor_words import own_words
 
 MAX_RESPONSE_BYTES = 262_144
 """How much of a response is read by default. No vendor's error needs more."""
 MAX_ERROR_DEPTH, MAX_ERROR_TEXTS = 5, 50
 """How deep an error body is searched, and how many of its texts are used."""
-CHUNKED_ABOVE_BYTES = 65_536
-"""Larger bodies are written in steps, so that they do not block other sends."""
-
-
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Timeouts in seconds: for a connection (including a free one in the pool), and for the whole exchange."""
-
-    connect_seconds: float = 10.0
-    total_seconds: float = 60.0
+_OWN_HEADERS = {"User-Agent": f"Relay/{__version__}", "Accept-Encoding": "identity"}
+"""Sent with each request. Compressed responses are not asked for: an error that is one anyway matches by its status alone."""
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A vendor's response. `headers` ignore case. `body` is cut at the limit of the exchange."""
+    """A vendor's response. Header names are in lower case. `body` is cut at the limit of the exchange."""
 
     status: int
     headers: Mapping[str, str]
@@ -93,7 +90,7 @@ class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def exchange(
-    session: Any,
+    client: HttpClient,
     method: str,
     url: str,
     *,
@@ -102,55 +99,30 @@ async def exchange(
     body: bytes | None = None,
     max_response_bytes: int = MAX_RESPONSE_BYTES,
 ) -> HttpResponse | LostResponse:
-    """Send one request over the pooled session. Redirects are not followed, so that no other server gets the body."""
-    import aiohttp
+    """Send one request. Redirects are not followed, so that no other server gets the body. A cut body is still a response."""
 
-    tracker = aiohttp.UploadTracker()
-    timeout = aiohttp.ClientTimeout(total=timeouts.total_seconds, connect=timeouts.connect_seconds)
-    data = io.BytesIO(body) if body is not None and len(body) > CHUNKED_ABOVE_BYTES else body
-    try:
-        async with session.request(
+    async def send() -> RawResponse:
+        return await client.request(
             method,
-            url,
-            data=data,
-            headers=headers,
-            timeout=timeout,
-            allow_redirects=False,
-            upload_tracker=tracker,
-        ) as response:
-            return HttpResponse(
-                status=response.status, headers=response.headers, body=await _read(response, max_response_bytes)
-            )
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return LostResponse(is_certain=_is_certain(error, tracker), reason=type(error).__name__)
+            parse_url(url),
+            headers={**_OWN_HEADERS, **headers},
+            body=body or b"",
+            timeouts=timeouts,
+            max_body_bytes=max_response_bytes,
+        )
 
-
-async def _read(response: Any, limit: int) -> bytes:
-    """Read the body up to the limit, or up to a lost connection: the status is known in any case."""
-    import aiohttp
-
-    read = bytearray()
     try:
-        while len(read) < limit and (chunk := await response.content.readany()):
-            read += chunk
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        pass
-    if len(read) >= limit:
-        # Otherwise the connection could be reused only after reading the rest.
-        response.close()
-    return bytes(read[:limit])
-
-
-def _is_certain(error: Exception, tracker: Any) -> bool:
-    import aiohttp
-
-    never_connected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-    if isinstance(error, never_connected):
-        return True
-    if isinstance(error, TimeoutError):
-        return False
-    written = tracker.upload_complete
-    return not (written.done() and written.exception() is None)
+        try:
+            response = await send()
+        except ResponseLost as lost:
+            if not (lost.is_stale and method == "GET"):
+                raise
+            response = await send()
+    except NotSent as lost:
+        return LostResponse(is_certain=True, reason=lost.reason)
+    except ResponseLost as lost:
+        return LostResponse(is_certain=False, reason=lost.reason)
+    return HttpResponse(status=response.status, headers=response.headers, body=response.body)
 
 
 def lost_outcome(lost: LostResponse, provider_id: str | None = None) -> Deferred | Unknown:
@@ -207,7 +179,7 @@ def outcome_by_rules(
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds in `Retry-After` (RFC 9110 section 10.2.3): a number or an HTTP date. None without it."""
-    value = headers.get("Retry-After", "").strip()
+    value = headers.get("retry-after", "").strip()
     try:
         return max(0.0, float(value)) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else _until(value, now)
     except (ValueError, OverflowError):

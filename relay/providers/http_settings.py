@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from relay.platform.http.client import Timeouts
 from relay.platform.settings_checks import LOOPBACK_NAMES
-from relay.providers.http_exchange import Timeouts
 
 MAX_TIMEOUT_SECONDS = 80
 """Maximum of `timeout_seconds`: an attempt starts with at least 90 seconds of its lease."""

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
-
 from relay.platform.resources import EVENTS_QUEUE
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, TokenIssuer
 from standins.graph.limits import OutboundLimit
 from standins.graph.server import GraphStandIn
 from standins.tls import Authority
 from tests.api.harness import Harness
+from tests.http_clients import trust
 
 AUTHORITY = Authority()
 MAILBOX, OTHER_MAILBOX = "orders@example.com", "bounces@fabrikam.example"
@@ -94,7 +93,6 @@ async def tenant(
         relay = await Harness(environment).start()
         graph.clock = relay.clock
         graph.limit = limit
-        connector = aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
-        relay.relay.__dict__["_session"] = aiohttp.ClientSession(connector=connector)
+        trust(relay.relay, AUTHORITY)
         yield Tenant(relay, graph)
         await relay.relay.close()

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -17,6 +16,7 @@ from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, Token
 from standins.graph.server import GraphStandIn
 from standins.tls import Authority
 from tests.api.harness import Harness
+from tests.http_clients import trust
 
 AUTHORITY = Authority()
 MAILBOX = "orders@example.com"
@@ -85,9 +85,7 @@ async def exchange() -> AsyncIterator[Exchange]:
         }
         relay = await Harness(settings).start()
         graph.clock = relay.clock
-        relay.relay.__dict__["_session"] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
-        )
+        trust(relay.relay, AUTHORITY)
         yield Exchange(relay, graph)
         await relay.relay.close()
 

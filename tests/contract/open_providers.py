@@ -5,8 +5,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from relay.platform.entra_tokens import Credentials
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.providers.capture.inbox import CONTAINER
@@ -30,6 +28,7 @@ from tests.contract.provider_setups import (
     SmtpSetup,
     StandInSetup,
 )
+from tests.http_clients import azure_session, http_client
 from tests.send_requests import NOW
 
 AUTHORITY = Authority()
@@ -51,13 +50,10 @@ async def _on(
     kind: type[StandInSetup], standin: StandIn, settings: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> AsyncIterator[StandInSetup]:
     """Yield a setup with a started stand-in."""
-    connector = aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with http_client(AUTHORITY) as client, azure_session(AUTHORITY) as session:
         keys = Keys(secrets)
         credentials = Credentials(http=lambda: session, secrets=keys)
-        context = ProviderContext(
-            http=lambda: session, blobs=None, secrets=keys, clock=lambda: NOW, credential=credentials
-        )
+        context = ProviderContext(http=client, blobs=None, secrets=keys, clock=lambda: NOW, credential=credentials)
         setup = kind(standin, kind.module.create("mail", settings, context), settings)
         yield setup
         await setup.provider.close()

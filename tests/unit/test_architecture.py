@@ -173,6 +173,7 @@ def test_only_the_composition_root_and_the_command_line_import_an_adapter_of_sto
 # ── one home for each SDK ──
 
 HOMES = {
+    "aiohappyeyeballs": ["relay.platform.http.connect"],
     "aiosmtpd": ["relay.submission.protocol.dialogue"],
     "aiosmtplib": ["relay.providers.smtp"],
     "babel": ["relay.rendering.formats"],
@@ -190,7 +191,7 @@ HOMES = {
     "dns": ["relay.operations.doctor.domains"],
     "email_validator": ["relay.api.reading.addresses"],
     "html_to_markdown": ["relay.mime.writing.plain_text"],
-    "httptools": ["relay.platform.storage.azure.http_pool"],
+    "httptools": ["relay.platform.http.response"],
     # The command line calls a relay, and SendGrid for the import of templates.
     "httpx2": ["relay.cli.remote", "relay.cli.templates.sendgrid"],
     "idna": ["relay.mime.fields"],
@@ -212,14 +213,11 @@ HOMES = {
         "relay.platform.storage.azure.session",
         "relay.platform.storage.azure.tables",
     ],
-    # Sessions with different needs: the process's pool (made by bootstrap, used by providers), the storage SDKs' with
-    # their own limit and no decompression, webhooks', whose resolver refuses private addresses, and those of the submission
-    # server, which is a process of its own: to the relay, and to Key Vault.
+    # What Azure's libraries send with: azure-identity and Key Vault's SDK by a session that bootstrap makes, the storage SDKs by
+    # one with their own limit and no decompression. And the sessions of the submission server, which is a process of its own.
     "aiohttp": [
         "relay.bootstrap.connections",
-        "relay.events.webhooks.http_post",
         "relay.platform.storage.azure.session",
-        "relay.providers.http_exchange",
         "relay.submission.relay_api",
         "relay.submission.server",
     ],

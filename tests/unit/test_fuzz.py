@@ -321,7 +321,7 @@ def test_raw_message_is_sent_without_its_bcc(raw: bytes, with_bcc: bool) -> None
 @given(st.text(max_size=60) | st.integers().map(str) | st.floats().map(str))
 @BOUNDED
 def test_prefer_wait_is_parsed_or_ignored(text: str) -> None:
-    found = retry_after({"Retry-After": text}, NOW)
+    found = retry_after({"retry-after": text}, NOW)
     assert found is None or (math.isfinite(found) and found >= 0)
 
 

@@ -6,14 +6,14 @@ rebinding changes nothing. Redirects are not followed (`relay.events.webhooks.ht
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
+
+from relay.platform.http.connect import Resolve, system_resolve
 
 MAX_URL = 2_000
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Resolves a host name for a port. Raises `OSError` if it has no address."""
 
 _PLATFORM = frozenset(
     {
@@ -50,15 +50,6 @@ _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECA
 
 class Forbidden(OSError):
     """A webhook must not connect to this address."""
-
-
-async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """Resolve a name with the system's resolver."""
-    import asyncio
-    import socket
-
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
 def address_fault(text: str, *, allows_loopback: bool) -> str:

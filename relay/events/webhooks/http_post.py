@@ -3,14 +3,18 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from relay.events.webhooks.address_guard import Forbidden, Guard, url_fault
+from relay.platform.http.client import HttpClient, Timeouts
+from relay.platform.http.errors import NoResponse
+from relay.platform.http.url import parse_url
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
+MAX_CONNECTIONS = 64
+"""To all receivers together, whose number callers choose."""
 MAX_READ = 4_096
 """Bytes read of a response: only its status counts."""
 
@@ -49,7 +53,8 @@ class Poster:
         self._clock = clock
         self._total_seconds = total_seconds
         self._timer = timer
-        self._session: Any = None
+        # The guard resolves names, so that connections are made to checked addresses only.
+        self._client = HttpClient(limit=MAX_CONNECTIONS, resolve=guard.addresses)
 
     async def post(self, url: str, name: str, body: bytes, *, media_type: str, secrets: Sequence[str]) -> PostResult:
         """Post a body under its id, signed with each secret. Never raises for a fault of the receiver or the network."""
@@ -59,42 +64,26 @@ class Poster:
         headers = {
             "Content-Type": media_type,
             "User-Agent": "Relay-Webhooks/1",
+            "Accept-Encoding": "identity",
             **signature(name, self._clock(), body, secrets),
         }
         result = await self._exchange(url, body, headers)
         return msgspec.structs.replace(result, seconds=round(self._timer() - began, 3))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Release connections."""
-        if self._session is not None:
-            await self._session.close()
+        self._client.close()
 
     async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostResult:
-        import aiohttp
-
+        timeouts = Timeouts(connect_seconds=CONNECT_SECONDS, total_seconds=self._total_seconds)
         try:
-            async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as response:
-                await response.content.read(MAX_READ)
-                return PostResult(status=response.status, retry_after=response.headers.get("Retry-After", ""))
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, Forbidden):
-                return PostResult(error=f"forbidden: {error.os_error}")
-            return PostResult(error=type(error).__name__)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return PostResult(error=type(error).__name__)
-
-    def _open(self) -> Any:
-        """Return the session. Its resolver is the guard, so that it connects to checked addresses only."""
-        if self._session is None:
-            import aiohttp
-
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=_resolver(self.guard), use_dns_cache=False, limit=64),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self._total_seconds, sock_connect=CONNECT_SECONDS),
-                auto_decompress=False,
+            response = await self._client.request(
+                "POST", parse_url(url), headers=headers, body=body, timeouts=timeouts, max_body_bytes=MAX_READ
             )
-        return self._session
+        except NoResponse as error:
+            is_forbidden = isinstance(error.__cause__, Forbidden)
+            return PostResult(error=f"forbidden: {error.__cause__}" if is_forbidden else error.reason)
+        return PostResult(status=response.status, retry_after=response.headers.get("retry-after", ""))
 
 
 def signature(name: str, at: datetime, body: bytes, secrets: Sequence[str]) -> Mapping[str, str]:
@@ -108,35 +97,3 @@ def signature(name: str, at: datetime, body: bytes, secrets: Sequence[str]) -> M
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": " ".join(signed),
     }
-
-
-def _resolver(guard: Guard) -> Any:
-    import socket
-
-    from aiohttp.abc import AbstractResolver, ResolveResult
-
-    class Checked(AbstractResolver):
-        """aiohttp's resolver interface over the guard."""
-
-        async def resolve(
-            self,
-            host: str,
-            port: int = 0,
-            family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp's signature
-        ) -> list[ResolveResult]:
-            return [
-                ResolveResult(
-                    hostname=host,
-                    host=address,
-                    port=port,
-                    family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                    proto=0,
-                    flags=socket.AI_NUMERICHOST,
-                )
-                for address in await guard.addresses(host, port)
-            ]
-
-        async def close(self) -> None:
-            """Do nothing: the guard holds no resources."""
-
-    return Checked()

@@ -10,7 +10,6 @@ import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Any
 
 from relay.core.outcomes import RouteFault
 from relay.core.settings import RouteSettings
@@ -82,6 +81,5 @@ class AcsClient:
     async def _exchange(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
     ) -> HttpResponse | LostResponse:
-        session: Any = self._context.http()
-        url = self._url + path
-        return await exchange(session, method, url, headers=headers, body=body or None, timeouts=self._timeouts)
+        url, client = self._url + path, self._context.http
+        return await exchange(client, method, url, headers=headers, body=body, timeouts=self._timeouts)

@@ -1,7 +1,6 @@
 """Send requests to one mailbox in Graph, with a token, and map their responses to outcomes."""
 
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 from relay.core.outcomes import Outcome
@@ -73,9 +72,14 @@ class Mailbox:
         limit: int = MAX_RESPONSE_BYTES,
     ) -> HttpResponse | LostResponse:
         """Send a request without Relay's token: the URL of an upload session contains its own authorization."""
-        session: Any = self._context.http()
         return await exchange(
-            session, method, url, headers=headers, body=body, timeouts=self._timeouts, max_response_bytes=limit
+            self._context.http,
+            method,
+            url,
+            headers=headers,
+            body=body,
+            timeouts=self._timeouts,
+            max_response_bytes=limit,
         )
 
     def outcome(self, result: ExchangeResult, provider_id: str | None = None) -> Outcome:

@@ -11,7 +11,6 @@ import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -143,13 +142,11 @@ class MessageTraceClient:
         return [role for role in (roles_of(token) if isinstance(token, str) else None) or () if role in WIDE]
 
     async def _get(self, url: str) -> ExchangeResult:
-        session: Any = self._context.http()
-
         async def request_with(token: str) -> HttpResponse | LostResponse:
             headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
             timeouts = timeouts_of(TIMEOUT_SECONDS)
             return await exchange(
-                session, "GET", url, headers=headers, timeouts=timeouts, max_response_bytes=_MAX_PAGE_BYTES
+                self._context.http, "GET", url, headers=headers, timeouts=timeouts, max_response_bytes=_MAX_PAGE_BYTES
             )
 
         return await with_token(self._context.credential, self._settings, scope_of(self._settings), request_with)

@@ -68,7 +68,7 @@ RULES = (
 def outcome_of(response: HttpResponse, now: datetime, *, was_sandbox: bool) -> Outcome:
     """Return the outcome of a send request: 202 is sent; 200 is validated and not queued (sandbox mode) [errors]."""
     if response.status == 202:
-        return Sent(provider_id=response.headers.get("X-Message-Id"), reply=response.reply)
+        return Sent(provider_id=response.headers.get("x-message-id"), reply=response.reply)
     if response.status == 200 and was_sandbox:
         return Sent(reply=response.reply)
     return outcome_by_rules(RULES, response, wait_seconds(response.headers, now))
@@ -79,6 +79,6 @@ def wait_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     seconds = retry_after(headers, now)
     if seconds is not None:
         return seconds
-    reset = headers.get("X-RateLimit-Reset", "")
-    is_spent = headers.get("X-RateLimit-Remaining", "0").strip() == "0"
+    reset = headers.get("x-ratelimit-reset", "")
+    is_spent = headers.get("x-ratelimit-remaining", "0").strip() == "0"
     return max(0.0, int(reset) - now.timestamp()) if _EPOCH_SECONDS.fullmatch(reset) and is_spent else None

@@ -179,8 +179,8 @@ class SendGrid:
         headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        session = self._context.http()
-        return await exchange(session, method, url, headers=headers, body=body, timeouts=self._timeouts)
+        client = self._context.http
+        return await exchange(client, method, url, headers=headers, body=body, timeouts=self._timeouts)
 
     def _is_key_refused(self, response: HttpResponse) -> bool:
         return response.status == 401 and outcome_of(response, self._now(), was_sandbox=False).code in _RENEWABLE

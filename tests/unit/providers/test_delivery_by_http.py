@@ -17,6 +17,7 @@ from relay.providers.graph.settings import default_paces
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from standins.graph.server import GraphStandIn
 from tests.doubles import Clock, Place, message_of, place_of, settings_of, submission_of
+from tests.http_clients import http_client
 from tests.send_requests import Secret
 from tests.unit.providers.graph import graph_route
 
@@ -99,11 +100,9 @@ async def test_sender_without_a_mailbox_is_held_alone(exchange: graph_route.Plac
 
 async def test_operation_that_fails_after_202_becomes_a_dead_letter() -> None:
     clock = Clock()
-    async with AcsStandIn(clock=clock, running=timedelta(minutes=3)) as standin, aiohttp.ClientSession() as session:
+    async with AcsStandIn(clock=clock, running=timedelta(minutes=3)) as standin, http_client() as http:
         standin.suppressed = {"ada@example.com"}
-        context = ProviderContext(
-            http=lambda: session, blobs=None, secrets=Secret(DEFAULT_KEY), clock=clock, credential=None
-        )
+        context = ProviderContext(http=http, blobs=None, secrets=Secret(DEFAULT_KEY), clock=clock, credential=None)
         provider = acs.create("main", {"endpoint": standin.url, "access_key": "setting:KEY"}, context)
         place = await over(provider, Route(name="main", provider="acs"), clock)
         bad, good = await place.send(submission_of()), await place.send(submission_of(message_of("bob@example.com")))
@@ -117,7 +116,11 @@ async def test_operation_that_fails_after_202_becomes_a_dead_letter() -> None:
 
 
 async def test_graph_with_an_untrusted_certificate_is_refused() -> None:
-    async with GraphStandIn(authority=graph_route.AUTHORITY) as standin, aiohttp.ClientSession() as stranger:
-        route = graph_route.Place(standin, stranger).route()
+    async with (
+        GraphStandIn(authority=graph_route.AUTHORITY) as standin,
+        http_client() as stranger,
+        aiohttp.ClientSession() as session,
+    ):
+        route = graph_route.Place(standin, stranger, session).route()
         outcome = await route.send(graph_route.send_request())
     assert outcome.code == "unreachable"  # type: ignore[union-attr]  # this provider has no outcomes by recipient

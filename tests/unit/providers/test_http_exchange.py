@@ -7,21 +7,21 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-import aiohttp
 import pytest
 
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
+from relay.platform.http.client import HttpClient, Timeouts
 from relay.providers.http_exchange import (
     MAX_RESPONSE_BYTES,
     HttpResponse,
     LostResponse,
     ResponseRule,
-    Timeouts,
     exchange,
     lost_outcome,
     outcome_by_rules,
     retry_after,
 )
+from tests.http_clients import http_client
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LARGE = b"x" * 20_000_000
@@ -46,8 +46,8 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as opened:
+async def client() -> AsyncIterator[HttpClient]:
+    async with http_client() as opened:
         yield opened
 
 
@@ -61,30 +61,30 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(await read_head(reader))
 
 
-async def post(session: aiohttp.ClientSession, url: str, body: bytes, **timeouts: float) -> HttpResponse | LostResponse:
-    return await exchange(session, "POST", url, headers={}, body=body, timeouts=Timeouts(**timeouts))
+async def post(client: HttpClient, url: str, body: bytes, **timeouts: float) -> HttpResponse | LostResponse:
+    return await exchange(client, "POST", url, headers={}, body=body, timeouts=Timeouts(**timeouts))
 
 
 @pytest.mark.parametrize("body", [b"small", LARGE], ids=["small", "large"])
-async def test_response_has_status_headers_and_body(session: aiohttp.ClientSession, body: bytes) -> None:
+async def test_response_has_status_headers_and_body(client: HttpClient, body: bytes) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         size = len(await read_request(reader))
         writer.write(b"HTTP/1.1 202 Accepted\r\nX-Message-Id: abc\r\nContent-Length: 8\r\n\r\n%08d" % size)
         await writer.drain()
 
     async with serving(echo) as url:
-        response = await post(session, url, body)
+        response = await post(client, url, body)
     assert isinstance(response, HttpResponse)
     assert (response.status, response.headers["x-message-id"], response.text) == (202, "abc", f"{len(body):08d}")
     assert response.reply == f"202 {len(body):08d}"
 
 
-async def test_refused_connection_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
+async def test_refused_connection_is_a_certain_loss(client: HttpClient) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    lost = await post(session, f"http://127.0.0.1:{port}/", b"small")
-    assert lost == LostResponse(is_certain=True, reason="ClientConnectorError")
+    lost = await post(client, f"http://127.0.0.1:{port}/", b"small")
+    assert lost == LostResponse(is_certain=True, reason="ConnectionRefusedError")
 
 
 async def test_pool_timeout_is_a_certain_loss() -> None:
@@ -94,102 +94,103 @@ async def test_pool_timeout_is_a_certain_loss() -> None:
         begun.set()
         await reader.read()
 
-    async with serving(hang) as url, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as narrow:
+    narrow = HttpClient(limit=1)
+    async with serving(hang) as url:
         first = asyncio.create_task(post(narrow, url, b"first"))
         await begun.wait()
-        lost = await post(narrow, url, b"second", connect_seconds=0.05)
+        lost = await post(narrow, url, b"second", wait_seconds=0.05)
         first.cancel()
-    assert lost == LostResponse(is_certain=True, reason="ConnectionTimeoutError")
+    assert lost == LostResponse(is_certain=True, reason="TimeoutError")
 
 
-async def test_connection_lost_during_the_body_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
+async def test_connection_lost_during_the_body_is_a_certain_loss(client: HttpClient) -> None:
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
 
     async with serving(cut) as url:
-        lost = await post(session, url, LARGE)
+        lost = await post(client, url, LARGE)
     assert isinstance(lost, LostResponse)
     assert lost.is_certain
 
 
 @pytest.mark.parametrize("body", [b"small", LARGE], ids=["small", "large"])
-async def test_connection_lost_after_the_body_is_not_certain(session: aiohttp.ClientSession, body: bytes) -> None:
+async def test_connection_lost_after_the_body_is_not_certain(client: HttpClient, body: bytes) -> None:
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
 
     async with serving(cut) as url:
-        lost = await post(session, url, body)
+        lost = await post(client, url, body)
     assert isinstance(lost, LostResponse)
     assert not lost.is_certain
 
 
-async def test_unread_small_body_is_not_a_certain_loss(session: aiohttp.ClientSession) -> None:
+async def test_unread_small_body_is_not_a_certain_loss(client: HttpClient) -> None:
     # It is in the socket's buffer before the server decides: from here this looks like a server that took it.
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
 
     async with serving(cut) as url:
-        lost = await post(session, url, b"small")
+        lost = await post(client, url, b"small")
     assert isinstance(lost, LostResponse)
     assert not lost.is_certain
 
 
 @pytest.mark.parametrize("body", [b"small", LARGE], ids=["after writing", "during writing"])
-async def test_timeout_is_not_certain(session: aiohttp.ClientSession, body: bytes) -> None:
+async def test_timeout_is_not_certain(client: HttpClient, body: bytes) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 
     async with serving(hang) as url:
         # Long enough that even a machine that stands still for a moment has connected and begun to write by then.
-        lost = await post(session, url, body, connect_seconds=5, total_seconds=1)
+        lost = await post(client, url, body, connect_seconds=5, total_seconds=1)
     assert isinstance(lost, LostResponse)
     assert not lost.is_certain
 
 
-async def test_invalid_http_response_is_not_certain(session: aiohttp.ClientSession) -> None:
+async def test_invalid_http_response_is_not_certain(client: HttpClient) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"220 mail.example.com ESMTP\r\n\r\n")
         await writer.drain()
 
     async with serving(babble) as url:
-        lost = await post(session, url, b"small")
+        lost = await post(client, url, b"small")
     assert isinstance(lost, LostResponse)
     assert not lost.is_certain
 
 
-async def test_status_is_kept_when_the_body_breaks_off(session: aiohttp.ClientSession) -> None:
+async def test_status_is_kept_when_the_body_breaks_off(client: HttpClient) -> None:
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nno su")
         await writer.drain()
 
     async with serving(half) as url:
-        response = await post(session, url, b"small")
+        response = await post(client, url, b"small")
     assert isinstance(response, HttpResponse)
     assert response.status == 401
 
 
-async def test_body_is_read_up_to_the_limit(session: aiohttp.ClientSession) -> None:
+async def test_body_is_read_up_to_the_limit(client: HttpClient) -> None:
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 9000000\r\n\r\n" + b"y" * 9_000_000)
         await writer.drain()
 
     async with serving(flood) as url:
-        response = await post(session, url, b"small")
+        response = await post(client, url, b"small")
     assert isinstance(response, HttpResponse)
     assert (response.status, len(response.body), len(response.reply)) == (500, MAX_RESPONSE_BYTES, 1000)
 
 
-async def test_redirect_is_not_followed(session: aiohttp.ClientSession) -> None:
+async def test_redirect_is_not_followed(client: HttpClient) -> None:
     async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
 
     async with serving(elsewhere) as url:
-        response = await post(session, url, b"small")
+        response = await post(client, url, b"small")
     assert isinstance(response, HttpResponse)
     assert response.status == 307
 
@@ -244,7 +245,7 @@ def test_first_matching_rule_decides(response: HttpResponse, outcome: object) ->
     ],
 )
 def test_retry_after_is_read_in_every_form(value: str, seconds: float | None) -> None:
-    assert retry_after({"Retry-After": value}, NOW) == seconds
+    assert retry_after({"retry-after": value}, NOW) == seconds
     assert retry_after({}, NOW) is None
 
 

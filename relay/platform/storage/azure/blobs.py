@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from relay.core.errors import AlreadyExists, NotFound
+from relay.platform.http.response import RawResponse
 from relay.platform.storage import limits
 from relay.platform.storage.azure.errors import Boundary
-from relay.platform.storage.azure.http_pool import StorageResponse
 from relay.platform.storage.azure.requests import AzureRequests, Transfer
 from relay.platform.storage.azure.session import API_VERSION, READ_SECONDS, AzureSession
 from relay.platform.storage.azure.settings import Service
@@ -115,7 +115,7 @@ class AzureBlobs:
 
     async def _send(
         self, what: str, method: str, container: str, name: str, *, headers: Mapping[str, str] = {}, body: bytes = b""
-    ) -> StorageResponse:
+    ) -> RawResponse:
         limits.check_blob_name(name)
         target = f"{container}/{quote(name, safe='~/')}"
         transfer = Transfer(seconds=TRANSFER_SECONDS, stalled_seconds=READ_SECONDS)

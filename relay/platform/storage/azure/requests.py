@@ -3,16 +3,21 @@
 Rare operations use the SDKs: docs/decisions/0016-storage-requests.md.
 """
 
+import math
 import re
+import sys
 from collections.abc import Mapping
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
 import msgspec
 
+from relay.platform.http.client import HttpClient, Timeouts
+from relay.platform.http.errors import ResponseLost
+from relay.platform.http.response import RawResponse
+from relay.platform.http.url import Url, parse_url
 from relay.platform.storage.azure.errors import OPERATION_SECONDS, Boundary, refused
-from relay.platform.storage.azure.http_pool import ConnectionPool, StorageResponse
-from relay.platform.storage.azure.session import MAX_CONNECTIONS, AzureSession
+from relay.platform.storage.azure.session import CONNECT_SECONDS, MAX_CONNECTIONS, AzureSession
 from relay.platform.storage.azure.settings import Service
 from relay.platform.storage.azure.shared_key import queue_text, table_text
 
@@ -22,10 +27,15 @@ _CODE = re.compile(rb'"code"\s*:\s*"(\w+)"')
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a whole request may take, and how long no byte of it or of the response may move (None: as long as that)."""
+    """How long a whole operation may take, and how long no byte of its request or response may move."""
 
     seconds: float
-    stalled_seconds: float | None = None
+    stalled_seconds: float = math.inf
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The client's timeouts. The boundary of the operation limits the whole."""
+        return Timeouts(connect_seconds=CONNECT_SECONDS, total_seconds=math.inf, stalled_seconds=self.stalled_seconds)
 
 
 SHORT = Transfer(seconds=OPERATION_SECONDS)
@@ -42,7 +52,8 @@ class AzureRequests:
         self._base = parts.path
         self.is_emulator = bool(parts.path)
         """The emulator has the account in the path, Azure in the host's name."""
-        self._pool = ConnectionPool(f"{parts.scheme}://{parts.netloc}", limit=MAX_CONNECTIONS)
+        self._origin = parse_url(self.address).origin
+        self._client = HttpClient(limit=MAX_CONNECTIONS)
 
     async def send(
         self,
@@ -53,7 +64,7 @@ class AzureRequests:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         transfer: Transfer = SHORT,
-    ) -> StorageResponse:
+    ) -> RawResponse:
         """Send once, as `exchange` does. Raises the errors of `relay.platform.storage.ports`, for an error status too."""
         response = await self.exchange(what, method, target, headers=headers, body=body, transfer=transfer)
         if response.status >= 400:
@@ -69,7 +80,7 @@ class AzureRequests:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         transfer: Transfer = SHORT,
-    ) -> StorageResponse:
+    ) -> RawResponse:
         """Send once and return the response, whatever its status.
 
         `target` is path and query below the service's address, encoded; `what` names the operation in errors.
@@ -88,16 +99,24 @@ class AzureRequests:
             else:
                 text = queue_text(account.key, method, target, sent, len(body))
                 sent["authorization"] = account.key.authorization(text)
-            return await self._pool.request(
-                method, target, sent.items(), body, stalled_seconds=transfer.stalled_seconds
+            response = await self._client.request(
+                method,
+                Url(self._origin, target),
+                headers=sent,
+                body=body,
+                timeouts=transfer.timeouts,
+                max_body_bytes=sys.maxsize,
             )
+            if not response.is_whole:
+                raise ResponseLost("IncompleteBody")
+            return response
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.close()
+        self._client.close()
 
 
-def _code(response: StorageResponse) -> str:
+def _code(response: RawResponse) -> str:
     """Return the service's own error code, from a header or (tables) from the body."""
     found = response.headers.get("x-ms-error-code", "")
     if not found and (in_body := _CODE.search(response.body)):

@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-import aiohttp
-
 from relay.core.events import RecordedEvent
 from relay.core.model import Submission
 from relay.core.settings import MessageTrace, Route, Settings
@@ -16,6 +14,7 @@ from standins.graph.server import GraphStandIn
 from standins.graph.trace import Trace, TraceRow
 from standins.tls import Authority
 from tests.doubles import Clock, Place, settings_of
+from tests.http_clients import trust
 
 AUTHORITY = Authority()
 ROUTE = "exchange"
@@ -99,10 +98,11 @@ async def another(tenant: Tenant) -> AsyncIterator[Place]:
     place = Place(tenant.place.settings, tenant.clock)
     place.memory = tenant.place.memory
     place.storage = tenant.place.storage
-    place.__dict__["_session"] = _session()
+    trust(place, AUTHORITY)
     yield place
     await place.credentials.close()
-    await place.http().close()
+    place.http.close()
+    await place.azure_session().close()
 
 
 @asynccontextmanager
@@ -112,10 +112,6 @@ async def tenant_of(start: datetime | None = None, **more: Any) -> AsyncIterator
     async with GraphStandIn(authority=AUTHORITY, clock=clock) as standin:
         place = Place(trace_settings(standin.url, **more), clock)
         await place.create_storage()
-        place.__dict__["_session"] = _session()
+        trust(place, AUTHORITY)
         yield Tenant(standin, place)
         await place.close()
-
-
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=AUTHORITY.client_context()))

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
-
 from relay.core.model import Address, Message
 from relay.core.outcomes import Deferred, RouteFault
 from relay.core.send_request import SendRequest
+from relay.platform.http.client import HttpClient
 from relay.providers.acs import provider
 from relay.providers.contract import Provider, ProviderContext
 from standins.acs.auth import AUDIENCE
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from tests.doubles import Clock
+from tests.http_clients import http_client
 from tests.send_requests import NOW, Secret, send_request_of
 
 
@@ -37,18 +37,18 @@ class Tokens:
 class Place:
     """A stand-in, and routes to it."""
 
-    def __init__(self, standin: AcsStandIn, session: aiohttp.ClientSession, clock: Clock) -> None:
+    def __init__(self, standin: AcsStandIn, http: HttpClient, clock: Clock) -> None:
         self.standin = standin
         self.clock = clock
         self.keys = Secret(DEFAULT_KEY)
         self.tokens = Tokens(standin)
-        self._session = session
+        self._http = http
 
     def route(self, **settings: Any) -> Provider:
         """Return a route to the stand-in, with the access key unless an identity is given."""
         who = {} if "managed_identity" in settings else {"access_key": "vault:acs-key"}
         context = ProviderContext(
-            http=lambda: self._session, blobs=None, secrets=self.keys, clock=self.clock, credential=self.tokens
+            http=self._http, blobs=None, secrets=self.keys, clock=self.clock, credential=self.tokens
         )
         return provider.create("mail", {"endpoint": self.standin.url, **who, **settings}, context)
 
@@ -57,8 +57,8 @@ class Place:
 async def place(**options: Any) -> AsyncIterator[Place]:
     """Yield a place with a new stand-in."""
     clock = Clock(NOW)
-    async with AcsStandIn(clock=clock, **options) as standin, aiohttp.ClientSession() as session:
-        yield Place(standin, session, clock)
+    async with AcsStandIn(clock=clock, **options) as standin, http_client() as http:
+        yield Place(standin, http, clock)
 
 
 def mail(**changes: Any) -> Message:

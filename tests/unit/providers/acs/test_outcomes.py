@@ -41,7 +41,7 @@ RESPONSES: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 
 @pytest.mark.parametrize(("status", "body", "kind", "code"), RESPONSES.values(), ids=RESPONSES)
 def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
-    outcome = sent_outcome(HttpResponse(status=status, headers={"Retry-After": "5"}, body=body), NOW, "op")
+    outcome = sent_outcome(HttpResponse(status=status, headers={"retry-after": "5"}, body=body), NOW, "op")
     assert (type(outcome), outcome.code) == (kind, code)
     assert outcome.code in CAUSES
     if isinstance(outcome, Deferred | RouteFault):

@@ -11,11 +11,13 @@ from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome
 from relay.core.send_request import SendRequest
 from relay.platform.entra_tokens import Credentials
+from relay.platform.http.client import HttpClient
 from relay.providers.contract import Provider, ProviderContext
 from relay.providers.graph import provider
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph.server import GraphStandIn
 from standins.tls import Authority
+from tests.http_clients import azure_session, http_client
 from tests.send_requests import NOW, Secret, send_request_of
 
 SENDER = "app@example.com"
@@ -25,11 +27,11 @@ AUTHORITY = Authority()
 class Place:
     """A stand-in, and routes to it."""
 
-    def __init__(self, standin: GraphStandIn, session: aiohttp.ClientSession) -> None:
+    def __init__(self, standin: GraphStandIn, http: HttpClient, session: aiohttp.ClientSession) -> None:
         self.standin = standin
         self.keys = Secret(DEFAULT_SECRET)
         self.credentials: Any = Credentials(http=lambda: session, secrets=self.keys)
-        self.session = session
+        self.http = http
 
     def route(self, **settings: Any) -> Provider:
         """Return a route to the stand-in, with its client secret."""
@@ -41,7 +43,7 @@ class Place:
             "base_url": self.standin.url,
         }
         context = ProviderContext(
-            http=lambda: self.session, blobs=None, secrets=self.keys, clock=lambda: NOW, credential=self.credentials
+            http=self.http, blobs=None, secrets=self.keys, clock=lambda: NOW, credential=self.credentials
         )
         return provider.create("mail", {**identity, **settings}, context)
 
@@ -59,12 +61,14 @@ class Place:
 @asynccontextmanager
 async def place(**options: Any) -> AsyncIterator[Place]:
     """Yield a place with a new stand-in."""
-    async with GraphStandIn(authority=AUTHORITY, **options) as standin:
-        connector = aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
-        async with aiohttp.ClientSession(connector=connector) as session:
-            here = Place(standin, session)
-            yield here
-            await here.credentials.close()
+    async with (
+        GraphStandIn(authority=AUTHORITY, **options) as standin,
+        http_client(AUTHORITY) as client,
+        azure_session(AUTHORITY) as session,
+    ):
+        here = Place(standin, client, session)
+        yield here
+        await here.credentials.close()
 
 
 def mail(**changes: Any) -> Message:

@@ -33,7 +33,7 @@ def client(here: Place, **settings: Any) -> MessageTraceClient:
         "base_url": here.standin.url,
     }
     context = ProviderContext(
-        http=lambda: here.session, blobs=None, secrets=here.keys, clock=now_of(here), credential=here.credentials
+        http=here.http, blobs=None, secrets=here.keys, clock=now_of(here), credential=here.credentials
     )
     return MessageTraceClient({**identity, **settings}, context)
 

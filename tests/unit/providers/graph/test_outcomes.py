@@ -77,7 +77,7 @@ RESPONSES: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 
 @pytest.mark.parametrize(("status", "body", "kind", "code"), RESPONSES.values(), ids=RESPONSES)
 def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
-    outcome = outcome_of(HttpResponse(status=status, headers={"Retry-After": "5"}, body=body), NOW, provider_id="draft")
+    outcome = outcome_of(HttpResponse(status=status, headers={"retry-after": "5"}, body=body), NOW, provider_id="draft")
     assert (type(outcome), outcome.code) == (kind, code)
     assert outcome.code in CAUSES
     assert outcome.reply.startswith(str(status))
@@ -97,7 +97,7 @@ def test_accepted_reply_has_the_request_id() -> None:
     outcome = outcome_of(HttpResponse(status=202, headers={"request-id": "r1"}), NOW, provider_id="draft")
     assert outcome == Sent(provider_id="draft", reply="202 request-id r1")
     # Taken is taken, whatever it says about waiting (github.com/microsoftgraph/msgraph-sdk-java/issues/1487).
-    assert outcome_of(HttpResponse(status=202, headers={"Retry-After": "9"}), NOW) == Sent(reply="202")
+    assert outcome_of(HttpResponse(status=202, headers={"retry-after": "9"}), NOW) == Sent(reply="202")
 
 
 def test_lost_response_and_missing_token_give_their_outcomes() -> None:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import aiohttp
-
 from relay.core.model import Address, Message
 from relay.core.send_request import SendRequest
+from relay.platform.http.client import HttpClient
 from relay.providers.contract import Provider, ProviderContext
 from relay.providers.sendgrid import provider
 from standins.sendgrid.server import DEFAULT_KEY
@@ -28,9 +27,9 @@ def mail(**changes: Any) -> Message:
     return Message(**{**fields, **changes})
 
 
-def route(url: str, session: aiohttp.ClientSession, keys: Secret | None = None, **settings: Any) -> Provider:
+def route(url: str, http: HttpClient, keys: Secret | None = None, **settings: Any) -> Provider:
     """Return a SendGrid route to `url`."""
     context = ProviderContext(
-        http=lambda: session, blobs=None, secrets=keys or Secret(DEFAULT_KEY), clock=lambda: NOW, credential=None
+        http=http, blobs=None, secrets=keys or Secret(DEFAULT_KEY), clock=lambda: NOW, credential=None
     )
     return provider.create("mail", {"base_url": url, **settings}, context)

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from relay.platform.storage.azure.http_pool import StorageResponse
+from relay.platform.http.response import RawResponse
 from relay.platform.storage.azure.queues import AzureQueues
 from relay.platform.storage.azure.requests import AzureRequests
 from relay.platform.storage.azure.session import AzureSession
@@ -16,9 +16,9 @@ class Scripted:
         self.bodies = list(bodies)
         self.targets: list[str] = []
 
-    async def send(self, what: str, method: str, target: str) -> StorageResponse:
+    async def send(self, what: str, method: str, target: str) -> RawResponse:
         self.targets.append(f"{method} {target}")
-        return StorageResponse(200, {}, self.bodies.pop(0))
+        return RawResponse(status=200, headers={}, body=self.bodies.pop(0))
 
 
 def page(*names: str, marker: str = "") -> bytes:

@@ -1,0 +1,60 @@
+"""Split a URL into what a connection needs and what a request line needs."""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from relay.platform.http.errors import InvalidRequest
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_AS_IT_IS = "!$%&'()*+,/:;=?@[]~"
+"""What may stand in a path or query (RFC 3986), besides letters, digits and `-._`; and `%`, for what is encoded already."""
+_NOT_A_TARGET = re.compile(r"[\x00-\x20\x7f]")
+
+
+class Origin(NamedTuple):
+    """A server: connections to it are interchangeable."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether connections use TLS."""
+        return self.scheme == "https"
+
+    @property
+    def authority(self) -> str:
+        """The value of the header Host."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+class Url(NamedTuple):
+    """A URL whose target (path and query) is encoded."""
+
+    origin: Origin
+    target: str
+
+
+@lru_cache(maxsize=256)
+def parse_url(text: str) -> Url:
+    """Split a URL. Raises `InvalidRequest` if it is none, or has a user or password, which Relay never sends in a URL."""
+    try:
+        parts = urlsplit(text)
+        port, host = parts.port, _host(parts.hostname or "")
+    except ValueError as error:
+        raise InvalidRequest("InvalidURL") from error
+    # `urlsplit` drops line breaks and tabs silently.
+    if parts.scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc or _NOT_A_TARGET.search(text):
+        raise InvalidRequest("InvalidURL")
+    target = quote(parts.path or "/", safe=_AS_IT_IS)
+    if parts.query:
+        target += f"?{quote(parts.query, safe=_AS_IT_IS)}"
+    return Url(Origin(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme]), target)
+
+
+def _host(name: str) -> str:
+    return name if name.isascii() else name.encode("idna").decode()
