@@ -159,3 +159,9 @@ async def test_unintended_settings_are_reported(relay: Harness) -> None:
     relay.relay.settings = load({**application, "RELAY_ROUTES": '{"c": {"provider": "capture"}}'})
     found: list[Finding] = list(await host.settings(relay.relay))
     assert [finding.health for finding in found] == [Health.FAULT, Health.FAULT]
+
+
+async def test_proxy_that_is_not_used_is_reported(relay: Harness) -> None:
+    relay.relay.settings = load({"https_proxy": "http://user:secret@proxy.example:3128"})
+    [found] = await host.settings(relay.relay)
+    assert (found.health, found.what) == (Health.WARNING, "https_proxy is set, but Relay uses no proxy")

@@ -308,6 +308,44 @@ def test_process_that_only_accepts_loads_no_delivery_code() -> None:
     }
 
 
+DELIVER = """
+import asyncio
+from relay.bootstrap import Relay
+from relay.bootstrap.stores import utc_now
+from relay.platform.storage.memory.memory_storage import memory_storage
+from tests.doubles import message_of, settings_of
+from tests.send_requests import send_request_of
+from relay.core.settings import Route
+
+NOWHERE = "http://127.0.0.1:1"
+ROUTES = {
+    "sendgrid": {"api_key": "setting:KEY", "base_url": NOWHERE},
+    "acs": {"access_key": "setting:KEY", "endpoint": NOWHERE},
+    "smtp": {"host": "127.0.0.1", "port": 1, "username": "u", "password": "setting:KEY"},
+}
+
+async def run():
+    routes = [Route(name=name, provider=name, settings=settings) for name, settings in ROUTES.items()]
+    settings = settings_of(*routes, application={"KEY": "a2V5"}, webhooks_allow_loopback=True)
+    relay = Relay(settings, memory_storage(utc_now))
+    for name in ROUTES:
+        outcome = await relay.provider(name).send(send_request_of(message_of()))
+        assert outcome.code in ("unreachable", "connection_failed"), outcome
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    posted = await relay.poster.post(f"{NOWHERE}/hook", "e", b"{}", media_type="application/json", secrets=[secret])
+    assert posted.error == "ConnectionRefusedError", posted
+    await relay.close()
+
+asyncio.run(run())
+"""
+
+
+def test_delivery_without_azure_identities_loads_no_http_client_library() -> None:
+    loaded = loaded_by(DELIVER)
+    assert {"relay.platform.http.client", "standardwebhooks", "aiosmtplib", "sendgrid"} <= loaded
+    assert not {name for name in loaded if is_in(name, "aiohttp", "aiohappyeyeballs", "requests", "httpx", "azure")}
+
+
 def test_process_without_handlebars_templates_loads_no_handlebars_code() -> None:
     loaded = loaded_by("import relay.api.messages.rendering, relay.api.resources.templates, relay.api.sendgrid.send")
     assert "relay.clients.templates.compiled" in loaded

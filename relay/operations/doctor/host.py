@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[3]
 _UNRESOLVED = "@Microsoft.KeyVault("
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _SETTINGS_PAGE = "docs/reference/settings.md"
 
 
@@ -30,6 +31,13 @@ def _settings(services: "DoctorServices") -> Iterator[Finding]:
                 "The platform did not resolve it, so the text itself would be used as the key.",
                 "Give the app's identity the role Key Vault Secrets User, or use vault:NAME (docs/reference/settings.md).",
             )
+    if proxy := next((name for name in _PROXIES if services.settings.application.get(name)), None):
+        yield warning(
+            "settings",
+            f"{proxy} is set, but Relay uses no proxy",
+            "It connects directly to providers, webhook receivers and storage, which a network may allow to the proxy only.",
+            "Let the network allow these connections (docs/deploy.md), and remove the setting.",
+        )
     captures = [route.name for route in services.settings.routes.values() if route.provider == "capture"]
     if captures and services.settings.application.get("WEBSITE_INSTANCE_ID"):
         yield fault(

@@ -1,1 +1,1 @@
-"""Relay's own HTTP/1.1 client, which knows what of a request was sent: docs/decisions/0051-http-client.md."""
+"""Relay's own HTTP/1.1 client, which knows what of a request was sent: docs/decisions/0052-http-client.md."""

@@ -2,7 +2,7 @@
 
 The parser is httptools. A full client library takes longer to import than everything else that the first message needs, takes
 several times the CPU for each request, or cannot say whether the server may have a request whose response is missing:
-docs/decisions/0051-http-client.md.
+docs/decisions/0052-http-client.md.
 """
 
 import asyncio

@@ -197,7 +197,9 @@ class Connection(asyncio.Protocol):
 
 def _idle_seconds(headers: Mapping[str, str]) -> float:
     """How long a connection may stay idle after a response with these headers (RFC 2068 19.7.1.1: `Keep-Alive: timeout=5`)."""
-    for parameter in headers.get("keep-alive", "").split(","):
+    if "keep-alive" not in headers:
+        return IDLE_SECONDS
+    for parameter in headers["keep-alive"].split(","):
         name, _, value = parameter.strip().partition("=")
         if name.lower() == "timeout" and value.isdigit():
             return min(IDLE_SECONDS, max(0.0, int(value) - _CLOSES_EARLIER))

@@ -14,6 +14,7 @@ from relay.bootstrap.configuration import load
 from relay.core.errors import SettingsError
 from relay.core.outcomes import RouteFault, Sent
 from relay.platform.entra_tokens import application_credential
+from relay.platform.http.client import HttpClient
 from relay.platform.key_vault import KeyVault
 from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource
 from relay.platform.storage.memory.memory_storage import memory_storage
@@ -38,6 +39,7 @@ class Place:
 
     def __init__(self, vault: KeyVaultStandIn, session: aiohttp.ClientSession) -> None:
         self.vault = vault
+        self.http = HttpClient()
         self.session = session
         self.now = NOW
         self.application = {**APPLICATION, "AZURE_AUTHORITY_HOST": vault.url}
@@ -68,6 +70,7 @@ async def place() -> AsyncIterator[Place]:
         async with aiohttp.ClientSession(connector=connector) as session:
             here = Place(vault, session)
             yield here
+            here.http.close()
             await here.reader.close()
             assert not session.closed
 
@@ -162,7 +165,7 @@ class TestRotation:
 
     def route(self, place: Place, mail: SendGridStandIn, key: str = "vault:key") -> Any:
         surroundings = ProviderContext(
-            http=lambda: place.session, blobs=None, secrets=place.secrets, clock=lambda: place.now, credential=None
+            http=place.http, blobs=None, secrets=place.secrets, clock=lambda: place.now, credential=None
         )
         return provider.create("mail", {"base_url": mail.url, "api_key": key}, surroundings)
 

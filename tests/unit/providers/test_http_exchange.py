@@ -9,6 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from relay import __version__
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
 from relay.platform.http.client import HttpClient, Timeouts
 from relay.providers.http_exchange import (
@@ -193,6 +194,47 @@ async def test_redirect_is_not_followed(client: HttpClient) -> None:
         response = await post(client, url, b"small")
     assert isinstance(response, HttpResponse)
     assert response.status == 307
+
+
+@pytest.mark.parametrize(("method", "requests"), [("GET", 3), ("POST", 2), ("PUT", 2), ("DELETE", 2)])
+async def test_only_a_read_is_repeated_when_a_kept_connection_was_closed(
+    client: HttpClient, method: str, requests: int
+) -> None:
+    heads: list[bytes] = []
+
+    async def close_when_used_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async with serving(close_when_used_again) as url:
+        results = [await exchange(client, method, url, headers={}, timeouts=Timeouts()) for _ in range(2)]
+    assert len(heads) == requests
+    second = LostResponse(is_certain=False, reason="ServerDisconnected")
+    assert isinstance(results[1], HttpResponse) if method == "GET" else results[1] == second
+
+
+async def test_request_names_relay_and_asks_for_plain_text(client: HttpClient) -> None:
+    heads: list[bytes] = []
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+
+    async with serving(respond) as url:
+        await exchange(client, "GET", url, headers={"Accept": "text/plain"}, timeouts=Timeouts())
+    lines = heads[0].decode().split("\r\n")
+    assert lines[2:] == [f"User-Agent: Relay/{__version__}", "Accept-Encoding: identity", "Accept: text/plain", "", ""]
+
+
+async def test_request_that_cannot_be_written_is_a_certain_loss_without_its_text(client: HttpClient) -> None:
+    lost = await exchange(
+        client, "GET", "http://127.0.0.1:1/", headers={"Authorization": "Bearer a\nb"}, timeouts=Timeouts()
+    )
+    assert lost == LostResponse(is_certain=True, reason="InvalidHeader")
+    lost = await exchange(client, "GET", "no url", headers={}, timeouts=Timeouts())
+    assert lost == LostResponse(is_certain=True, reason="InvalidURL")
 
 
 def test_lost_response_gives_deferred_or_unknown() -> None:
