@@ -18,15 +18,17 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SMALL, LARGE = b"small", b"x" * 8_000_000
 """One body that is written at once, and one that does not fit into the buffers of both sides."""
 NO_LIMIT = 100_000_000
+BUFFERS = 30_000_000
+"""More than a server can send before it notices that the client has closed."""
 
 
 class Peer:
-    """The server's side of one connection. It counts what it got."""
+    """The server's side of one connection. It counts what it got and sent."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.received = 0
+        self.received = self.sent = 0
         self.head = b""
 
     async def read_head(self) -> int:
@@ -53,6 +55,7 @@ class Peer:
 
     async def send(self, data: bytes) -> None:
         """Send this."""
+        self.sent += len(data)
         self.writer.write(data)
         await self.writer.drain()
         # `drain` lets others run only if the buffer is full.

@@ -18,6 +18,7 @@ from relay.platform.http.response import RawResponse
 from standins.tls import Authority
 from tests.unit.platform.http.servers import (
     AUTHORITY,
+    BUFFERS,
     LARGE,
     OK,
     SMALL,
@@ -165,13 +166,7 @@ async def headers_without_end(peer: Peer) -> None:
 
 
 @BODIES
-@pytest.mark.parametrize(
-    "behavior",
-    [
-        close, reset, babble, half_a_head, switch_protocols, interim_only, interim_without_end, header_without_end,
-        headers_without_end,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("behavior", [close, reset, half_a_head, interim_only])
 async def test_connection_lost_after_the_request_is_not_certain(
     client: HttpClient, tls: ssl.SSLContext | None, behavior: Behavior, body: bytes
 ) -> None:
@@ -180,6 +175,20 @@ async def test_connection_lost_after_the_request_is_not_certain(
     assert isinstance(result, ResponseLost)
     assert not result.is_stale
     assert server.peers[0].received == len(server.peers[0].head) + len(body)
+
+
+@pytest.mark.parametrize(
+    "behavior", [babble, switch_protocols, interim_without_end, header_without_end, headers_without_end]
+)
+async def test_invalid_response_is_not_certain_and_not_read_on(
+    client: HttpClient, tls: ssl.SSLContext | None, behavior: Behavior
+) -> None:
+    async with listening(behavior, tls=tls) as server:
+        result = await ended(client, server.url, SMALL, total_seconds=5)
+        await until(lambda: server.finished == 1)
+    assert isinstance(result, ResponseLost)
+    assert result.reason == "InvalidResponse"
+    assert server.peers[0].sent < BUFFERS
 
 
 # ── no connection ──
@@ -331,6 +340,18 @@ async def test_cancelled_request_frees_its_place_and_its_connection_is_not_used_
             await task
         assert (await request(client, server.url, SMALL)).body == b"ok"
         assert len(server.peers) == 2
+
+
+@BODIES
+async def test_connection_of_a_cancelled_request_is_closed_at_once(
+    client: HttpClient, tls: ssl.SSLContext | None, body: bytes
+) -> None:
+    async with listening(Peer.read_to_the_end, tls=tls) as server:
+        task = asyncio.create_task(request(client, server.url, body))
+        await until(lambda: server.peers != [] and server.peers[0].received > 0)
+        task.cancel()
+        await until(lambda: server.finished == 1)
+        assert task.cancelled()
 
 
 async def test_request_cancelled_before_it_has_a_connection_frees_its_place() -> None:

@@ -7,7 +7,7 @@ import pytest
 from relay.platform.http.client import HttpClient
 from relay.platform.http.errors import ResponseLost
 from relay.platform.http.response import RawResponse
-from tests.unit.platform.http.servers import OK, Behavior, Peer, client_of, ended, listening, request
+from tests.unit.platform.http.servers import BUFFERS, OK, Behavior, Peer, client_of, ended, listening, request, until
 
 
 def once(response: bytes) -> Behavior:
@@ -135,8 +135,10 @@ async def test_trailers_without_end_cut_the_response(client: HttpClient, more: b
             await peer.send(more * 1000)
 
     async with listening(flood) as server:
-        got = await request(client, server.url)
+        got = await request(client, server.url, total_seconds=5)
+        await until(lambda: server.finished == 1)
     assert (got.status, got.body, got.is_whole) == (200, b"ok", False)
+    assert server.peers[0].sent < BUFFERS
 
 
 @pytest.mark.parametrize(
