@@ -62,13 +62,13 @@ class ContentBlobs:
     async def element(self, submission: Submission) -> Element:
         """Encode a submission, and write its content to a blob if it is too large for an entry."""
         message = submission.message
+        size = 0 if message is None else message.content_size
         # What is too large in any case is encoded once, for its blob.
-        if message is None or message.content_size <= entries.MAX_INLINE_BYTES:
+        if message is None or size <= entries.MAX_INLINE_BYTES:
             encoded = entries.encode_submission(submission)
             if message is None or entries.fits_inline(encoded):
-                is_movable = message is not None and message.content_size > _MOVED_ABOVE_BYTES
-                return Element(encoded=encoded, movable=submission if is_movable else None)
-        stored = await concurrency.run_sized(partial(encode_content, message), message.content_size)
+                return Element(encoded=encoded, movable=submission if size > _MOVED_ABOVE_BYTES else None)
+        stored = await concurrency.run_sized(partial(encode_content, message), size)
         return Element(encoded=_claim(submission, await self.put(stored), (0, len(stored))), has_span=True)
 
     async def share(self, elements: Sequence[Element]) -> list[Element]:

@@ -23,6 +23,8 @@ IN_TEXT = re.compile(r"(?<![0-9a-z_])msg_[0-9a-v]{40}(?![0-9a-z])")
 _MAC_BYTES = 8
 _SHARED_BYTES = 15
 """Leading bytes that all names of a batch share, in whole groups of base32 (RFC 4648 section 6: 5 bytes, 8 characters)."""
+_OWN_CHARACTERS = 16
+"""Characters of a name after those, for the other 10 bytes."""
 _TIME_AND_VARIANT = 17
 """Leading digits of a UUIDv7 that hold its time, version and variant."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +46,9 @@ def names(batch: str, macs: Sequence[str]) -> list[str]:
     """The names of a batch's messages, in order, by their MACs."""
     packed = bytes.fromhex(batch)
     shared, rest = PREFIX + _encoded(packed[:_SHARED_BYTES]), packed[_SHARED_BYTES:]
-    return [shared + _encoded(rest + bytes([index]) + bytes.fromhex(mac)) for index, mac in enumerate(macs)]
+    # Each is whole groups too, so one call encodes all.
+    own = _encoded(b"".join([rest + bytes([index]) + bytes.fromhex(mac) for index, mac in enumerate(macs)]))
+    return [shared + own[at : at + _OWN_CHARACTERS] for at in range(0, len(own), _OWN_CHARACTERS)]
 
 
 def new_batch_id() -> str:

@@ -110,8 +110,8 @@ def _required_features(message: Message) -> set[str]:
     if len(message.reply_to) > 1:
         found.add("reply_to_many")
     people = (message.sender, *message.recipients, *message.reply_to)
-    emails = [address.email for address in people]
-    if not "".join([email.rpartition("@")[0] for email in (*emails, message.return_path or "")]).isascii():
+    emails = [*[address.email for address in people], message.return_path or ""]
+    if not "".join(emails).isascii() and not "".join([email.rpartition("@")[0] for email in emails]).isascii():
         found.add("smtputf8")
     return found
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 import msgspec
 
 from relay.core.model import Address, Message, Part, Submission
-from relay.core.settings import Route, Rule, Settings
+from relay.core.settings import Route, Rule, Settings, When
 from relay.routes import capabilities
 
 
@@ -16,6 +16,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[str, ...]
 
 
+_EVERYTHING = When()
 type CapabilityCheck = Callable[[Route, Submission, int], str]
 """Returns why a route cannot carry a submission to this number of recipients; empty when it can."""
 
@@ -99,7 +100,7 @@ def matches(pattern: str, email: str) -> bool:
 
 def _applies(rule: Rule, submission: Submission, message: Message, lane: str, recipient: Address) -> bool:
     when = rule.when
-    return (
+    return when == _EVERYTHING or (
         (not when.lanes or lane in when.lanes)
         and (not when.clients or submission.client in when.clients)
         and (not when.sender_domains or _in_domains(message.sender.domain, when.sender_domains))
