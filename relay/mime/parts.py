@@ -33,7 +33,6 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _NAME = re.compile(rb"([!-9;-~]+)([ \t]*):")
 _HEADER_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 _CONTENT_FIELD = re.compile(rb"(?im)^[ \t]*content-(?:type|disposition|transfer-encoding)[ \t]*:")
-_UNFOLD = re.compile(r"[\r\n]+")
 _FORWARDED = ("message/rfc822", "message/global", "message/news")
 _IDENTITY = frozenset(("", "7bit", "8bit", "binary"))
 _OF_MESSAGES = _IDENTITY | {"base64", "quoted-printable"}
@@ -122,7 +121,10 @@ def read_fields(raw: bytes) -> tuple[Field, ...]:
 
 def field_text(field: Field) -> str:
     """Return a field's value on one line: UTF-8 (RFC 6532), or else Windows-1252."""
-    return _UNFOLD.sub("", charsets.decode(field.line.partition(b":")[2], "")).strip()
+    value = field.line.partition(b":")[2]
+    # Most fields are ASCII, and a message's are read some thirty times.
+    text = value.decode("ascii") if value.isascii() else charsets.decode(value, "")
+    return text.replace("\r", "").replace("\n", "").strip()
 
 
 def decoded(body: bytes, encoding: str) -> bytes:
