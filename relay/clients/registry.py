@@ -20,7 +20,7 @@ from relay.core.errors import AlreadyExists, NotFound, StorageError, UnreadableE
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
-from relay.platform.storage.readable import decode, readable
+from relay.platform.storage.readable import decode, readable_rows
 
 TABLE = resources.CLIENTS_TABLE
 _PARTITION = "client"
@@ -114,8 +114,8 @@ class Clients:
             # One read serves all concurrent callers.
             async with self._reading:
                 if self._is_older(now, limit):
-                    entities = [row async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
-                    self._cached = {client.name: client for client in readable(TABLE, entities, _client)}
+                    clients = readable_rows(self._tables, TABLE, Query(partition=_PARTITION), _client)
+                    self._cached = {client.name: client async for client in clients}
                     self._by_key = _by_key(self._cached.values())
                     self._read_at = now
         return self._cached
@@ -245,9 +245,8 @@ class Clients:
 
     async def deleted(self) -> Sequence[DeletedClient]:
         """Return the clients that were deleted and not forgotten."""
-        rows = [row async for row in every_row(self._tables, TABLE, Query(partition=_DELETED))]
-        found = readable(TABLE, rows, _deleted)
-        return [gone for gone in found if not await self._lives(gone)]
+        found = readable_rows(self._tables, TABLE, Query(partition=_DELETED), _deleted)
+        return [gone async for gone in found if not await self._lives(gone)]
 
     async def _lives(self, gone: DeletedClient) -> bool:
         """Whether the client is still there, because its deletion was interrupted. True for a row that cannot be read."""

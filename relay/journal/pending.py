@@ -19,8 +19,8 @@ from relay.core import ids
 from relay.core.errors import NotFound
 from relay.core.model import MessageStatus, State
 from relay.platform import resources
-from relay.platform.storage.ports import Entity, Query, Tables, every_row
-from relay.platform.storage.readable import log_unreadable, readable
+from relay.platform.storage.ports import Entity, Query, Tables
+from relay.platform.storage.readable import log_unreadable, readable_rows
 
 TABLE = resources.PENDING_TABLE
 SOON = timedelta(minutes=2)
@@ -140,30 +140,23 @@ class Pending:
         else:
             await self.put(due)
 
-    async def until(self, at: datetime) -> AsyncIterator[Listed]:
+    def until(self, at: datetime) -> AsyncIterator[Listed]:
         """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
-        before = stamp(at)
-        for shard in range(SHARDS):
-            query = Query(partition=f"due-{shard}", row_before=before)
-            async for entity in every_row(self._tables, TABLE, query):
-                for listed in readable(TABLE, (entity,), _listed):
-                    yield listed
+        return self._rows(Query(row_before=stamp(at)))
 
-    async def sending(self) -> AsyncIterator[Listed]:
+    def sending(self) -> AsyncIterator[Listed]:
         """All rows of messages whose attempt runs and is not their first. Scans the table."""
-        for shard in range(SHARDS):
-            query = Query(partition=f"due-{shard}", equals={"kind": str(State.SENDING)})
-            async for entity in every_row(self._tables, TABLE, query):
-                for listed in readable(TABLE, (entity,), _listed):
-                    yield listed
+        return self._rows(Query(equals={"kind": str(State.SENDING)}))
 
-    async def held(self, scope: str) -> AsyncIterator[Listed]:
+    def held(self, scope: str) -> AsyncIterator[Listed]:
         """All rows of messages that a hold keeps back. Scans the table: for a release, not for a hot path."""
+        return self._rows(Query(equals={"kind": str(State.HELD), "scope": scope}))
+
+    async def _rows(self, query: Query) -> AsyncIterator[Listed]:
         for shard in range(SHARDS):
-            query = Query(partition=f"due-{shard}", equals={"kind": str(State.HELD), "scope": scope})
-            async for entity in every_row(self._tables, TABLE, query):
-                for listed in readable(TABLE, (entity,), _listed):
-                    yield listed
+            of_shard = msgspec.structs.replace(query, partition=f"due-{shard}")
+            async for listed in readable_rows(self._tables, TABLE, of_shard, _listed):
+                yield listed
 
 
 def stamp(at: datetime) -> str:

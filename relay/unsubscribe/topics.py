@@ -14,8 +14,8 @@ import msgspec
 from relay.core.errors import NotFound
 from relay.platform import resources
 from relay.platform.concurrency import NEVER, Deadline, Progress
-from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row
-from relay.platform.storage.readable import decode, readable
+from relay.platform.storage.ports import Entity, Query, Tables, delete_where
+from relay.platform.storage.readable import decode, readable, readable_rows
 
 TABLE = resources.TOPICS_TABLE
 CACHE = timedelta(seconds=30)
@@ -53,8 +53,8 @@ class Topics:
             now = self._clock()
             known, read_at = self._known.get(client_id, ({}, None))
             if fresh or read_at is None or now - read_at > CACHE:
-                rows = [row async for row in every_row(self._tables, TABLE, Query(partition=client_id))]
-                known = {topic.name: topic for topic in readable(TABLE, rows, _topic)}
+                topics = readable_rows(self._tables, TABLE, Query(partition=client_id), _topic)
+                known = {topic.name: topic async for topic in topics}
                 self._known[client_id] = known, now
             return known
 

@@ -18,7 +18,7 @@ from relay.core.errors import Unavailable
 from relay.core.model import Address
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
-from relay.platform.storage.readable import log_unreadable, readable
+from relay.platform.storage.readable import log_unreadable, readable_rows
 
 MAX_AGE = timedelta(seconds=30)
 """Time until all processes know a change."""
@@ -146,9 +146,8 @@ class SuppressionCache:
             # The log of the time in between was purged: reload everything.
             self._loaded_at = dict.fromkeys(self._loaded_at, now - 2 * RELOAD)
         query = Query(partition=LOG, row_from=_log_row(self._log_read_at - OVERLAP))
-        async for entity in every_row(self._tables, TABLE, query):
-            for change in readable(TABLE, (entity,), _change):
-                self._apply(change)
+        async for change in readable_rows(self._tables, TABLE, query, _change):
+            self._apply(change)
         self._log_read_at = now
 
     def _apply(self, change: _Change) -> None:

@@ -17,7 +17,7 @@ from relay.core.errors import AlreadyExists, NotFound, Unavailable
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
-from relay.platform.storage.readable import decode, moment_of, readable
+from relay.platform.storage.readable import decode, moment_of, readable_rows
 
 TABLE = resources.TEMPLATES_TABLE
 CACHE = timedelta(seconds=30)
@@ -108,8 +108,8 @@ class Templates:
     async def versions(self, name: str) -> Sequence[Template]:
         """Return all usable versions, newest first. Raises `NotFound` if there is none."""
         await self._existing(name)
-        rows = [row async for row in every_row(self._tables, TABLE, Query(partition=name))]
-        return [each for each in readable(TABLE, rows, _template) if not each.is_deleted]
+        found = readable_rows(self._tables, TABLE, Query(partition=name), _template)
+        return [each async for each in found if not each.is_deleted]
 
     async def index(self) -> Sequence[tuple[str, int, datetime]]:
         """List every template: name, newest version and its time. Costs one operation per thousand versions."""

@@ -23,8 +23,8 @@ from relay.journal.records import Journal
 from relay.journal.unreadable import UnreadableRecord
 from relay.platform import resources
 from relay.platform.concurrency import Deadline
-from relay.platform.storage.ports import Entity, Query, Tables, every_row
-from relay.platform.storage.readable import readable
+from relay.platform.storage.ports import Entity, Query, Tables
+from relay.platform.storage.readable import readable_rows
 
 TABLE = resources.ARRIVALS_TABLE
 HOUR = timedelta(hours=1)
@@ -81,8 +81,8 @@ class ArrivalHours:
     async def due(self) -> Sequence[datetime]:
         """Return the hours to be counted now, the newest first. One query."""
         now = self._clock()
-        rows = every_row(self._tables, TABLE, _query(now - self._recounted - HOUR, now + HOUR, ("counted_at",)))
-        counted = dict(readable(TABLE, [row async for row in rows], _counted))
+        query = _query(now - self._recounted - HOUR, now + HOUR, ("counted_at",))
+        counted = {at: when async for at, when in readable_rows(self._tables, TABLE, query, _counted)}
         return due_hours(now, counted, self._recounted)
 
     async def count(self, at: datetime, deadline: Deadline, released: Mapping[str, datetime] = _NEVER_RELEASED) -> Hour:
@@ -117,8 +117,7 @@ class ArrivalHours:
     ) -> Sequence[Hour]:
         """Return the counted hours that begin in a range of time, oldest first. One query for a thousand hours."""
         select = ("counted_at", "share", "total", _LANES, *(_property(each) for each in dimensions))
-        rows = every_row(self._tables, TABLE, _query(since, before, select))
-        return list(readable(TABLE, [row async for row in rows], _hour))
+        return [hour async for hour in readable_rows(self._tables, TABLE, _query(since, before, select), _hour)]
 
 
 def rows_before(before: datetime) -> Query:

@@ -5,12 +5,12 @@ read of that row alone raises `UnreadableEntry` (`decode`), and either logs it o
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 
 from relay.core.errors import RelayError, UnreadableEntry
 from relay.platform.log import log_event
-from relay.platform.storage.ports import Entity
+from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
 _MAX_LOGGED = 10_000
 _logged: set[tuple[str, str, str, str]] = set()
@@ -24,6 +24,13 @@ def readable[T](table: str, rows: Iterable[Entity], read: Callable[[Entity], T])
         except UnreadableEntry:
             continue
         yield found
+
+
+async def readable_rows[T](tables: Tables, table: str, query: Query, read: Callable[[Entity], T]) -> AsyncIterator[T]:
+    """Yield what `read` makes of each row of a query, page by page; log and leave out a row that cannot be read."""
+    async for row in every_row(tables, table, query):
+        for found in readable(table, (row,), read):
+            yield found
 
 
 def decode[T](table: str, row: Entity, read: Callable[[Entity], T]) -> T:
