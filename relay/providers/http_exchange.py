@@ -181,7 +181,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds in `Retry-After` (RFC 9110 section 10.2.3): a number or an HTTP date. None without it."""
     value = headers.get("retry-after", "").strip()
     try:
-        return max(0.0, float(value)) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else _until(value, now)
+        return max(0.0, float(value)) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value) else _until(value, now)
     except (ValueError, OverflowError):
         return None
 

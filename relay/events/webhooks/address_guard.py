@@ -71,9 +71,11 @@ def url_fault(url: str, *, allows_loopback: bool) -> str:
         return f"must be at most {MAX_URL} ASCII characters, without spaces"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         return "is no URL"
+    if port == 0:
+        return "must not have port 0"
     if not host or parts.username is not None or parts.password is not None or parts.fragment:
         return "must have a host, and no user, password or fragment"
     if _is_local_name(host) and not allows_loopback:

@@ -7,6 +7,7 @@ all is handed over, nothing is certain without a response.
 
 import asyncio
 import math
+import re
 import select
 from collections.abc import Mapping
 from typing import cast
@@ -23,6 +24,7 @@ IDLE_SECONDS = 60.0
 minutes (learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset)."""
 _CLOSES_EARLIER = 1.0
 """Seconds subtracted from the server's `Keep-Alive`, so that no request is sent while the server closes the connection."""
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _DISCONNECTED = "ServerDisconnected"
 
 type Result = RawResponse | NotSent | ResponseLost
@@ -201,6 +203,6 @@ def _idle_seconds(headers: Mapping[str, str]) -> float:
         return IDLE_SECONDS
     for parameter in headers["keep-alive"].split(","):
         name, _, value = parameter.strip().partition("=")
-        if name.lower() == "timeout" and value.isdigit():
+        if name.lower() == "timeout" and _SECONDS.fullmatch(value):
             return min(IDLE_SECONDS, max(0.0, int(value) - _CLOSES_EARLIER))
     return IDLE_SECONDS

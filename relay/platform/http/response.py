@@ -36,6 +36,11 @@ class ResponseReader:
 
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpResponseParser(self)
+        # A middlebox that folds a header must not make the outcome of each request unknown (RFC 9112 5.2: a user agent reads
+        # folded headers; 2.2: and may read a bare LF). Framing stays strict: no two lengths, and no length with chunks.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
         self._is_expected = False
         self.is_complete = False
         """Whether nothing more of the response is wanted."""
@@ -79,9 +84,8 @@ class ResponseReader:
         return RawResponse(status=self.status, headers=self._headers, body=bytes(self._body), is_whole=is_whole)
 
     def _ends_with_connection(self) -> bool:
-        """Whether the body has no length of its own (RFC 9112 6.3)."""
-        is_chunked = "chunked" in self._headers.get("transfer-encoding", "").lower()
-        return not is_chunked and "content-length" not in self._headers
+        """Whether the body has no length of its own (RFC 9112 6.3). With any transfer coding, it may be cut."""
+        return "transfer-encoding" not in self._headers and "content-length" not in self._headers
 
     def on_message_begin(self) -> None:
         """Called by the parser."""

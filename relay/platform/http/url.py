@@ -48,7 +48,9 @@ def parse_url(text: str) -> Url:
     except ValueError as error:
         raise InvalidRequest("InvalidURL") from error
     # `urlsplit` drops line breaks and tabs silently.
-    if parts.scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc or _NOT_A_TARGET.search(text):
+    is_complete = parts.scheme in _DEFAULT_PORTS and host and port != 0
+    # IDNA makes a space of U+00A0.
+    if not is_complete or "@" in parts.netloc or _NOT_A_TARGET.search(text) or " " in host:
         raise InvalidRequest("InvalidURL")
     target = quote(parts.path or "/", safe=_AS_IT_IS)
     if parts.query:

@@ -284,6 +284,7 @@ def test_first_matching_rule_decides(response: HttpResponse, outcome: object) ->
         ("soon", None),
         ("-5", None),
         ("nan", None),
+        ("9" * 400, None),
     ],
 )
 def test_retry_after_is_read_in_every_form(value: str, seconds: float | None) -> None:

@@ -1,11 +1,13 @@
 """Translate errors of the Azure SDKs and of sockets into Relay's storage errors."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Mapping
 from types import TracebackType
 
 from relay.core.errors import AlreadyExists, Changed, NotFound, StorageError, Unavailable
+from relay.platform.http.errors import NoResponse
 
 OPERATION_SECONDS = 15.0
 """Timeout for a whole operation, including name resolution and waiting for a connection."""
@@ -45,6 +47,8 @@ CODES: Mapping[str, type[StorageError]] = {
 Source: learn.microsoft.com/rest/api/storageservices, "Status and error codes".
 """
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
 
 def translated(error: Exception, what: str) -> StorageError:
     """Translate an error of an SDK or a socket. `what` names the operation. The message contains no content."""
@@ -54,7 +58,7 @@ def translated(error: Exception, what: str) -> StorageError:
     if not status or _is_from_sdk(error, "ClientAuthenticationError"):
         # No readable response: a connection error or a timeout. Or getting a token failed, whatever the status of that
         # failure.
-        return Unavailable(f"{what}: {type(error).__name__}")
+        return Unavailable(f"{what}: {error.reason if isinstance(error, NoResponse) else type(error).__name__}")
     headers = getattr(response, "headers", None) or {}
     return refused(what, status, _code(error, headers), headers)
 
@@ -74,7 +78,7 @@ def _code(error: Exception, headers: Mapping[str, str]) -> str:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     for name, unit in (("x-ms-retry-after-ms", 0.001), ("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name) or ""
-        if text.isdigit():
+        if _NUMBER.fullmatch(text):
             return int(text) * unit
     return None
 

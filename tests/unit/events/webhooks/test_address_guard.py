@@ -105,6 +105,7 @@ def test_public_https_url_is_allowed(url: str) -> None:
         "https://example.com/#fragment",
         "https://example.com:port/",
         "https://example.com:99999/",
+        "https://example.com:0/",
         "https://127%2e0%2e0%2e1/",
         "https://%6c%6f%63alhost/",
         "https://example.com../",

@@ -197,7 +197,7 @@ async def test_close_ends_idle_connections_and_busy_ones_after_their_response(cl
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=9, Timeout=30", 29), ("timeout=600", 60), ("timeout=0", 0),
-     ("", 60), ("timeout", 60), ("timeout=x", 60)],
+     ("", 60), ("timeout", 60), ("timeout=x", 60), ("timeout=\xb2", 60), (f"timeout={'9' * 5000}", 60)],
 )  # fmt: skip
 def test_idle_time_follows_the_keep_alive_header(header: str, seconds: float) -> None:
     assert _idle_seconds({"keep-alive": header}) == seconds

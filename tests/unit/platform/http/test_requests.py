@@ -46,7 +46,7 @@ def test_url_is_split_and_encoded(text: str, origin: tuple[str, str, int], autho
         "", "example.com/x", "//example.com/", "ftp://example.com/", "https:///x", "https://", "https://example.com:x/",
         "https://example.com:99999/", "https://[::1/", "https://user:secret@example.com/", "https://user@example.com/",
         "https://example.com/a b", "https://example.com/a\r\nX: secret", "https://exa\tmple.com/", "https://example.com/\0",
-        "https://ex ample.com/", "https://\u2100.example/",
+        "https://ex ample.com/", "https://\u2100.example/", "https://ex\xa0ample.com/", "https://example.com:0/",
     ],
 )  # fmt: skip
 def test_url_that_is_none_is_not_sent(text: str) -> None:

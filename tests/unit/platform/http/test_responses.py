@@ -47,11 +47,14 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"HTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n" * 16 + OK, 200, b"ok"),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone", 404, b"gone"),
         (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b""),
+        (b"HTTP/1.1 202 Accepted\r\nA: b\r\n c\r\nD: \x01\r\nContent-Length: 2\r\n\r\nok", 202, b"ok"),
+        (b"HTTP/1.1 202 Accepted\nContent-Length: 2\n\nok", 202, b"ok"),
+        (CHUNKED + b"2 \r\nok\r\n0\r\n\r\n", 200, b"ok"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2097152\r\n\r\n" + bytes(range(256)) * 8192, 200, bytes(range(256)) * 8192),
     ],
     ids=[
         "length", "no content", "not modified", "chunked", "trailer", "small chunks", "interim", "many interim", "error",
-        "no reason", "large",
+        "no reason", "folded header", "bare line feeds", "space after the size", "large",
     ],
 )  # fmt: skip
 async def test_every_form_of_response_is_read_and_the_connection_reused(
@@ -93,8 +96,10 @@ async def test_header_names_are_in_lower_case_and_the_first_of_a_name_counts(cli
         b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nno such key; ends with the connection",
         b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n40\r\nno such key; ends with the connection",
         b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n26\r\nno such key; ends with the connection.\r\nzz\r\n",
+        b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"40\r\nno such key; ends with the connection",
     ],
-    ids=["length", "chunked", "invalid chunk"],
+    ids=["length", "chunked", "invalid chunk", "two transfer codings"],
 )
 async def test_status_and_what_came_are_kept_when_the_body_breaks_off(client: HttpClient, response: bytes) -> None:
     async with listening(once(response)) as server:
