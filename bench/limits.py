@@ -5,12 +5,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import aiohttp
 import msgspec
 
 from bench import load
 from bench.results import Figure
 from bench.systems import MESSAGE, Running, running
+from relay.platform.http.client import HttpClient, Timeouts
+from relay.platform.http.url import Url, parse_url
 from relay.platform.storage.ports import Entity, Received, Storage
 
 BODY = msgspec.json.encode(MESSAGE)
@@ -20,6 +21,7 @@ AT_THE_SINK = 40_000
 PER_ENTRY = 16
 """Messages per entry with 32 callers: half of them wait for the current put, half for the next."""
 _NAME = "bare"
+_JSON = {"Content-Type": "application/json"}
 
 type _Measure = Callable[[Running], Awaitable[tuple[int, float]]]
 """Performs a measurement. Returns the number of messages and the seconds."""
@@ -65,8 +67,10 @@ async def _put_and_take(target: Running) -> tuple[int, float]:
     """Only the necessary calls for entries of 16 messages: put, get, insert, 16 sends, merge, delete. No validation."""
     entries = MESSAGES // PER_ENTRY
     async with _storage(target) as storage:
+        client, url = HttpClient(), parse_url(f"{target.sink_url}/v3/mail/send")
         begun = time.monotonic()
-        await asyncio.gather(_put(storage, entries), _take(storage, entries, target.session, target.sink_url))
+        await asyncio.gather(_put(storage, entries), _take(storage, entries, client, url))
+        client.close()
         return MESSAGES, time.monotonic() - begun
 
 
@@ -84,26 +88,26 @@ async def _put(storage: Storage, entries: int) -> None:
         await storage.queues.put(_NAME, body)
 
 
-async def _take(storage: Storage, entries: int, session: aiohttp.ClientSession, sink: str) -> None:
+async def _take(storage: Storage, entries: int, client: HttpClient, url: Url) -> None:
     taken = 0
     while taken < entries:
         received = await storage.queues.receive(_NAME, limit=16)
-        await asyncio.gather(*(_handle(storage, entry, session, sink) for entry in received))
+        await asyncio.gather(*(_handle(storage, entry, client, url) for entry in received))
         taken += len(received)
 
 
-async def _handle(storage: Storage, entry: Received, session: aiohttp.ClientSession, sink: str) -> None:
+async def _handle(storage: Storage, entry: Received, client: HttpClient, url: Url) -> None:
     row = Entity(partition=entry.id, row="batch", properties={"content": entry.body})
     etag = await storage.tables.insert(_NAME, row)
     messages: Sequence[object] = msgspec.json.decode(entry.body)
-    await asyncio.gather(*(_send(session, sink, message) for message in messages))
+    await asyncio.gather(*(_send(client, url, message) for message in messages))
     await storage.tables.merge(_NAME, Entity(partition=entry.id, row="batch", properties={"sent": True}), etag=etag)
     await storage.queues.delete(_NAME, entry)
 
 
-async def _send(session: aiohttp.ClientSession, sink: str, message: object) -> None:
-    async with session.post(f"{sink}/v3/mail/send", data=msgspec.json.encode(message)) as response:
-        await response.read()
+async def _send(client: HttpClient, url: Url, message: object) -> None:
+    body = msgspec.json.encode(message)
+    await client.request("POST", url, headers=_JSON, body=body, timeouts=Timeouts(), max_body_bytes=1_000)
 
 
 _MEASURES: Mapping[str, tuple[_Measure, Sequence[str]]] = {

@@ -92,7 +92,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ends_at(self) -> datetime | None:
-        """When a deliberate hold ends by itself."""
+        """When a deliberate hold ends without an operator."""
         return (self.next_probe_at if self.is_paused else self.until) if self.is_deliberate else None
 
 

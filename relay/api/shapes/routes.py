@@ -16,7 +16,7 @@ _Reason = Annotated[
 _Until = Annotated[
     str | None,
     says(
-        "When it ends by itself, at most 7 days ahead. Without it, it lasts until an operator ends it.",
+        "When it ends, at most 7 days ahead. Without it, it lasts until an operator ends it.",
         "2026-03-01T18:00:00Z",
     ),
 ]
@@ -47,7 +47,9 @@ class HoldView(Struct, frozen=True, kw_only=True):
     reply: Annotated[str, says("The provider's reply; empty when an operator holds it.")]
     owner: Annotated[str, says("The client that holds it or paused delivery; empty when Relay holds it.")]
     reason: Annotated[str, says("The reason that the owner gave; else empty.")]
-    until: Annotated[Time | None, says("When the owner's hold or pause ends by itself; null when it does not.")]
+    until: Annotated[
+        Time | None, says("When the owner's hold or pause ends; null when it lasts until an operator ends it.")
+    ]
     since: Annotated[Time | None, says("Since when it is held.")]
     next_probe_at: Annotated[Time | None, says("When Relay probes it next; null when only an operator releases it.")]
     probes: Annotated[int, says("The number of failed probes.")]
@@ -99,7 +101,7 @@ class PauseView(Struct, frozen=True, kw_only=True):
     since: Annotated[Time | None, says("When the pause began; null when delivery is not paused.")]
     reason: Annotated[str, says("The reason that the operator gave; else empty.")]
     owner: Annotated[str, says("The client that paused delivery; else empty.")]
-    until: Annotated[Time | None, says("When the pause ends by itself; null when an operator must resume delivery.")]
+    until: Annotated[Time | None, says("When the pause ends; null when it lasts until an operator resumes delivery.")]
 
 
 class ResumedView(Struct, frozen=True, kw_only=True):

@@ -397,7 +397,7 @@ class Dialogue(SMTP):
     async def _end_if_given_up(self, content: Content) -> None:
         """Close the connection of a client that sends on after its message was refused.
 
-        RFC 5321 section 7.8 allows that. The reply stays 552 (RFC 1870 section 6.1): after 421 the client would try again.
+        RFC 5321 section 7.8 allows that. The reply stays 552 (RFC 1870 section 4): after 421 the client would try again.
         """
         if content.is_given_up:
             await self._end()
