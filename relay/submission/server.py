@@ -14,8 +14,9 @@ from relay.submission import certificates, health
 from relay.submission.certificates import Certificates
 from relay.submission.connections import Connections
 from relay.submission.logins import Logins
+from relay.submission.protocol.connection import Connection, Server
 from relay.submission.protocol.content import Memory
-from relay.submission.protocol.dialogue import Dialogue, Server
+from relay.submission.protocol.dialogue import Dialogue
 from relay.submission.relay_api import RelayApi, Sleep
 from relay.submission.settings import Endpoint, Settings, problems
 from relay.submission.transactions import Transactions
@@ -50,7 +51,7 @@ class SubmissionServer:
         self._clock = clock
         self._exits = AsyncExitStack()
         self._servers: list[asyncio.Server] = []
-        self._dialogues: set[Dialogue] = set()
+        self._connections: set[Connection] = set()
         self.certificates: Certificates | None = None
         self.health_port = 0
 
@@ -63,7 +64,7 @@ class SubmissionServer:
     @property
     def open_connections(self) -> int:
         """The number of connections."""
-        return len(self._dialogues)
+        return len(self._connections)
 
     async def __aenter__(self) -> Self:
         """Check the settings, load the certificate, listen."""
@@ -82,7 +83,7 @@ class SubmissionServer:
         """Stop listening, wait for messages that are being posted, close the connections."""
         for server in self._servers:
             server.close()
-        posting = [task for dialogue in self._dialogues if (task := dialogue.stop()) is not None]
+        posting = [task for connection in self._connections if (task := connection.stop()) is not None]
         if posting:
             await asyncio.wait(posting, timeout=STOP_SECONDS)
         await self._close_connections()
@@ -124,7 +125,7 @@ class SubmissionServer:
             self.health_port = probes.sockets[0].getsockname()[1]
 
     async def _listen(self, server: Server, endpoint: Endpoint) -> asyncio.Server:
-        make = partial(Dialogue, server, has_tls=endpoint.has_tls, open_dialogues=self._dialogues)
+        make = partial(Dialogue, server, has_tls=endpoint.has_tls, open_connections=self._connections)
         loop = asyncio.get_running_loop()
         return await loop.create_server(make, endpoint.host, endpoint.port, backlog=server.settings.limits.connections)
 

@@ -174,7 +174,7 @@ def test_only_the_composition_root_and_the_command_line_import_an_adapter_of_sto
 
 HOMES = {
     "aiohappyeyeballs": ["relay.platform.http.connect"],
-    "aiosmtpd": ["relay.submission.protocol.dialogue"],
+    "aiosmtpd": ["relay.submission.protocol.connection", "relay.submission.protocol.dialogue"],
     "aiosmtplib": ["relay.providers.smtp"],
     "babel": ["relay.rendering.formats"],
     "azure.data": ["relay.platform.storage.azure.tables"],

@@ -67,10 +67,10 @@ async def test_client_that_reads_no_replies_is_disconnected() -> None:
 async def test_session_that_ended_does_not_wait_for_a_client_that_reads_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.submission.protocol.dialogue.LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("relay.submission.protocol.connection.LINGER_SECONDS", 0.05)
     async with place_with(limits=Limits(errors=1)) as place:
         client = await place.client()
-        [dialogue] = place.server._dialogues
+        [dialogue] = place.server._connections
         client.reader._transport.pause_reading()  # type: ignore[attr-defined]
         transport = dialogue.transport
         while not transport.get_write_buffer_size():
@@ -140,7 +140,7 @@ async def test_data_that_goes_on_after_the_refusal_is_not_read_to_its_end() -> N
         client = await place.client()
         await client.begin()
         assert (await client.say("DATA")).startswith("354 ")
-        [dialogue] = place.server._dialogues
+        [dialogue] = place.server._connections
         # Exactly what the server reads, so that the connection is not reset while bytes are under way.
         client.writer.write(b"x" * (CHUNK + 3))
         while not (dialogue._content and dialogue._content.problem):  # noqa: ASYNC110 - nothing signals it
