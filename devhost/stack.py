@@ -177,6 +177,8 @@ async def run(folder: Path, environ: Mapping[str, str], *, report: Callable[[str
             key = await stack.initialize_storage()
             inboxes = await stack.start_stand_ins() if environ.get("PROVIDERS") == "all" else {}
             base_url = await stack.start_host(port)
+            # The command line in this folder calls the same port (`relay/cli/remote.py`).
+            (folder / ".local" / "url").write_text(f"{base_url}\n")
             report(welcome(base_url=base_url, key=key, inboxes=inboxes))
             raise await stack.until_one_ends()
 

@@ -10,8 +10,9 @@ from typing import Any
 import httpx2
 import msgspec
 
-LOCAL_URL = "http://127.0.0.1:7071"
+LOCAL_URL = Path(".local/url")
 LOCAL_KEY = Path(".local/client-key")
+DEFAULT_URL = "http://127.0.0.1:7071"
 TRIES = 4
 TIMEOUT_SECONDS = 60.0
 
@@ -150,7 +151,7 @@ def find_remote(url: str | None, key: str | None) -> Remote:
 
 def find_url(url: str | None) -> str:
     """Return the relay's URL: by option, environment or local run."""
-    return url or os.environ.get("RELAY_URL") or LOCAL_URL
+    return url or os.environ.get("RELAY_URL") or (LOCAL_URL.read_text().strip() if LOCAL_URL.exists() else DEFAULT_URL)
 
 
 def find_key(key: str | None) -> str:
@@ -162,8 +163,11 @@ def find_key(key: str | None) -> str:
 def _refusal(response: httpx2.Response) -> RemoteError:
     try:
         error = msgspec.json.decode(response.content)["error"]
-        lines = [str(error["message"])]
-        lines += [f"  {detail['target']}: {detail['message']}" for detail in error.get("details", ())]
+        message, details = str(error["message"]), error.get("details", ())
+        lines = [f"{detail['target']}: {detail['message']}" for detail in details]
+        # The message of a response with one problem is usually that problem.
+        if [detail["message"] for detail in details] != [message]:
+            lines = [message, *(f"  {line}" for line in lines)]
     except (msgspec.MsgspecError, KeyError, TypeError):
         error, lines = {}, [f"The relay returned status {response.status_code}."]
     exit_code = UNAVAILABLE if response.status_code in (429, 502, 503, 504) else REFUSED

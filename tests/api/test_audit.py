@@ -184,6 +184,13 @@ async def test_record_keeps_no_address_secret_or_content(relay: Harness) -> None
     assert len(found.json["value"]) == 3
 
 
+async def test_member_without_a_value_is_no_detail(relay: Harness) -> None:
+    for until in (None, "2030-01-31T08:00:00Z"):
+        await relay.call("POST", "/v1/routes/capture/hold", json={"reason": None, "until": until}, client="boss")
+        relay.clock.move(1)
+    assert [record["details"] for record in await records(relay)] == [{"until": "2030-01-31T08:00:00Z"}, {}]
+
+
 async def test_outside_input_is_clipped(relay: Harness) -> None:
     headers = {"X-Relay-Reason": "r" * 5000 + "\x00", "X-Forwarded-For": "a" * 5000}
     await relay.call("POST", f"/v1/routes/{'x' * 5000}/hold", client="boss", headers=headers)

@@ -170,6 +170,7 @@ async def test_scheduled_message_can_be_cancelled(screen: Screen) -> None:
 async def test_unknown_message_shows_not_found(screen: Screen) -> None:
     await screen.go("/console#/messages/msg_x")
     await screen.page.get_by_text("This client has no message with this id").first.wait_for()
+    assert await screen.page.get_by_text("No connection, retrying").count() == 0
     screen.log[:] = screen.unexpected_log("status of 404")
 
 

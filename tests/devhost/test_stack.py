@@ -20,6 +20,7 @@ from devhost.children import ChildEndedError, discard
 from devhost.run_folder import StackError, only_run_of
 from devhost.stack import ROOT, run
 from devhost.welcome import curl_line
+from relay.cli.remote import find_url
 
 # Creates the first client once, as the real command does.
 INIT = """
@@ -164,6 +165,15 @@ async def test_key_is_stored_in_a_private_file_and_reused(folder: Path) -> None:
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     async with running(folder) as output:
         assert "Bearer first-key'" in output
+
+
+async def test_command_line_calls_the_port_of_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("RELAY_URL", raising=False)
+    assert find_url(None) == "http://127.0.0.1:7071"
+    async with running(folder) as output:
+        assert f"Relay is running on {find_url(None)} " in output
+    assert find_url("https://relay.example.org") == "https://relay.example.org"
 
 
 async def test_missing_key_file_error_gives_the_fix(folder: Path) -> None:

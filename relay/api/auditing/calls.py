@@ -81,7 +81,7 @@ def _members(request: Request, audit: Audit) -> Mapping[str, str]:
         with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             body = msgspec.json.decode(request.body, type=dict[str, msgspec.Raw])
             found |= {name: msgspec.json.decode(body[name]) for name in audit.members if name in body}
-    return {name: " ".join(_texts(value)) for name, value in found.items()}
+    return {name: " ".join(_texts(value)) for name, value in found.items() if value is not None}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -26,8 +26,8 @@ _INFO = {
     "title": "Relay",
     "version": "1",
     "description": "Send email durably by SendGrid, Exchange Online, Azure Communication Services or SMTP, and follow what "
-    "happens to it. Call with `Authorization: Bearer <key>`. An error's `code` is for programs; its `details` name every "
-    "problem with the field.",
+    "happens to it. Call with `Authorization: Bearer <key>`. An error's `code` is for programs; its `details` list every "
+    "problem and its field.",
     "contact": {"name": "The operators of this Relay"},
     "license": {"name": "MIT", "identifier": "MIT"},
 }

@@ -19,7 +19,7 @@ _SETTINGS_PAGE = "docs/reference/settings.md"
 async def settings(services: "DoctorServices") -> Sequence[Finding]:
     """Find settings that are valid but certainly unintended. Invalid settings already stop the app at its start."""
     found = list(_settings(services))
-    return found or [ok("settings", f"{len(services.settings.routes)} routes, {len(services.settings.lanes)} lanes")]
+    return found or [ok("settings", f"routes: {len(services.settings.routes)}, lanes: {len(services.settings.lanes)}")]
 
 
 def _settings(services: "DoctorServices") -> Iterator[Finding]:

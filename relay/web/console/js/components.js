@@ -20,7 +20,7 @@ export function emptyState(title, text, ...more) {
 /** Placeholder after a failed call, with a button that calls `retry`. */
 export function errorState(error, retry) {
   const button = retry && h("button", { type: "button", data: { key: "retry" }, on: { click: retry } }, t("common.tryAgain"));
-  return h("div", { class: "empty-state failed", role: "alert" }, h("strong", {}, title(error)), h("p", {}, error.message), button);
+  return h("div", { class: "empty-state failed", role: "alert" }, h("strong", {}, title(error)), h("p", {}, withCode(error.message)), button);
 }
 
 function title(error) {

@@ -132,6 +132,11 @@ export function mailbox({ email, name }) {
   return name ? `${name} <${email}>` : email;
 }
 
+/** Offer a line break before the @ of an address, so that a narrow column does not break it inside a word. */
+export function breakable(text) {
+  return text.split(/(?=@)/).flatMap((piece, at) => (at ? [h("wbr"), piece] : [piece]));
+}
+
 /** Say by which figures a client is held. */
 export function holdFigures({ code, sent, bounced, complained }) {
   return code === "complaint_rate" ? t("hold.complained", { part: complained, count: sent }) : t("hold.bounced", { part: bounced, count: sent });

@@ -8,7 +8,7 @@ import { CallFailed } from "./api.js";
 const MAX_SECONDS = 60;
 const FAST_SECONDS = 0.4;
 
-/** Dispatches `status` with the result of the latest call: `{state: "live" | "lost" | "paused", error}`. */
+/** Dispatches `status` with the result of the latest call: `{state: "live" | "lost" | "paused", error}`. Lost: no response, or a failure of the server. */
 export const connection = new EventTarget();
 
 function report(state, error = null) {
@@ -48,7 +48,8 @@ export function poll({ load, draw, fail, signal, seconds = 5 }) {
         fail(error);
         fastDelay = Infinity;
         delay = Math.min(MAX_SECONDS, Math.max(delay * 2, error.retryAfter ?? 0));
-        report("lost", error);
+        // A refusal is a response too.
+        report(error.status === 0 || error.status >= 500 ? "lost" : "live", error);
       }
       if (isOver()) return;
       await wait(Math.min(delay, fastDelay));

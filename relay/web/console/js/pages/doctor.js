@@ -16,7 +16,7 @@ const SUMMARIES = { ok: t("doctor.ok"), warning: t("doctor.warning"), fault: t("
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", { class: "stack", "aria-live": "polite" }, loading(t("doctor.running")));
   const rerun = h("button", { type: "button", data: { key: "rerun" }, on: { click: () => runAction(rerun, run) } }, t("doctor.again"));
-  main.append(...heading(t("page.doctor"), { actions: [rerun], text: t("doctor.text") }).filter(Boolean), place, timers(signal));
+  main.append(...heading(t("page.doctor"), { actions: [rerun], text: t("doctor.text") }).filter(Boolean), h("div", { class: "stack" }, place, timers(signal)));
   focusTitle();
   await run();
 

@@ -8,7 +8,7 @@ import { button, dataTable, emptyState, errorState, heading, loading } from "../
 import { curl } from "../curl.js";
 import { field } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { arrivalBadge, byteSize, humanize, mailbox, moment } from "../format.js";
+import { arrivalBadge, breakable, byteSize, humanize, mailbox, moment } from "../format.js";
 import { t } from "../i18n.js";
 import { may } from "../permissions.js";
 import { poll } from "../poll.js";
@@ -116,7 +116,7 @@ function table(rows) {
   return dataTable(t("page.messages"), [
     { name: may("ShowMessageContent") ? t("field.subject") : t("field.message"), cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, nameOf(row)) },
     { name: t("field.state"), cell: (row) => arrivalBadge(row) },
-    { name: t("field.from"), cell: (row) => (row.from ? h("span", { class: "wide", title: mailbox(row.from) }, row.from.name ?? row.from.email) : "–") },
+    { name: t("field.from"), cell: (row) => (row.from ? h("span", { class: "wide", title: mailbox(row.from) }, row.from.name ?? breakable(row.from.email)) : "–") },
     { name: t("field.to"), cell: (row) => recipients(row) },
     { name: t("field.client"), cell: (row) => row.client },
     { name: t("field.size"), kind: "number tight minor", cell: (row) => byteSize(row.size) },
@@ -131,5 +131,5 @@ function nameOf({ id, erased_at: erasedAt, subject }) {
 
 function recipients({ recipient, recipient_count: all }) {
   if (!recipient) return all ?? "–";
-  return h("span", { class: "wide", title: recipient }, recipient, all > 1 && h("span", { class: "muted small" }, ` + ${all - 1}`));
+  return h("span", { class: "wide", title: recipient }, breakable(recipient), all > 1 && h("span", { class: "muted small" }, ` + ${all - 1}`));
 }
