@@ -11,7 +11,7 @@ import msgspec
 
 from relay.core import entries, ids
 from relay.core.model import Message, Span, Submission
-from relay.core.stored_content import encode_content
+from relay.core.stored_content import binary_of, encode_content, with_binary
 from relay.platform import concurrency
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
@@ -24,20 +24,26 @@ _LONGEST_BLOB, _LONGEST_SPAN = "20260101/" + "0" * 32, (9_999_999, 9_999_999)
 
 
 class Element(msgspec.Struct, frozen=True, kw_only=True):
-    """A submission as it lies in an entry. `has_span`: its content is in a blob.
+    """A submission for an entry: how to encode it, and its weight there. `has_span`: its content is in a blob.
 
     `movable` is the submission if its content is in the entry, and could move to a blob that it shares with others.
     """
 
-    encoded: bytes
+    encode: Callable[[], bytes]
+    weight: int
     has_span: bool = False
     movable: Submission | None = None
+
+    @classmethod
+    def of(cls, encoded: bytes, *, has_span: bool = False, movable: Submission | None = None) -> "Element":
+        """Return the element for a submission that is encoded already."""
+        return cls(encode=lambda: encoded, weight=entries.weight(encoded), has_span=has_span, movable=movable)
 
     @property
     def moved_weight(self) -> int:
         """The weight in an entry once the content has moved, at most."""
         if self.movable is None:
-            return entries.weight(self.encoded)
+            return self.weight
         return entries.weight(_claim(self.movable, _LONGEST_BLOB, _LONGEST_SPAN))
 
     @property
@@ -65,11 +71,11 @@ class ContentBlobs:
         size = 0 if message is None else message.content_size
         # What is too large in any case is encoded once, for its blob.
         if message is None or size <= entries.MAX_INLINE_BYTES:
-            encoded = entries.encode_submission(submission)
-            if message is None or entries.fits_inline(encoded):
-                return Element(encoded=encoded, movable=submission if size > _MOVED_ABOVE_BYTES else None)
+            element = _inline(submission)
+            if message is None or element.weight <= entries.MAX_INLINE_BYTES:
+                return element
         stored = await concurrency.run_sized(partial(encode_content, message), size)
-        return Element(encoded=_claim(submission, await self.put(stored), (0, len(stored))), has_span=True)
+        return Element.of(_claim(submission, await self.put(stored), (0, len(stored))), has_span=True)
 
     async def share(self, elements: Sequence[Element]) -> list[Element]:
         """Move the content of those elements that allow it to one blob."""
@@ -79,9 +85,25 @@ class ContentBlobs:
             if element.movable is None:
                 shared.append(element)
             else:
-                shared.append(Element(encoded=_claim(element.movable, blob, (at, len(content))), has_span=True))
+                shared.append(Element.of(_claim(element.movable, blob, (at, len(content))), has_span=True))
             at += len(content)
         return shared
+
+
+def _inline(submission: Submission) -> Element:
+    """Return a submission with its content in the entry. Bytes become base64 there only when it is known that they stay."""
+    message = submission.message
+    if message is None or message.content_size <= _MOVED_ABOVE_BYTES:
+        return Element.of(entries.encode_submission(submission))
+    binary = binary_of(message)
+    if not binary:
+        return Element.of(entries.encode_submission(submission), movable=submission)
+    # Weighed with the first three bytes of each: four characters, as every three that follow.
+    light = msgspec.structs.replace(submission, message=with_binary(message, [each[:3] or each for each in binary]))
+    weight = entries.weight(entries.encode_submission(light)) + sum(
+        [4 * (max(0, len(each) - 1) // 3) for each in binary]
+    )
+    return Element(encode=partial(entries.encode_submission, submission), weight=weight, movable=submission)
 
 
 def _message_of(submission: Submission) -> Message:

@@ -23,7 +23,6 @@ ENTRIES_WORTH_A_BLOB = 4
 
 class _Submitted(msgspec.Struct, frozen=True, kw_only=True):
     element: Element
-    weight: int
     mac_key: bytes
 
 
@@ -62,9 +61,7 @@ class GroupCommit:
 
         A caller that is cancelled before its put begins has submitted nothing.
         """
-        return await self._joined.call(
-            _Submitted(element=element, weight=wire.weight(element.encoded), mac_key=mac_key)
-        )
+        return await self._joined.call(_Submitted(element=element, mac_key=mac_key))
 
     def pack(self, batch: str, elements: Sequence[Element], mac_key: bytes) -> Packed:
         """Pack submissions into entries, with batch ids derived from `batch`."""
@@ -86,7 +83,7 @@ class GroupCommit:
         batch = self._new_batch()
         macs = [ids.mac(submitted.mac_key, batch, index) for index, submitted in enumerate(taken)]
         elements: Sequence[Element] = [submitted.element for submitted in taken]
-        if _fitting(submitted.weight for submitted in taken) < len(taken):
+        if _fitting(element.weight for element in elements) < len(taken):
             elements = await self._share(elements)
         body = self._entry(batch, macs, elements)
         await self._queues.put(next(self._names), body)
@@ -94,13 +91,13 @@ class GroupCommit:
 
     def _entry(self, batch: str, macs: Sequence[str], elements: Sequence[Element]) -> bytes:
         has_spans = any(element.has_span for element in elements)
-        return wire.join_batch(batch, self._lane, macs, [element.encoded for element in elements], has_spans=has_spans)
+        return wire.join_batch(batch, self._lane, macs, [element.encode() for element in elements], has_spans=has_spans)
 
 
 def _fitting_together(waiting: Iterable[_Submitted]) -> int:
     """Return how many of the first submissions the next entry takes: those that fit, or that fit once they share a blob."""
     first = list(itertools.islice(waiting, wire.MAX_BATCH_MESSAGES))
-    entries = list(itertools.islice(_split([each.weight for each in first]), ENTRIES_WORTH_A_BLOB))
+    entries = list(itertools.islice(_split([each.element.weight for each in first]), ENTRIES_WORTH_A_BLOB))
     if len(entries) < ENTRIES_WORTH_A_BLOB:
         return entries[0] if entries else 0
     sizes = itertools.accumulate(each.element.moved_size for each in first)
@@ -123,7 +120,7 @@ def _fitting(weights: Iterable[int]) -> int:
 def _groups(elements: Sequence[Element]) -> Iterator[Sequence[Element]]:
     """Split submissions into groups that fit an entry each."""
     rest = iter(elements)
-    for number in _split([wire.weight(element.encoded) for element in elements]):
+    for number in _split([element.weight for element in elements]):
         yield list(itertools.islice(rest, number))
 
 

@@ -30,8 +30,8 @@ _message_decoder = msgspec.json.Decoder(Message)
 
 def encode_content(message: Message) -> bytes:
     """Encode a message for a blob."""
-    binary = _binary(message)
-    head = _Head(message=_with_binary(message, [b""] * len(binary)), lengths=tuple(map(len, binary)))
+    binary = binary_of(message)
+    head = _Head(message=with_binary(message, [b""] * len(binary)), lengths=tuple(map(len, binary)))
     return b"".join((_encoder.encode(head), b"\n", *binary))
 
 
@@ -50,19 +50,19 @@ def _decode(stored: bytes, start: int, size: int) -> Message:
     for length in head.lengths:
         binary.append(stored[at : at + length])
         at += length
-    if at != start + size or at > len(stored) or len(binary) != len(_binary(head.message)):
+    if at != start + size or at > len(stored) or len(binary) != len(binary_of(head.message)):
         raise ValueError("lengths do not fit the content")
-    return _with_binary(head.message, binary)
+    return with_binary(head.message, binary)
 
 
-def _binary(message: Message) -> Sequence[bytes]:
+def binary_of(message: Message) -> Sequence[bytes]:
     """Return the finished message and the files."""
     raw = () if message.raw is None else (message.raw,)
     return (*raw, *(each.content for each in message.attachments if each.blob is None))
 
 
-def _with_binary(message: Message, binary: Iterable[bytes]) -> Message:
-    """Replace what `_binary` returns."""
+def with_binary(message: Message, binary: Iterable[bytes]) -> Message:
+    """Replace what `binary_of` returns."""
     rest = iter(binary)
     raw = None if message.raw is None else next(rest)
     attachments = [

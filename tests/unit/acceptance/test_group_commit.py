@@ -18,7 +18,7 @@ QUEUE = "relay-bulk"
 
 
 def elements(*texts: str) -> list[Element]:
-    return [Element(encoded=wire.encode_submission(submission_of(message_of(text=text)))) for text in texts]
+    return [Element.of(wire.encode_submission(submission_of(message_of(text=text)))) for text in texts]
 
 
 class Commits:
@@ -258,7 +258,7 @@ async def test_different_splits_of_a_request_share_no_batch_id(commits: Commits)
 async def test_entry_is_of_version_2_only_if_content_is_in_a_blob(commits: Commits) -> None:
     # An older Relay cannot read such content: it must leave the entry to the upgrade.
     await commits.put("a")
-    claimed = Element(encoded=elements("b")[0].encoded, has_span=True)
+    claimed = Element.of(elements("b")[0].encode(), has_span=True)
     await commits.commit.put(claimed, MAC_KEY)
     packed = commits.commit.pack(batch_id(), [*elements("c"), claimed], MAC_KEY)
     assert [entry.relay for entry in commits.entries()] == [1, 2]

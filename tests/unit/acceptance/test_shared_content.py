@@ -3,7 +3,9 @@
 import asyncio
 from itertools import pairwise
 
-from relay.acceptance.content_blobs import MAX_SHARED_BYTES
+import pytest
+
+from relay.acceptance.content_blobs import MAX_SHARED_BYTES, ContentBlobs
 from relay.acceptance.group_commit import ENTRIES_WORTH_A_BLOB
 from relay.core import entries
 from relay.core.errors import Refusal, Unavailable
@@ -45,6 +47,23 @@ async def test_medium_messages_share_a_blob_and_small_ones_stay_in_the_entry(pla
     assert all(start + size == following for (start, size), (following, _) in pairwise(spans))
     assert (place.queues.calls["put"], place.blobs.calls["put"]) == (1, 1)
     assert [entry.relay for entry in place.waiting() if isinstance(entry, entries.BatchEntry)] == [2]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        medium(1),
+        message_of(text="<&>" * 1_000),
+        *(message_of(text=None, raw=b"Subject: <x>\r\n\r\n" + b"\xff" * size) for size in (3_000, 3_001, 3_002)),
+        message_of(html="<p>&</p>", attachments=tuple(Attachment(name=name, content=b"x" * 4_000) for name in "ab")),
+        message_of(attachments=tuple(Attachment(name="c", content=b"y" * size) for size in (2_500, 0, 1, 3, 4))),
+        message_of(attachments=(Attachment(name="a", blob="b", size=9), Attachment(name="c", content=b"y" * 2_500))),
+    ],
+)
+async def test_weight_is_that_of_the_encoded_submission(place: Place, message: Message) -> None:
+    element = await ContentBlobs(place.memory.blobs, place.clock).element(submission_of(message))
+    assert element.weight == entries.weight(element.encode())
+    assert element.movable or message.content_size <= 2_000
 
 
 async def test_messages_that_fill_few_entries_stay_in_them(place: Place) -> None:
