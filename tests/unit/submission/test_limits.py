@@ -7,6 +7,7 @@ import pytest
 
 from relay.submission.connections import Connections
 from relay.submission.protocol.content import CHUNK, TOO_MUCH_AT_ONCE
+from relay.submission.protocol.dialogue import Dialogue
 from relay.submission.settings import Limits, address_in
 from tests.unit.submission.kit import MAIL, Client, StubRelay, place_with
 
@@ -141,6 +142,7 @@ async def test_data_that_goes_on_after_the_refusal_is_not_read_to_its_end() -> N
         await client.begin()
         assert (await client.say("DATA")).startswith("354 ")
         [dialogue] = place.server._connections
+        assert isinstance(dialogue, Dialogue)
         # Exactly what the server reads, so that the connection is not reset while bytes are under way.
         client.writer.write(b"x" * (CHUNK + 3))
         while not (dialogue._content and dialogue._content.problem):  # noqa: ASYNC110 - nothing signals it
