@@ -183,7 +183,7 @@ class Acceptance:
 
 
 def _recipients(submissions: Sequence[Submission]) -> int:
-    """Count the recipients that are sent to."""
+    """Count the recipients that are not suppressed."""
     return sum(
         len(submission.message.recipients) - len(submission.suppressed)
         for submission in submissions
@@ -192,7 +192,7 @@ def _recipients(submissions: Sequence[Submission]) -> int:
 
 
 def unavailable(error: StorageError) -> Refusal:
-    """Return the refusal for a message whose storing was not confirmed: the write may have succeeded and its answer been lost."""
+    """Return the refusal of a message that may be stored: the write may have succeeded and its response been lost."""
     seconds = error.retry_after_seconds if isinstance(error, Unavailable) else None
     log_event("storage_unavailable", error=type(error).__name__)
     return Refusal(

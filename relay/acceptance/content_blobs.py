@@ -17,7 +17,7 @@ from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
 
 MAX_SHARED_BYTES = 524_288
-"""Content in a blob that messages share, about: whoever delivers them holds all of it in memory."""
+"""Approximate limit of a shared blob: the delivery of its messages holds all of it in memory."""
 _MOVED_ABOVE_BYTES = entries.MAX_ENTRY_BYTES // entries.MAX_BATCH_MESSAGES
 """A message with less content takes no more than its part of an entry."""
 _LONGEST_BLOB, _LONGEST_SPAN = "20260101/" + "0" * 32, (9_999_999, 9_999_999)
@@ -69,7 +69,7 @@ class ContentBlobs:
         """Encode a submission, and write its content to a blob if it is too large for an entry."""
         message = submission.message
         size = 0 if message is None else message.content_size
-        # What is too large in any case is encoded once, for its blob.
+        # A submission that is certainly too large is encoded once, for its blob.
         if message is None or size <= entries.MAX_INLINE_BYTES:
             element = _inline(submission)
             if message is None or element.weight <= entries.MAX_INLINE_BYTES:

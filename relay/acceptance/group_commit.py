@@ -1,8 +1,9 @@
 """Group commit: concurrent submissions share queue entries.
 
 While one put is in flight, arrivals collect; when it returns, the next put takes all that fit (32 messages and the 64 KiB of an
-entry). If few fit, their content moves to a blob that they share. No timer, no waiting when idle. Every caller waits for its own
-put; if that fails, each caller gets the error and nothing is confirmed. See docs/decisions/0004-group-commit.md and 0051.
+entry). If few fit, their content moves to a blob that they share. There is no timer, and an idle relay puts at once. Every caller
+waits for its own put; if that fails, each caller gets the error and nothing is confirmed. See docs/decisions/0004-group-commit.md
+and 0051.
 """
 
 import itertools
@@ -18,7 +19,7 @@ from relay.platform.concurrency import Joined
 from relay.platform.storage.ports import Queues
 
 ENTRIES_WORTH_A_BLOB = 4
-"""Submissions share a blob if they would fill as many entries: it costs as much (docs/decisions/0051-shared-content.md)."""
+"""Submissions share a blob if they would fill this many entries, which cost as much (docs/decisions/0051-shared-content.md)."""
 
 
 class _Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class GroupCommit:
         self._lane = lane
         self._names = itertools.cycle(names)
         self._new_batch = new_batch
-        # Those who wait need the same storage: if it is away they fail at once, instead of one timeout later.
+        # All waiting submissions need the same storage: while it is away they fail at once, not one timeout after another.
         self._joined = Joined(self._put_one, fitting=_fitting_together, fails_all=StorageError)
 
     async def put(self, element: Element, mac_key: bytes) -> str:
@@ -125,7 +126,7 @@ def _groups(elements: Sequence[Element]) -> Iterator[Sequence[Element]]:
 
 
 def _split(weights: Sequence[int]) -> Iterator[int]:
-    """Yield the numbers of submissions in each entry, if entries take them in order."""
+    """Yield how many submissions each entry takes, in order."""
     start = 0
     while start < len(weights):
         number = _fitting(itertools.islice(weights, start, None))

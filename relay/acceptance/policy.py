@@ -106,7 +106,7 @@ def decide(
 
 
 def _over_budget(settings: Settings, message: Message, legs: Sequence[routing.Leg]) -> Iterator[str]:
-    """Yield why no route ever has room for the recipients of a leg."""
+    """Yield the reasons of each leg whose recipients exceed the whole budget of every route."""
     for leg in legs:
         # A budget always has room for one.
         many = len(leg.recipients) > 1
@@ -116,7 +116,7 @@ def _over_budget(settings: Settings, message: Message, legs: Sequence[routing.Le
 
 
 def _with_fields(rebuilt: Rebuilt | None) -> Rebuilt | None:
-    """Return what the content of a finished message needs with a link."""
+    """Add header fields, which hold an unsubscribe link, to the features of a rebuilt message."""
     return rebuilt and msgspec.structs.replace(rebuilt, features=tuple(sorted({*rebuilt.features, "headers"})))
 
 
@@ -222,7 +222,7 @@ def _bypasses(message: Message) -> Sequence[str]:
 
 
 def _file_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
-    """Yield the files that the policy refuses, and what may hold such files and cannot be looked into."""
+    """Yield a problem for each file that the policy refuses, and for each part that may hide such a file."""
     if not policy.refused_attachments:
         return
     message = draft.message
@@ -243,7 +243,7 @@ def _file_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
 
 
 def _attached(draft: Draft) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the names of the attached files, and the kinds of what cannot be looked into, each after its target."""
+    """Return the names of the attached files, and the kinds of parts that cannot be read, each with its target."""
     message = draft.message
     of_raw = message.raw is not None
     names = [(f"attachments[{number}].name", each.name) for number, each in enumerate(message.attachments)]

@@ -44,7 +44,7 @@ class OwnedPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What the attempts of one batch share. One jitter: what is deferred together comes back together, as one entry."""
+    """Data that the attempts of one batch share. With one jitter, parts deferred together come back together, as one entry."""
 
     record: Record
     entry: entries.BatchEntry
@@ -97,7 +97,7 @@ class Attempts:
         lane = self._settings.lanes.get(record.lane, Lane())
         reads = self._content.reads_of(entry.messages[index] for index in {ours.index for ours in begun})
         batch = _Batch(record=record, entry=entry, lane=lane, jitter=self._random(), reads=reads)
-        # Before a slot of a pace is taken, and after `sending` is recorded: that makes a stop certain.
+        # The stops of groups are read before a slot of a pace is taken, and after `sending` is recorded: so a stop is certain.
         halts = await self._groups.halts([(entry.messages[ours.index], ours.part) for ours in begun])
         turns = list(zip(begun, halts, strict=True))
         halted = [Change(index=ours.index, before=ours.part, after=(halt,)) for ours, halt in turns if halt is not None]
@@ -209,7 +209,7 @@ class Attempts:
         return self._gates[route]
 
     def _is_too_late(self, part: Part) -> bool:
-        """Whether so little of the lease is left that an attempt could outlive it."""
+        """Return whether so little of the lease is left that an attempt could outlive it."""
         until = part.lease_until or self._clock()
         return (until - self._clock()).total_seconds() < self._min_seconds_left
 

@@ -38,7 +38,7 @@ _LOOK_AGAIN = timedelta(seconds=5)
 
 
 class _Turns(msgspec.Struct, frozen=True, kw_only=True):
-    """What is planned for the parts that are due, and the parts that are not."""
+    """The plans of the parts that are due, and the parts that are not."""
 
     planned: Sequence[Change]
     others: Sequence[tuple[int, Part]]
@@ -192,7 +192,7 @@ class Delivery:
     async def _settle(self, record: Record, changes: Sequence[Change]) -> Record:
         """Record the outcomes of attempts, despite lost races and unavailable storage, until the lease ends.
 
-        What was sent must be recorded, or it is sent again. The lease ends before the host's time limit for the function.
+        A sent part that is not recorded would be sent again. The lease ends before the host's time limit for the function.
         """
         until = max(
             (change.before.lease_until for change in changes if change.before.lease_until), default=self._clock()
@@ -206,7 +206,7 @@ class Delivery:
                     raise
                 await self._sleep(pause)
                 pause = min(pause * 2, 15.0)
-                # The write may have succeeded, and only its response been lost.
+                # The write may have succeeded and its response been lost.
                 with suppress(Unavailable):
                     record = await self._journal.read(record.batch)
             else:

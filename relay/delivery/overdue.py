@@ -1,4 +1,4 @@
-"""Choose the rows of `pending` that recovery must enqueue: what is overdue, has expired, or is the canary of a trial."""
+"""Choose the rows of `pending` that recovery must enqueue: overdue rows, expired ones, and the canary of each trial."""
 
 from collections.abc import Iterator, Mapping, Set
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ AGAIN = timedelta(minutes=15)
 
 
 def is_requeued(listed: Listed, now: datetime) -> bool:
-    """Whether an earlier run enqueued the row's messages not long ago."""
+    """Return whether an earlier run enqueued the row's messages within the last minutes."""
     return listed.requeued_at is not None and listed.requeued_at + AGAIN > now
 
 
 class OverdueRows:
-    """The choice of one run. Of a route in trial one batch is chosen, the canary; a suspect only if no other waits."""
+    """Chooses the rows of one run. A route in trial gets one batch, its canary: a suspect only if no other batch waits."""
 
     def __init__(self, holds: Mapping[str, Hold], braked: Set[str], now: datetime) -> None:
         """`braked` are the scopes of clients that are held."""
@@ -30,7 +30,7 @@ class OverdueRows:
         self._suspects: dict[str, Listed] = {}
 
     def includes(self, listed: Listed) -> bool:
-        """Whether a row must be enqueued now."""
+        """Return whether a row must be enqueued now."""
         due = listed.due
         if listed.damaged_row:
             return True

@@ -24,7 +24,7 @@ class HeldRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def no_shortage(_route: str, _numbers: Sequence[int]) -> None:
-    """Return that every route has room."""
+    """Return None: every route has room."""
 
 
 class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ def _on_legs(part: Part, context: PlanningContext, legs: Sequence[Leg]) -> tuple
     ways = [(leg, tuple(number for number in leg.recipients if wanted is None or number in wanted)) for leg in legs]
     ways = [(leg, numbers) for leg, numbers in ways if numbers]
     if part_history.keeps_route(part) and context.exists(part.route):
-        # Where it may have been sent it is asked about, and sent again by the same route: never by another one.
+        # Relay asks about a part that may have been sent, and sends it again by the same route, never by another one.
         numbers = tuple(number for _, numbers in ways for number in numbers)
         return (_on_route(part, context, (part.route,), numbers),)
     if not ways:
@@ -105,7 +105,7 @@ def _on_legs(part: Part, context: PlanningContext, legs: Sequence[Leg]) -> tuple
 
 
 def _on_leg(part: Part, context: PlanningContext, routes: Sequence[str], numbers: Sequence[int]) -> tuple[Part, ...]:
-    """Plan recipients that share their routes. Those that no budget counts do not wait for one."""
+    """Plan recipients that share their routes. Recipients that a budget does not count do not wait for it."""
     first = next((route for route in _in_order(part, context, routes) if context.closed(route) is None), None)
     shortage = context.shortage(first, numbers) if first is not None else None
     short = set(shortage.recipients) if shortage is not None else set[int]()
@@ -148,12 +148,12 @@ def _on_route(part: Part, context: PlanningContext, routes: Sequence[str], numbe
 
 
 def _in_order(part: Part, context: PlanningContext, routes: Sequence[str]) -> Sequence[str]:
-    """Put a route that asked to wait after the others. If it is the only active one it is asked too early, which does no harm."""
+    """Put a route that asked to wait after the others. If it is the only active one, it is used too early, which does no harm."""
     return sorted(routes, key=lambda route: part_states.is_busy(part, route, context.now))
 
 
 def _shortage(part: Part, context: PlanningContext, route: str, numbers: Sequence[int]) -> Shortage | None:
-    """Return why a route has no room. The provider is asked first about a part that may have been sent, which needs none."""
+    """Return why a route has no room. A part that may have been sent needs none: the provider is asked about it first."""
     is_asked_about = part_history.is_uncertain(part) and route == part.route and context.can_verify(route)
     return None if is_asked_about else context.shortage(route, numbers)
 
@@ -162,6 +162,6 @@ def _hold(part: Part, context: PlanningContext, route: str, closed: HeldRoute) -
     until = part_states.unique_due_time(closed.until, context.now.microsecond)
     expires_at = part_states.expires_at_while_held(part, context.submission, closed.code)
     if expires_at is not None and expires_at <= context.now:
-        # It may have been sent, and waits only until the provider can be asked.
+        # The part may have been sent, and waits only until the provider can be asked.
         expires_at = None
     return part_states.hold(part, route, closed.code, context.now, until, scope=closed.scope, expires_at=expires_at)

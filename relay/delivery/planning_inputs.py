@@ -61,7 +61,7 @@ class PlanningInputs:
         }
         braked = self._braked(entry, legs, now)
         if troubled:
-            # What a brake holds cannot be a canary.
+            # A message that a brake holds cannot be a canary.
             going = {index for index in legs if index not in braked and not _has_expired(entry, index, now, statuses)}
             parts = [part for index in going if statuses for part in statuses[index].parts if part.state not in FINAL]
             ways = [leg.routes for index in sorted(going) for leg in legs[index] or ()]
@@ -93,7 +93,7 @@ class PlanningInputs:
         return found
 
     def can_verify(self, route: str) -> bool:
-        """Whether Relay can ask a route's provider about a lost response. False for a route that no longer exists."""
+        """Return whether Relay can ask a route's provider about a lost response: False for a route that no longer exists."""
         known = self._settings.routes.get(route)
         if known is None:
             return False
@@ -111,7 +111,7 @@ class PlanningInputs:
         return envelope if envelope is None or sender is None else msgspec.structs.replace(envelope, sender=sender)
 
     async def _has_unsubscribed(self, submission: Submission, envelope: Message) -> bool:
-        """Whether the recipient of a message about a topic unsubscribed from it, perhaps since it was accepted."""
+        """Return whether the recipient of a message about a topic has unsubscribed from it, perhaps after it was accepted."""
         if submission.unsubscribe is None:
             return False
         topic, email = submission.unsubscribe.topic, envelope.recipients[0].email
@@ -137,7 +137,7 @@ class PlanningInputs:
     ) -> Mapping[str, Hold]:
         """Return the holds that apply to this batch: it may be the canary of a route in `trial`.
 
-        It becomes the canary only of a route that it would use: one that no active route stands before.
+        It becomes the canary only of a route that it would use, which has no active route before it in the rule.
         """
         closed = dict(troubled)
         for way in ways:
@@ -154,7 +154,7 @@ class PlanningInputs:
 def _has_expired(
     entry: entries.BatchEntry, index: int, now: datetime, statuses: Sequence[MessageStatus] | None
 ) -> bool:
-    """Whether a message is too old to be sent, so that it cannot be a canary."""
+    """Return whether a message is too old to be sent, so that it cannot be a canary."""
     submission = entry.messages[index]
     parts = statuses[index].parts if statuses is not None else (FRESH,)
     return all(expires_at(resume(part, now), submission) <= now for part in parts)

@@ -1,7 +1,7 @@
-"""Turn poison entries into dead letters. The host gave up on them: five times our code raised or the process died, a bug.
+"""Turn poison entries into dead letters. The host gave up on them: Relay raised an exception, or its process died, five times.
 
 The messages become dead letters and nothing is raised (the current queue extension silently skips a poison entry whose
-function fails). Only if storage takes neither the record nor the entry back does this raise, so that the entry stays.
+function fails). An error is raised only if storage takes neither the record nor the entry back, so that the entry stays.
 """
 
 import logging
@@ -56,7 +56,7 @@ class Poison:
 
     async def _record(self, queue: str, body: bytes, entry: entries.Entry) -> None:
         if isinstance(entry, entries.FanOutEntry):
-            # Its messages are not at fault: each batch gets a turn of its own. A bug met here again keeps the entry.
+            # The messages are not at fault: each batch gets a turn of its own. If the bug occurs here too, the entry is kept.
             await self._fan_out.fan_out(entry)
             return
         batch = entry.batch if isinstance(entry, entries.BatchEntry) else entry.ref
@@ -106,7 +106,7 @@ class Poison:
             return Decision(statuses=apply(record.statuses, changes), result=None)
 
         record = (await change_record(self._journal, record, decide)).after
-        # What still waits, or ended before the process died, gets what a dead delivery may have left out.
+        # Repeat the follow-up of parts that wait or have ended: the delivery may have died before it.
         await self._follow_up.run(None, record, indices)
         parts = [part for index in indices for part in record.statuses[index].parts]
         leases = [part.lease_until for part in parts if part.state is State.SENDING and part.lease_until is not None]
@@ -116,7 +116,7 @@ class Poison:
 
 
 def _is_untried(record: Record | None, entry: entries.BatchEntry | entries.ReferenceEntry, now: datetime) -> bool:
-    """Return whether parts of this entry are due of which no attempt has begun: the entry failed before that, each time."""
+    """Return whether parts of this entry are due without any attempt: each delivery failed before it began one."""
     if record is None:
         return True
     indices = range(len(record.statuses)) if isinstance(entry, entries.BatchEntry) else record.having(entry.indices)

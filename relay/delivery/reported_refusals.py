@@ -1,9 +1,9 @@
 """Act on reports by which a provider refuses the account after it accepted the mail: hold the route, put the recipients back.
 
-A report counts like a refusal in the reply. Hold first, put back second: what is put back must not take the same route again. A
-limit of external recipients holds no route that has a budget for them: the budget is marked as spent, and internal mail goes on.
-Both follow from the events alone and repeating them changes nothing, so a crash in between does no harm. Only events that the
-provider itself vouches for count: a mail that looks like a report holds nothing.
+A report counts like a refusal in the reply. The route is held first, so that the recipients do not take it again. A limit of
+external recipients holds no route that has a budget for them: the budget is marked as spent, and internal mail goes on. Both
+follow from the events alone and repeating them changes nothing, so a crash in between does no harm. Only events that the provider
+itself vouches for count: a mail that looks like a report holds nothing.
 """
 
 import logging
@@ -158,7 +158,7 @@ class ReportedRefusals:
 
     async def _put_back(self, record: Record, found: Sequence[_Refused]) -> Record:
         """Put the refused recipients back. Returns the record after it."""
-        # Not before every process knows of the hold.
+        # Wait until every process knows of the hold.
         at = self._clock() + timedelta(seconds=CACHE_SECONDS)
 
         async def decide(record: Record) -> Decision[Set[int]]:
@@ -176,13 +176,13 @@ class ReportedRefusals:
             await self._follow_up.run(done.before, done.after, done.result)
             log_event("put_back", level=logging.WARNING, batch=record.batch, messages=len(done.result))
         else:
-            # The process that recorded what a report ended may have died before the rest followed.
+            # The process that recorded an end by report may have died before its follow-up.
             await self._follow_up.repeat_ends(done.after, {each.index for each in found})
         return done.after
 
 
 def _merged(found: Iterable[_Refused]) -> Sequence[_Refused]:
-    """Join what is reported about recipients of the same attempt: a report may name a thousand of them."""
+    """Join the refusals of recipients of the same attempt: there may be a thousand of them."""
     merged: dict[tuple[int, str, int, AccountRefusal], _Refused] = {}
     for each in found:
         key = (each.index, each.attempt.route, each.refusal.attempt, each.row)
@@ -201,7 +201,7 @@ def _is_refusal(each: MessageEvent) -> bool:
 
 
 def _is_running(status: MessageStatus, number: int) -> bool:
-    """Whether this attempt runs, or one that may find out whether it was accepted."""
+    """Return whether this attempt runs, or one that asks whether it was accepted."""
     return any(
         part.state is State.SENDING and number in {part.attempt, *(each.number for each in uncertain_attempts(part))}
         for part in status.parts
@@ -223,13 +223,13 @@ def _attempt_in(status: MessageStatus, numbers: frozenset[int], number: int) -> 
 
 
 def _reports_for(provider: str, route: Route) -> bool:
-    """Whether reports of this provider can be about mail that went by this route."""
+    """Return whether reports of this provider can be about mail that went by this route."""
     is_exchange = route.provider == "smtp" and str(route.settings.get("host", "")).lower().endswith(_EXCHANGE_HOSTS)
     return route.provider == provider or (provider == "graph" and is_exchange)
 
 
 def _is_of_sender(row: AccountRefusal, route: Route) -> bool:
-    """Whether only this sender is refused: a Graph route without a mailbox of its own sends from that of each sender."""
+    """Return whether only this sender is refused: a Graph route without a mailbox sends from the mailbox of each sender."""
     if row.concerns is Concerns.MAILBOX:
         return route.provider == "graph" and not route.settings.get("mailbox")
     return row.concerns is Concerns.SENDER

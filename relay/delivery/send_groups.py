@@ -53,7 +53,7 @@ def new_group(mac_key: bytes, unique: str) -> str:
 
 
 def is_group(text: str, mac_key: bytes) -> bool:
-    """Whether this names a group of the client with this key."""
+    """Return whether this names a group of the client with this key."""
     try:
         packed = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -84,7 +84,7 @@ class SendGroups:
         await self._tables.upsert(TABLE, row)
 
     async def stop(self, client_id: str, group: str, how: Stop) -> bool:
-        """Stop a group from now on; False when it was stopped already, and then as before."""
+        """Stop a group from now on. Returns False, and changes nothing, if it was stopped already."""
         try:
             await self._tables.insert(TABLE, self._stop_row(client_id, group, how))
         except AlreadyExists:
@@ -104,14 +104,14 @@ class SendGroups:
         await self._tables.delete(TABLE, _stops(client_id), group)
 
     async def stop_of(self, client_id: str, group: str) -> Stop | None:
-        """How a group is stopped now, if it is."""
+        """Return how a group is stopped now; None if it is not."""
         try:
             return _stop(await self._tables.get(TABLE, _stops(client_id), group))
         except NotFound:
             return None
 
     async def stopped(self, client_id: str) -> Mapping[str, Stop]:
-        """Every stopped group of a client."""
+        """Return every stopped group of a client."""
         rows = every_row(self._tables, TABLE, Query(partition=_stops(client_id)))
         return {entity.row: _stop(entity) async for entity in rows}
 
@@ -150,7 +150,7 @@ class SendGroups:
         try:
             record = await self._journal.read(batch)
         except UnreadableEntry:
-            # Counted, because it may have been sent.
+            # It may have been sent.
             return 1
         except NotFound:
             # Not taken from the queue yet: its attempts will find the stop.
@@ -163,7 +163,7 @@ def _stops(client_id: str) -> str:
 
 
 def _stop(entity: Entity) -> Stop:
-    """How a group is stopped. Its messages wait if that cannot be read: then nothing is sent against a caller's wish."""
+    """Return how a group is stopped. If that cannot be read, its messages wait: nothing is sent against a caller's wish."""
     try:
         return decode(TABLE, entity, lambda row: Stop(str(row.properties["stop"])))
     except UnreadableEntry:
@@ -171,7 +171,7 @@ def _stop(entity: Entity) -> Stop:
 
 
 def _batches(entity: Entity) -> Sequence[str]:
-    """The batches that a row names; the first is its key."""
+    """Return the batches that a row names; the first is its key."""
     try:
         return decode(
             TABLE, entity, lambda row: _batches_decoder.decode(msgspec.convert(row.properties["batches"], bytes))

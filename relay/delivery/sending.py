@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RECORD_SECONDS = 15.0
 """Lease time to keep for recording the outcome (short leases: a tenth)."""
 ASK_AGAIN_SECONDS = 60.0
-"""When to ask a message trace again that could not be asked."""
+"""Seconds until a message trace that could not be asked is asked again."""
 
 
 class Sending:
@@ -43,7 +43,7 @@ class Sending:
     ) -> None:
         """`providers` finds a route's provider; `can_verify` says whether it can be asked about a lost response.
 
-        `lost_responses` asks what the providers cannot say.
+        `lost_responses` asks where the providers cannot answer.
         """
         self._calls = ProviderCalls(providers)
         self._can_verify = can_verify
@@ -93,7 +93,7 @@ class Sending:
     async def _ask(
         self, part: Part, request: SendRequest, uncertain: Sequence[Attempt]
     ) -> tuple[Part, Sent | Unknown | AskLater]:
-        """Ask the route's provider about attempts of it, the latest first, until one turns out to have been sent."""
+        """Ask the provider about the uncertain attempts by its route, the latest first, until one turns out to have been sent."""
         unknown: Unknown | AskLater = Unknown(code=uncertain[-1].code)
         can_ask = self._can_verify(part.route)
         askable = [attempt for attempt in uncertain if can_ask and attempt.route == part.route]

@@ -2,7 +2,7 @@
 
 Record first, follow up second: a settlement is one merge of the batch's record; the rows in `pending`, the entries on the
 queue and the dead-letter index follow from the statuses alone. So any process that finds the record later can repeat
-what a dead process left undone, and repeating it does no harm.
+the follow-up of a process that died, and repeating it does no harm.
 """
 
 import logging
@@ -53,7 +53,7 @@ def apply(statuses: Sequence[MessageStatus], changes: Iterable[Change]) -> dict[
 
 
 def is_applied(statuses: Sequence[MessageStatus], change: Change) -> bool:
-    """Whether the record already holds the parts of this change."""
+    """Return whether the record already holds the parts of this change."""
     return all(part in statuses[change.index].parts for part in change.after)
 
 
@@ -97,13 +97,13 @@ class FollowUp:
         chosen = sorted(set(indices))
         old = {} if before is None else rows_of(after.batch, after.lane, enumerate(before.statuses))
         new = rows_of(after.batch, after.lane, enumerate(after.statuses))
-        # The rows and the entries must agree on what is soon, or a row without an entry would claim to have one.
+        # Rows and entries must agree on which parts are due soon, or a row without an entry would claim to have one.
         soon = self._clock() + SOON
         for key, due in new.items():
             if old.get(key) != due and set(due.indices) & set(chosen):
                 await self._pending.put(due, has_entry=due.at <= soon)
         if before is not None:
-            # Off the list before it can move: a message that dies again is then listed again.
+            # Remove the dead letter before its message can be sent: if it fails again, it is listed again.
             await self._dead_letters.remove_all(_revived(before, after, chosen))
         ended = list(_ended(before, after, chosen))
         await self._note_deaths(after, ended)
@@ -181,7 +181,7 @@ class FollowUp:
 
 
 def _ended(before: Record | None, after: Record, indices: Iterable[int]) -> Iterator[tuple[int, Part]]:
-    """Yield the parts that have ended without being sent. What was erased cannot be redriven, and nothing is said about it."""
+    """Yield the parts that have ended without being sent. Erased messages cannot be redriven, and no webhook reports them."""
     for index in indices:
         known = () if before is None else before.statuses[index].parts
         if not after.is_erased(index):

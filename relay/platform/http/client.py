@@ -42,8 +42,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 class HttpClient:
     """Sends at most `limit` requests at once (0: any number). The others wait.
 
-    `tls` replaces the default context. `resolve` decides to which addresses it connects. Belongs to the event loop of its first
-    request.
+    `tls` replaces the default context. `resolve` returns the addresses that it may connect to. Belongs to the event loop of its
+    first request.
     """
 
     def __init__(self, *, limit: int = 0, tls: "SSLContext | None" = None, resolve: Resolve = system_resolve) -> None:
@@ -88,7 +88,7 @@ class HttpClient:
         self._idle.close()
 
     async def _connection(self, origin: Origin, timeouts: Timeouts, deadline: float) -> Connection:
-        """Take an idle connection or open one, when a request may begin. Raises `NotSent`."""
+        """Wait until a request may begin, then take an idle connection or open one. Raises `NotSent`."""
         if not self._free.locked() and (connection := self._idle.take(origin)):
             # Does not wait, so it needs no timeout.
             await self._free.acquire()
@@ -104,5 +104,5 @@ class HttpClient:
                     self._free.release()
                     raise
         except (OSError, UnicodeError) as error:
-            # Name resolution raises UnicodeError for a name that cannot be one.
+            # Name resolution raises UnicodeError for text that cannot be a host name.
             raise NotSent(type(error).__name__) from error

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection. It knows of each request whether a part of it is still here.
+"""Send requests over one HTTP/1.1 connection, and know of each whether a part of it is still here.
 
 A body is handed to the transport in steps, and the next step waits while the transport is full. If the connection is lost before
 the last step, the server cannot have the whole request, whatever the transport, TLS or the system still had in a buffer. Once
@@ -31,7 +31,7 @@ type Result = RawResponse | NotSent | ResponseLost
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a response is kept, when the request ends (in the loop's time), and how long nothing may move before that."""
+    """Bytes of the response's body to keep, the deadline of the request (in the loop's time), and seconds without progress."""
 
     max_body_bytes: int
     deadline: float = math.inf
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         raise ended
 
     def is_usable(self, now: float) -> bool:
-        """Whether a request may be sent: the last one ended well, and nothing came since, such as the server's end."""
+        """Return whether a request may be sent: the last one ended well, and nothing came since, such as the server's end."""
         return self.is_reusable and now < self._expires and not self._incoming.poll(0)
 
     def close(self) -> None:
@@ -85,14 +85,14 @@ class Connection(asyncio.Protocol):
     # ── writing ──
 
     async def _write(self, head: bytes, body: bytes, result: asyncio.Future[Result]) -> None:
-        """Hand over the request, or what the server takes of it before it refuses it."""
+        """Hand over the request in steps, and stop when it has ended: the server refused it, or the connection is lost."""
         self._is_writing = True
         self._handed_over = min(len(body), STEP_BYTES)
         self._holds_rest = self._handed_over < len(body)
         self._transport.write(head + body[:STEP_BYTES])
         rest = memoryview(body)
         while self._holds_rest or self._drained is not None:
-            # Others get their turn also while the transport takes everything.
+            # Let other tasks run even while the transport takes every step.
             await (self._drained or asyncio.sleep(0))
             if result.done():
                 return
@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
-        # Full with the first byte that the socket does not take. Not 0: by that, asyncio's TLS is full when it is empty.
+        # Pause at the first byte that the socket does not take. With 0, asyncio's TLS would pause with an empty buffer.
         self._transport.set_write_buffer_limits(high=1, low=0)
         self._incoming = select.poll()
         self._incoming.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
             self._end(response)
 
     def _lose(self, reason: str, *, is_at_end: bool = False) -> None:
-        """End the request with the response as far as it came, or with what is known of what was sent; and the connection."""
+        """End the request with the response so far, or with the error that says what was sent, and close the connection."""
         if self._result is not None and not self._result.done():
             response = self._reader.response(is_at_end=is_at_end)
             if response is not None and self._may_count(response):
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def _may_count(self, response: RawResponse) -> bool:
-        """Whether this is the outcome: a server may refuse what it does not have yet, but cannot have accepted it."""
+        """Return whether the response counts: a server may refuse a request that it has in part, but cannot have accepted it."""
         return response.status >= 300 or not self._is_writing
 
     def _end(self, ended: Result) -> None:
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
 
 
 def _idle_seconds(headers: Mapping[str, str]) -> float:
-    """How long a connection may stay idle after a response with these headers (RFC 2068 19.7.1.1: `Keep-Alive: timeout=5`)."""
+    """Return how long a connection may stay idle after such a response (RFC 2068 19.7.1.1: `Keep-Alive: timeout=5`)."""
     if "keep-alive" not in headers:
         return IDLE_SECONDS
     for parameter in headers["keep-alive"].split(","):

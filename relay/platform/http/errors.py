@@ -1,4 +1,4 @@
-"""Why a request has no response: whether the server can have the whole request is what decides about sending it again."""
+"""Errors of a request without a response: the server cannot have the whole request, or it may."""
 
 
 class NoResponse(ConnectionError):

@@ -12,7 +12,7 @@ class IdleConnections:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        # In the order in which they came.
+        # Oldest first.
         self._all: dict[Connection, Origin] = {}
         self._by_origin: defaultdict[Origin, dict[Connection, None]] = defaultdict(dict)
         self._sweep: asyncio.TimerHandle | None = None
@@ -38,7 +38,7 @@ class IdleConnections:
         return None
 
     def close(self) -> None:
-        """Close all."""
+        """Close all connections."""
         for connection in list(self._all):
             self._close(connection)
         if self._sweep is not None:

@@ -7,9 +7,9 @@ import httptools
 import msgspec
 
 MAX_FRAMING_BYTES = 65_536
-"""How much may come besides the body: heads of interim responses, the head, framing of chunks, trailers."""
+"""Bytes that may come besides the body: the head, heads of interim responses, framing of chunks, trailers."""
 _FRAMING_PER_BYTE = 8
-"""How much framing may come for each byte of the body. A chunk of one byte has five."""
+"""Further bytes of framing for each byte of the body. A chunk of one byte has five."""
 MAX_HEADERS = 256
 MAX_INTERIM = 16
 """Interim responses (RFC 9110 15.2) before the response itself."""
@@ -28,11 +28,11 @@ class RawResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvalidResponse(Exception):
-    """What came is not an HTTP/1.1 response, or exceeds the bounds."""
+    """The received bytes are not an HTTP/1.1 response, or exceed the bounds."""
 
 
 class ResponseReader:
-    """Reads one response after another. `expect` comes before each."""
+    """Reads one response after another. Call `expect` before each."""
 
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -57,19 +57,19 @@ class ResponseReader:
         self._body_bytes = self._interim = self._header_count = 0
         self.is_complete = self.is_reusable = False
         self.received = 0
-        """How many bytes have come."""
+        """Bytes received."""
         self.status = 0
         """The status; 0 until the head is complete."""
 
     def feed(self, data: bytes) -> None:
-        """Read what came. Raises `InvalidResponse`, unless the response was already complete."""
+        """Read received bytes. Raises `InvalidResponse`, unless the response was already complete."""
         self.received += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.is_complete:
                 raise InvalidResponse(type(error).__name__) from error
-            # A response that nobody asked for, or garbage, follows.
+            # Bytes after the response: another response without a request, or garbage.
             self.is_reusable = False
         framing = self.received - self._body_bytes
         if not self.is_complete and framing > MAX_FRAMING_BYTES + _FRAMING_PER_BYTE * self._body_bytes:
@@ -84,7 +84,7 @@ class ResponseReader:
         return RawResponse(status=self.status, headers=self._headers, body=bytes(self._body), is_whole=is_whole)
 
     def _ends_with_connection(self) -> bool:
-        """Whether the body has no length of its own (RFC 9112 6.3). With any transfer coding, it may be cut."""
+        """Return whether the body has no length of its own (RFC 9112 6.3). With any transfer coding, it may be cut."""
         return "transfer-encoding" not in self._headers and "content-length" not in self._headers
 
     def on_message_begin(self) -> None:

@@ -1,4 +1,4 @@
-"""Split a URL into what a connection needs and what a request line needs."""
+"""Split a URL into the server to connect to and the target of the request line."""
 
 import re
 from functools import lru_cache
@@ -9,7 +9,7 @@ from relay.platform.http.errors import InvalidRequest
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AS_IT_IS = "!$%&'()*+,/:;=?@[]~"
-"""What may stand in a path or query (RFC 3986), besides letters, digits and `-._`; and `%`, for what is encoded already."""
+"""Characters of a path or query (RFC 3986) besides letters, digits and `-._`; and `%`, for what is encoded already."""
 _NOT_A_TARGET = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -41,7 +41,7 @@ class Url(NamedTuple):
 
 @lru_cache(maxsize=256)
 def parse_url(text: str) -> Url:
-    """Split a URL. Raises `InvalidRequest` if it is none, or has a user or password, which Relay never sends in a URL."""
+    """Split a URL. Raises `InvalidRequest` if it is not a URL, or has a user or password, which Relay never sends in a URL."""
     try:
         parts = urlsplit(text)
         port, host = parts.port, _host(parts.hostname or "")
@@ -49,7 +49,7 @@ def parse_url(text: str) -> Url:
         raise InvalidRequest("InvalidURL") from error
     # `urlsplit` drops line breaks and tabs silently.
     is_complete = parts.scheme in _DEFAULT_PORTS and host and port != 0
-    # IDNA makes a space of U+00A0.
+    # IDNA turns U+00A0 into a space.
     if not is_complete or "@" in parts.netloc or _NOT_A_TARGET.search(text) or " " in host:
         raise InvalidRequest("InvalidURL")
     target = quote(parts.path or "/", safe=_AS_IT_IS)
