@@ -23,7 +23,7 @@ VERSION = "4.0.0-devhost"
 
 
 class HostState(Protocol):
-    """What the pages need from the host."""
+    """The parts of the host that the pages use."""
 
     errors: list[str]
     state: str

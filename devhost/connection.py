@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
             self._idle_timer = self._loop.call_later(self._connections.idle_seconds, self._close_after_idling)
 
     def _close_after_idling(self) -> None:
-        """Close the connection if its last response was long enough ago. One timer serves many requests."""
+        """Close the connection if it has been idle for long enough. One timer serves many requests."""
         self._idle_timer = None
         remaining = self._idle_since + self._connections.idle_seconds - self._loop.time()
         if self._requests:
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
 def encoded(reply: Reply, *, has_body: bool, closes: bool) -> bytes:
     """Return a response as sent. Raises ValueError for a header with a character that HTTP does not allow."""
     lines = b"".join([b"%s: %s\r\n" % header for header in reply.headers])
-    # A value with a line break would be two headers, both right.
+    # A value with a line break would become two valid headers.
     if _HEADERS.fullmatch(lines) is None or lines.count(b"\n") != len(reply.headers):
         raise ValueError("A header has a character that HTTP does not allow.")
     return b"".join(

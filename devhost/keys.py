@@ -1,4 +1,4 @@
-"""Function keys, for a host started with --enable-auth: where they are stored and what each gives access to.
+"""Store function keys and decide what each gives access to, for a host started with --enable-auth.
 
 Source: azure-functions-host SecretManager and KeyAuthenticationHandler. Keys are stored unencrypted in the container
 azure-webjobs-secrets, in `<host id>/host.json` and `<host id>/<function>.json`, and created when first needed.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BY_AZD = ("__pycache__", ".venv")
-"""What azd always excludes (azure-dev, cli/azd/pkg/project/project_utils.go)."""
+"""Names that azd always excludes (azure-dev, cli/azd/pkg/project/project_utils.go)."""
 SITE_PACKAGES = Path(".python_packages/lib/site-packages")
 """Where Azure looks for dependencies that come with a package, as its own build puts them (azure-dev #8538)."""
 FOR_AZURE = (

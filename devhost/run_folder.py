@@ -1,4 +1,4 @@
-"""The files of `make run` in the project's folder: settings, lock, the first client's key."""
+"""Manage the files of `make run` in the project's folder: settings, lock, the first client's key."""
 
 import fcntl
 import os

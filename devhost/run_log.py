@@ -1,4 +1,4 @@
-"""The log of a local run: everything goes to a file, and only problems to the terminal."""
+"""Write the log of a local run: everything to a file, and only problems to the terminal."""
 
 import os
 import re

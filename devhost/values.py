@@ -1,4 +1,4 @@
-"""Values that go into and come out of the worker library."""
+"""Represent values that go into and come out of the worker library."""
 
 from __future__ import annotations
 

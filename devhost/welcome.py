@@ -1,4 +1,4 @@
-"""The welcome text of `make run`: addresses that sign in by themselves, and a command to paste."""
+"""Write the welcome text of `make run`: links that sign in, and a command to paste."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Events:
             except Unavailable as error:
                 if error.retry_after_seconds is not None:
                     raise
-                # An entry needs many reads and writes: one lost connection must not delay all of its events by a minute.
+                # An entry needs many reads and writes: one lost connection must not delay all of its events for a minute.
                 await self._sleep(random.uniform(*_RETRY_SECONDS))  # noqa: S311 - not a secret
                 await self._apply(entry.events, self._join, again=True)
 
@@ -120,7 +120,7 @@ class Events:
         await self._intake.take(QUEUE, body, handle, put_back=put_back)
 
     async def apply_poison(self, body: bytes) -> None:
-        """Apply each event of an entry that the host gave up on alone, and keep only those that cannot be applied."""
+        """Apply the events of a poison entry one by one, and keep only those that cannot be applied."""
 
         async def apply_alone(entry: provider_events.Entry) -> None:
             await self._apply(entry.events, self._apply_one, again=True)
@@ -148,7 +148,7 @@ class Events:
 
         async def apply_unless_away(batch: str, group: _Group) -> Sequence[MessageEvent]:
             if away:
-                # The entry is put back in any case: it must not wait for a timeout for each of hundreds of batches.
+                # The entry is put back in any case, so do not wait for a timeout for each of hundreds of batches.
                 raise away[0]
             try:
                 return await apply_to(batch, group)
@@ -250,14 +250,14 @@ class Events:
         is_foreign = bool(reported.mailbox) and not self._is_from_own_tenant(reported, event, status, message)
         if reported.source is not EventSource.PROVIDER or not is_foreign:
             return event
-        # It must not make the tenant's own report a known one.
+        # Otherwise the tenant's own report would count as known.
         key = key_of(event.key, EventSource.MAIL)
         return msgspec.structs.replace(event, key=key, source=str(EventSource.MAIL))
 
     def _is_from_own_tenant(
         self, reported: ProviderEvent, event: RecordedEvent, status: MessageStatus, message: Message | None
     ) -> bool:
-        """Whether the mailbox of a report is of the tenant whose attempt it is about."""
+        """Return whether the mailbox of a report belongs to the tenant of the reported attempt."""
         numbers = matching.numbers_of(event.recipient.lower(), matching.emails_of(message))
         routes = {
             route

@@ -22,7 +22,7 @@ from relay.mime.raw import Field
 from relay.providers.account_refusals import reported_refusal
 
 MAX_REPORT_BYTES = 2_000_000
-"""A longer report is cut: the status comes before the returned message."""
+"""Longer reports are cut: the status comes before the returned message."""
 MAX_BLOCKS = 2_000
 """Groups of fields that are read: one for each recipient, of which a message has 1,000."""
 _ACTIONS: Mapping[str, EventKind] = {
@@ -141,7 +141,7 @@ def _complaints(blocks: Sequence[tuple[_Block, str]], base: ProviderEvent) -> It
 
 
 def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
-    # What others can write must not make the provider's own report a known one.
+    # A forged report must not make the provider's own report count as known.
     source = (base.source,) if base.source is EventSource.PROVIDER else ()
     key = key_of("report", base.message, base.at, fields["kind"], fields["recipient"], fields.get("code", ""), *source)
     return msgspec.structs.replace(base, key=key, **fields)

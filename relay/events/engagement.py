@@ -8,9 +8,9 @@ learn.microsoft.com/azure/event-grid/communication-services-email-events (`userA
 from relay.core.events import LikelyActor
 
 _APPLE = "mozilla/5.0"
-"""All that Apple's proxy sends, which loads images whether or not the mail is read."""
+"""The user agent of Apple's proxy, which loads images whether or not the mail is read."""
 _GMAIL_PREFETCH = "edge/12.246 mozilla/5.0"
-"""The end of what Gmail sends when it loads images before the mail is shown."""
+"""The end of Gmail's user agent when it loads images before the mail is shown."""
 _GMAIL_SHOWN = "googleimageproxy"
 
 

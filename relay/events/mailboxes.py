@@ -47,7 +47,7 @@ class Mailboxes:
         retention: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
-        """`retention`: how long messages are kept; an answer that is older has none any more."""
+        """`retention`: how long messages are kept. An older answer has no message any more."""
         self._mailboxes = mailboxes
         self._retention = retention
         self._providers = providers
@@ -103,7 +103,7 @@ class Mailboxes:
 
 
 def _events_in(mail: BounceReport | ReceivedAnswer, now: datetime, mailbox: BounceMailbox) -> Sequence[ProviderEvent]:
-    """Parse a mail. A bug met by one mail of a stranger must not keep all later mail from being read."""
+    """Parse a mail. If one mail meets a bug, later mail must still be read."""
     try:
         if isinstance(mail, ReceivedAnswer):
             answer = read_answer(mail, now)

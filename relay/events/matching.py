@@ -1,4 +1,4 @@
-"""Match what a provider reports with the record of the message: whose it is, which recipient, and which attempt."""
+"""Match an event with the record of its message: find the client, the recipient and the attempt."""
 
 import hmac
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def numbers_of(recipient: str, recipients: Sequence[str]) -> frozenset[int]:
 
 
 def is_about(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: BatchEntry) -> bool:
-    """Whether an event is about a message of this record that is still known, and its reporter may say so."""
+    """Return whether an event is about a message of this record that is not erased, and its reporter may report it."""
     if name.index >= len(record.statuses) or record.is_erased(name.index):
         return False
     if not hmac.compare_digest(name.mac, entry.macs[name.index]):
@@ -93,7 +93,7 @@ def event_of(reported: ProviderEvent, index: int, record: Record, topic: str) ->
 
 
 def is_attempted(recipient: str, recipients: Sequence[str], status: MessageStatus) -> bool:
-    """Whether a message to this recipient was attempted: nothing can be known of one that never left.
+    """Return whether a message to this recipient was attempted: without an attempt there is nothing to report.
 
     For an address that the message does not name (mail is forwarded), any attempt will do.
     """

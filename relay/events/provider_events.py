@@ -4,7 +4,7 @@
     {"relay":2,"compressed":["<base64 of the array of events, with zlib>"],"again":true}
 
 `relay` is the version, as in `relay.core.entries`; every version ever written stays readable, and its sample stays in
-tests/samples/. Version 2 carries the events of a large post: some hundred that say nearly the same. `again` marks an entry that
+tests/samples/. Version 2 carries the events of a large post: hundreds that differ little. `again` marks an entry that
 was put back: the follow-up of its events may be incomplete. The host copies nothing from an array over the trigger's metadata
 (decision 0002).
 """
@@ -38,9 +38,9 @@ MAX_ATTEMPT_ID = 36
 """Characters of a UUID."""
 _OVERHEAD = 64
 _MAX_UNCOMPRESSED_BYTES = 512_000
-"""Bytes of the events of a compressed entry: what they cost must not exceed what the host gives one call."""
+"""Bytes of the events of a compressed entry: applying them must not exceed the host's time limit for one call."""
 _LEVEL = 3
-"""Of zlib: 3 µs an event, which becomes an eighth."""
+"""Level of zlib: it takes 3 µs an event, and leaves an eighth of its bytes."""
 
 
 class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,1 +1,1 @@
-"""What is known of every message: records, pending work, dead letters, content and status."""
+"""Store and read what is known of every message: records, pending work, dead letters, content and status."""

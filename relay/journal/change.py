@@ -41,8 +41,8 @@ async def change_record[Result](
     """Write the statuses that `decide` makes of the record, as it is by then.
 
     `decide` may read, but must not write: it is called again, with the record read again, after each lost race.
-    `before_write` does what must be done before the statuses are recorded. `write` is `journal.settle` by default. Enqueue
-    nothing before this returns: what follows from the statuses is for `FollowUp.run`.
+    `before_write` runs before the statuses are recorded. `write` is `journal.settle` by default. Enqueue nothing before this
+    returns: `FollowUp.run` does what follows from the statuses.
 
     Raises `Unavailable` after too many lost races, and `NotFound` if the record is purged in between.
     """

@@ -1,4 +1,4 @@
-"""The content of messages, wherever it lies: in the entry, or in blobs (claim check, uploaded attachments)."""
+"""Read the content of messages from the entry, or from blobs (claim check, uploaded attachments)."""
 
 import asyncio
 from collections import Counter
@@ -62,7 +62,7 @@ class ContentReads:
             return await self._blobs.get(CONTENT_CONTAINER, blob)
         if blob not in self._reads:
             self._reads[blob] = asyncio.create_task(self._blobs.get(CONTENT_CONTAINER, blob))
-        # One message that is cancelled must not cancel the read of the others.
+        # The cancellation of one message must not cancel the read for the others.
         return await asyncio.shield(self._reads[blob])
 
 
@@ -70,7 +70,7 @@ class Content:
     """Reads content from blobs."""
 
     def __init__(self, blobs: Blobs, limits: MemoryLimits) -> None:
-        """`limits` bound the content held for attempts in progress; more waits its turn, so that memory stays flat."""
+        """`limits` bound the content held for attempts in progress. Further attempts wait, so that memory stays flat."""
         self._blobs = blobs
         self.budget = Budget(limits.in_flight_bytes)
 
@@ -79,7 +79,7 @@ class Content:
         return ContentReads(self._blobs, submissions)
 
     async def message(self, submission: Submission, reads: ContentReads | None = None) -> Message | None:
-        """The message with all it has except uploaded attachments; None when the blob is gone."""
+        """Return the message with its content except uploaded attachments; None when the blob is gone."""
         if submission.blob is None:
             return submission.message
         try:
@@ -90,7 +90,7 @@ class Content:
         return await run_sized(partial(decode_content, stored, submission.span), size)
 
     async def whole(self, submission: Submission, reads: ContentReads | None = None) -> Message | None:
-        """The message with every attachment's bytes in memory; None when any of it is gone."""
+        """Return the message with every attachment's bytes in memory; None when any of it is gone."""
         message = await self.message(submission, reads)
         if message is None or all(attachment.blob is None for attachment in message.attachments):
             return message
@@ -117,7 +117,7 @@ class Content:
     async def share_attachments(
         self, submissions: Sequence[Submission], new_name: Callable[[], str]
     ) -> list[Submission]:
-        """Submissions that have their attachments in common, with each of these stored once; small ones stay as they are."""
+        """Store attachments that submissions have in common once, and return the submissions. Small files stay in them."""
         first = submissions[0].message
         shared = first.attachments if first is not None else ()
         if sum(len(attachment.content) for attachment in shared) <= SHARED_ABOVE_BYTES:

@@ -52,7 +52,7 @@ class DeadLetters:
             rows = causes.setdefault(code, {})
             rows[dead.key] = Entity(partition=code, row=dead.key, properties={"at": dead.at})
         for rows in causes.values():
-            # A transaction needs a library that a single row does not wait for.
+            # A single row needs no transaction, whose library takes long to load.
             if len(rows) == 1:
                 await self._tables.upsert(TABLE, *rows.values())
             else:
@@ -79,7 +79,7 @@ class DeadLetters:
         return dict(counts)
 
     async def first_counts(self) -> tuple[dict[str, int], bool]:
-        """How many there are of each cause, and whether there are more: a look at the first page only. One operation."""
+        """Count the dead letters of each cause in the first page only; and return whether there are more. One operation."""
         page = await self._tables.query(TABLE, Query(select=("at",)))
         return dict(Counter(entity.partition for entity in page.entities)), page.next is not None
 
@@ -91,14 +91,14 @@ class DeadLetters:
         return list(readable(TABLE, page.entities, _dead_letter)), page.next
 
     async def keep_unreadable(self, body: bytes) -> str:
-        """Keep an entry that cannot be read, as it was; the blob's name. The same bytes are kept once."""
+        """Keep an unreadable entry unchanged, and return the blob's name. The same bytes are kept once."""
         name = f"{self._clock():%Y%m%d}/{hashlib.sha256(body).hexdigest()[:32]}"
         await self._blobs.put(UNREADABLE_CONTAINER, name, body)
         return name
 
 
 def _dead_letter(entity: Entity) -> DeadLetter:
-    """Read a row. The key is all that is needed: the record says the rest."""
+    """Read a row. Only its key is needed: the record has the rest."""
     batch, _, index = entity.row.partition("-")
     at = moment_of(entity, "at") or ids.created_at(batch)
     return DeadLetter(code=entity.partition, batch=batch, index=int(index), at=at)

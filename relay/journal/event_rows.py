@@ -1,4 +1,4 @@
-"""How the later events of a batch lie in rows of its partition: `event-…` holds one event, `events-…` several."""
+"""Convert later events of a batch to rows of its partition and back: `event-…` holds one event, `events-…` several."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set

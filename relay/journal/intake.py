@@ -26,7 +26,7 @@ UPGRADE_PAUSE_SECONDS = 900
 """Delay of an entry, or of an entry's record, that a newer version of Relay wrote."""
 POISON_TRIES = 5
 PATIENCE_SECONDS = 420.0
-"""How long an entry is held while storage takes it back neither; below the function's time limit of nine minutes."""
+"""How long an entry is held while storage does not take it back either; below the function's limit of nine minutes."""
 
 
 class Intake[Entry]:

@@ -1,8 +1,8 @@
-"""Messages by time, newest first: pages cut from the journal, whose rows lie oldest first in sixteen shards.
+"""List messages by time, newest first: pages cut from the journal, whose rows lie oldest first in sixteen shards.
 
 A page first asks each shard for the names of its batches in the time range (keys only, a thousand at a time). Where a shard
-has more, the range is narrowed to its newest part, by how dense the batches lay. Of the names the newest are read whole
-and filtered. So a page has a bounded cost however much lies in the range; it may be short, or empty, and still have
+has more, the range is narrowed to its newest part, by the density of the batches. The newest batches of these names are read
+whole and filtered. So a page has a bounded cost however much lies in the range; it may be short, or empty, and still have
 a next one. With terms, the index names the batches that may have them. See docs/reference/listing.md.
 """
 
@@ -28,7 +28,7 @@ from relay.platform import concurrency
 READ_AT_ONCE = 200
 """Batches that are read and filtered together."""
 MAX_ROUNDS = 5
-"""How often a page does so before it is answered as it is."""
+"""Rounds of reading after which a page is returned, full or not."""
 MAX_WINDOWS = 8
 """How often a page looks terms up in the index: sixteen days."""
 MAX_CANDIDATES = 200
@@ -99,7 +99,7 @@ class Listing:
     async def _scan(
         self, wanted: MessageFilter, *, since: str, before: str, last: _Last, limit: int
     ) -> tuple[Sequence[Found], str | None]:
-        """Return the wanted messages of the newest batches, whatever they say."""
+        """Return the wanted messages of the newest batches, without the index."""
         window = await self._window(since, before, wanted.client)
         found: list[Found] = []
         for number in range(MAX_ROUNDS):
@@ -164,7 +164,7 @@ class Listing:
         for probe in range(MAX_PROBES):
             pages = await self._names(begin, before, client)
             if any(is_more for _, is_more in pages):
-                # What lies before the first name is empty, so the range may as well begin there.
+                # There is nothing before the first name, so the range can begin there.
                 first, dense = _first(pages), _dense(pages)
                 too_long = min(tried, (end - first) / _MILLISECOND + 1)
             else:
@@ -187,7 +187,7 @@ class Listing:
         return await concurrency.gather_limited(calls, limit=_QUERIES_AT_ONCE)
 
     async def _messages(self, record: Record | UnreadableRecord, wanted: MessageFilter, last: _Last) -> Iterable[Found]:
-        """The wanted messages of a batch after the last one of the page before, the last of the batch first."""
+        """Return the wanted messages of a batch after the last one of the page before, the last of the batch first."""
         if isinstance(record, Record):
             found = messages(record, wanted, self._reports)
         else:
@@ -199,7 +199,7 @@ class Listing:
     async def _read(
         self, names: Sequence[str], client: str | None, *, is_sparse: bool = False
     ) -> Sequence[Record | UnreadableRecord]:
-        """These batches, newest first; batches purged in the meantime are left out. `is_sparse`: others lie between."""
+        """Read these batches, newest first, without those purged in the meantime. `is_sparse`: other batches lie between."""
         chosen = set(names)
         groups = [[name] for name in names] if is_sparse else [_of_shard(names, shard) for shard in ids.SHARDS]
         calls = (
@@ -242,11 +242,11 @@ def _bounds(position: str, since: str, before: str) -> tuple[str, tuple[str, int
 
 
 def _first(pages: _Pages) -> datetime:
-    """When the oldest batch of all pages was made. Some page has one."""
+    """Return when the oldest batch of all pages was made. At least one page has a batch."""
     return ids.created_at(min(names[0] for names, _ in pages if names))
 
 
 def _dense(pages: _Pages) -> float:
-    """The milliseconds from the first to the last name of a page that has more, in which its batches lie densest."""
+    """Return the milliseconds that the densest of the incomplete pages covers."""
     spans = [ids.created_at(names[-1]) - ids.created_at(names[0]) for names, is_more in pages if is_more]
     return min(spans) / _MILLISECOND

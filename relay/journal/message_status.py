@@ -18,7 +18,7 @@ from relay.journal.unreadable import UnreadableRecord
 
 
 class MessageHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of a message. Without a record it waits on the queue, and all that can be known is its cancellation.
+    """All that is known of a message. Without a record it waits on the queue, and only a cancellation can be known.
 
     With `unreadable` it has a record, which cannot be read as a whole.
     """
@@ -62,7 +62,7 @@ class StatusReader:
         self._clock = clock
 
     async def name_of(self, client: Client, text: str) -> ids.MessageId:
-        """A message's name, if this client may see it. Raises `Refusal` 404: unknown, purged and another's look alike."""
+        """Return a message's name if this client may see it. Raises `Refusal` 404: unknown, purged and others' look alike."""
         try:
             name = ids.parse(text)
         except ValueError as error:
@@ -107,7 +107,7 @@ class StatusReader:
         return visible is None and await self._is_recorded(name)
 
     async def _is_recorded(self, name: ids.MessageId) -> bool:
-        """Whether the journal has this message: its client was deleted, and its key with it."""
+        """Return whether the journal has this message, whose client and key were deleted."""
         try:
             macs = (await self._journal.read(name.batch)).entry().macs
         except NotFound:

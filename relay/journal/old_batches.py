@@ -14,11 +14,11 @@ from relay.platform.storage.ports import Entity, Query, Tables, every_page
 from relay.platform.storage.readable import is_older, log_unreadable
 
 UNREADABLE_KEPT = timedelta(days=130)
-"""How much longer a record is kept that does not say whether it has ended: 90 days scheduled, 30 of expiry, 10 held."""
+"""How much longer a record without a readable end is kept: 90 days scheduled, 30 of expiry, 10 held."""
 
 
 class OldBatch(msgspec.Struct, kw_only=True):
-    """What a batch leaves behind: its partition, some of its rows, and the blobs with its content."""
+    """A batch to delete: its partition, some of its rows, and the blobs with its content."""
 
     partition: str
     rows: list[str] = []
@@ -58,7 +58,7 @@ async def _kept(tables: Tables, entities: Sequence[Entity], before: datetime) ->
 
 
 def _is_over(head: Entity, before: datetime) -> bool:
-    """Whether a batch has ended, and was last written before a moment."""
+    """Return whether a batch has ended, and was last written before a moment."""
     is_open = head.properties.get("open")
     if isinstance(is_open, bool):
         return not is_open and is_older(head, "written_at", before)

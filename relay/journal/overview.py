@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Span(StrEnum):
-    """How far back."""
+    """The period that the overview counts."""
 
     HOUR = "hour"
     DAY = "day"
@@ -71,8 +71,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """A span, counted. `share` is how much of all was counted: below 1 the numbers are estimates.
 
-    `counted_until`: what was accepted later is not in the numbers; `until`, but for a relay so busy that a sixteenth of the
-    span is too much. `unreadable` messages have a record that cannot be read, and are in no point. `median_seconds` and
+    `counted_until`: messages accepted later are not counted. It equals `until`, unless even a sixteenth of the span is too much
+    to count. `unreadable` messages have a record that cannot be read, and are in no point. `median_seconds` and
     `p95_seconds` are from acceptance to when the provider took it.
     """
 
@@ -114,7 +114,7 @@ class Overview:
         self._turn = asyncio.Lock()
 
     async def figures(self, span: Span) -> Figures:
-        """The figures of a span that ends now, some seconds old at most."""
+        """Return the figures of a span that ends now, some seconds old at most."""
         async with self._turn:
             known = self._kept.get(span)
             began = self._clock()
@@ -169,13 +169,13 @@ class _Tally:
             self._seconds += _seconds_to_sent(status, at)
 
     def add(self, other: "_Tally") -> None:
-        """Count what another has counted."""
+        """Add the counts of another tally."""
         self._counts += other._counts
         self._seconds += other._seconds
         self._unreadable += other._unreadable
 
     def figures(self, span: Span, until: datetime, counted_until: datetime, share: float) -> Figures:
-        """All of it, scaled up to the whole where only a share was counted."""
+        """Return the figures, scaled up if only a share was counted."""
         points = [self._point(step, share) for step in range(self._scale.length // self._scale.step)]
         took = sorted(self._seconds)
         return Figures(
@@ -198,7 +198,7 @@ class _Tally:
 
 
 def _seconds_to_sent(status: MessageStatus, accepted_at: datetime) -> Iterator[float]:
-    """How long each part that was sent took from its acceptance; what was scheduled for later took as long as was asked."""
+    """Yield the seconds from acceptance to sending of each sent part; a scheduled message includes the wait for its time."""
     for part in status.parts:
         if part.state is State.SENT and part.attempts:
             last = part.attempts[-1]

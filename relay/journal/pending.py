@@ -141,15 +141,15 @@ class Pending:
             await self.put(due)
 
     def until(self, at: datetime) -> AsyncIterator[Listed]:
-        """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
+        """Yield all rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
         return self._rows(Query(row_before=stamp(at)))
 
     def sending(self) -> AsyncIterator[Listed]:
-        """All rows of messages whose attempt runs and is not their first. Scans the table."""
+        """Yield all rows of messages whose attempt runs and is not their first. Scans the table."""
         return self._rows(Query(equals={"kind": str(State.SENDING)}))
 
     def held(self, scope: str) -> AsyncIterator[Listed]:
-        """All rows of messages that a hold keeps back. Scans the table: for a release, not for a hot path."""
+        """Yield all rows of messages that a hold keeps back. Scans the table: for a release, not for a hot path."""
         return self._rows(Query(equals={"kind": str(State.HELD), "scope": scope}))
 
     async def _rows(self, query: Query) -> AsyncIterator[Listed]:
@@ -161,7 +161,7 @@ class Pending:
 
 def stamp(at: datetime) -> str:
     """Return a time as the rows' keys have it: they sort by it."""
-    # Less work than strftime, and on the way back a tenth of the work of strptime: each row that is looked at needs both.
+    # Each row needs both directions: this takes less than strftime, and a tenth of strptime.
     text = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     return text.replace("-", "").replace(":", "").replace(".", "")
 

@@ -1,4 +1,4 @@
-"""A batch's record, and how it lies in its row: the pure functions between the two.
+"""Convert a batch's record to its row and back: pure functions.
 
 See `relay.journal.records` for the whole partition, and docs/decisions/0003-journal.md.
 """
@@ -67,15 +67,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return entry
 
     def is_erased(self, index: int) -> bool:
-        """Whether one message of the batch was erased."""
+        """Return whether one message of the batch was erased."""
         return index < len(self.statuses) and self.statuses[index].erased is not None
 
     def having(self, indices: Iterable[int]) -> list[int]:
-        """Those of the indices that the batch has: a reference that names others is not ours."""
+        """Return those of the indices that the batch has: a reference with other indices is not Relay's."""
         return [index for index in indices if index < len(self.statuses)]
 
     def message_id(self, index: int, entry: entries.BatchEntry) -> str:
-        """The public name of one message of the batch."""
+        """Return the public id of one message of the batch."""
         return str(ids.MessageId(batch=self.batch, index=index, mac=entry.macs[index]))
 
 
@@ -133,7 +133,7 @@ def blob_names(messages: Iterable[Submission]) -> str:
 
 
 def is_placeholder(entity: Entity) -> bool:
-    """Whether the row only keeps cancellations for a batch that has no record yet."""
+    """Return whether the row only keeps cancellations for a batch that has no record yet."""
     if "withdrawn" not in entity.properties or {"count", "lane", "content"} & entity.properties.keys():
         return False
     try:

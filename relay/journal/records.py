@@ -48,7 +48,7 @@ class Journal:
     """Writes and reads batch records."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """`clock` dates what is written; who only reads needs none."""
+        """`clock` dates what is written; readers need none."""
         self._tables = tables
         self._clock = clock
 
@@ -146,11 +146,11 @@ class Journal:
         await self._tables.delete_all(TABLE, partition(batch), gone)
 
     async def history(self, batch: str) -> tuple[Record, Sequence[RecordedEvent]]:
-        """A record and all events of its messages, in one query. Raises as `read` does."""
+        """Read a record and all events of its messages, in one query. Raises as `read` does."""
         return await self._history(batch, whole_record_of)
 
     async def salvaged_history(self, batch: str) -> tuple[UnreadableRecord, Sequence[RecordedEvent]]:
-        """The same of a record that cannot be read: what is known of it. Raises `NotFound`."""
+        """Read what is known of an unreadable record, and its events. Raises `NotFound`."""
         return await self._history(batch, salvage)
 
     async def _history[Head: (Record, UnreadableRecord)](
@@ -198,7 +198,7 @@ class Journal:
         cursor: str | None = None,
         with_content: bool = True,
     ) -> tuple[Sequence[Record | UnreadableRecord], str | None]:
-        """One page of a shard's records in a time range, oldest first, and the next cursor.
+        """Read one page of a shard's records in a time range, oldest first, and the next cursor.
 
         With content, a record whose content cannot be decoded is an unreadable one.
         """
@@ -222,9 +222,9 @@ class Journal:
         cursor: str | None = None,
         with_content: bool = True,
     ) -> tuple[Sequence[Record | UnreadableRecord], str | None]:
-        """One page of the records of all shards in a time range, shard by shard, and the next cursor.
+        """Read one page of the records of all shards in a time range, shard by shard, and the next cursor.
 
-        Raises `ValueError` for a cursor that is none of ours.
+        Raises `ValueError` for an invalid cursor.
         """
         shard, token = _place(cursor)
         records, token = await self.records(
@@ -244,7 +244,7 @@ class Journal:
     async def names(
         self, *, shard: str, since: str, before: str, client: str | None = None, limit: int = 1000
     ) -> tuple[Sequence[str], bool]:
-        """Names of a shard's batches, from one name to before another, oldest first, up to `limit`, and whether there
+        """Return the names of a shard's batches, from one name to before another, oldest first, up to `limit`, and whether there
         are more. With `client` only batches that have messages of that client. One operation, unless a page comes short.
         """
         query = _between(shard, since, before, client, select=())
@@ -260,7 +260,7 @@ class Journal:
     async def recorded_names(
         self, *, shard: str, since: datetime, before: datetime, cursor: str | None = None
     ) -> tuple[Sequence[str], str | None]:
-        """One page of the names of a shard's batches that have a record, oldest first, and the next cursor."""
+        """Read one page of the names of a shard's batches that have a record, oldest first, and the next cursor."""
         query = _between(shard, ids.batch_floor(since), ids.batch_floor(before), None, select=("count",))
         page = await self._tables.query(TABLE, query, cursor=cursor)
         found = (entity for entity in page.entities if "count" in entity.properties)
@@ -269,7 +269,7 @@ class Journal:
     async def between(
         self, *, shard: str, since: str, before: str, client: str | None = None
     ) -> Sequence[Record | UnreadableRecord]:
-        """A shard's records from one name to before another, whole. For ranges that are known to hold few."""
+        """Read a shard's records from one name to before another, all at once: for ranges that are known to hold few."""
         query = _between(shard, since, before, client)
         return list(records_of([row async for row in every_row(self._tables, TABLE, query)], whole_record_of))
 
@@ -282,7 +282,7 @@ async def every_record(
     is_sending: bool | None = None,
     with_content: bool = True,
 ) -> AsyncIterator[Record]:
-    """All readable records of a time range, shard by shard."""
+    """Yield all readable records of a time range, shard by shard."""
     cursor: str | None = None
     while True:
         records, cursor = await journal.page(
@@ -302,7 +302,7 @@ def _opened(entry: entries.BatchEntry, content: bytes, statuses: Sequence[Messag
 
 
 def _place(cursor: str | None) -> tuple[str, str | None]:
-    """The shard and its own cursor that a cursor over all shards names."""
+    """Return the shard, and the cursor in it, that a cursor over all shards names."""
     if cursor is None:
         return ids.SHARDS[0], None
     shard, bar, token = cursor.partition("|")
@@ -312,7 +312,7 @@ def _place(cursor: str | None) -> tuple[str, str | None]:
 
 
 def _without(row: Entity, indices: Set[int]) -> Entity | None:
-    """Return a row without the events of some messages. One that cannot be read may be about them, so it goes."""
+    """Return a row without the events of some messages; None for an unreadable row, which may be about them."""
     try:
         return decode(TABLE, row, lambda row: event_rows.without(row, indices))
     except UnreadableEntry:

@@ -1,4 +1,4 @@
-"""What is known of a batch whose record cannot be read as a whole: it is shown as that, and hides no other.
+"""Salvage what is known of a batch whose record cannot be read as a whole, so that it hides no other batch.
 
 A record is unreadable when a part of it is damaged, or when a newer version of Relay wrote it. No process changes it then:
 only reading is possible, message by message.
@@ -36,7 +36,7 @@ class UnreadableRecord(msgspec.Struct, frozen=True, kw_only=True):
     client_flags: frozenset[str] = frozenset()
 
     def submission(self, index: int) -> Submission | None:
-        """One message's content, without what was erased; None if it cannot be read."""
+        """Return one message's content, without what was erased; None if it cannot be read."""
         if self.entry is None or index >= len(self.entry.messages):
             return None
         status = self.statuses[index]
@@ -44,12 +44,12 @@ class UnreadableRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.entry.messages[index].bare() if status is None or status.erased else self.entry.messages[index]
 
     def is_erased(self, index: int) -> bool:
-        """Whether one message was erased, or may have been: its status cannot be read."""
+        """Return whether one message was erased, or may have been: its status cannot be read."""
         status = self.statuses[index] if index < len(self.statuses) else None
         return status is None or status.erased is not None
 
     def message_id(self, index: int, mac_keys: Mapping[str, bytes]) -> str:
-        """The public name of one message, from the content or else from the key of the batch's only client.
+        """Return the public id of one message, from the content or else from the key of the batch's only client.
 
         `mac_keys` are the clients' keys by name. The MAC of a name that cannot be found is zeros: no call accepts it.
         """

@@ -1,4 +1,4 @@
-"""The server's certificate, from files or Key Vault, renewed without a restart."""
+"""Read the server's certificate from files or Key Vault, and renew it without a restart."""
 
 import asyncio
 import logging
@@ -55,7 +55,7 @@ class Certificates:
             try:
                 await self.load()
             except Exception as error:
-                # Whatever it is, the next certificate may be better.
+                # Whatever the fault, the next certificate may be valid.
                 problem = str(error) if isinstance(error, SettingsError) else type(error).__name__
                 log_event("certificate_not_renewed", level=logging.ERROR, problem=problem)
 
@@ -131,7 +131,7 @@ def vault_of(settings: Settings, environment: Mapping[str, str], http: Any, cloc
 
 
 def _load(context: ssl.SSLContext, pem: bytes) -> None:
-    """Load a certificate, which the ssl module does from a file only: one in memory, where the system has such files."""
+    """Load a certificate. The ssl module loads files only: this one is in memory if the system has such files."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("certificate")
         try:

@@ -33,5 +33,5 @@ class Connections:
 
 
 def _host(address: Address | None) -> bytes:
-    """Return what one host has: an IPv4 address, or a /64 network of IPv6 addresses (RFC 4291 section 2.5.4)."""
+    """Return the part of an address that one host keeps: an IPv4 address, or a /64 of IPv6 (RFC 4291 section 2.5.4)."""
     return address.packed[:8] if address is not None else b""

@@ -1,4 +1,4 @@
-"""The envelope of a message that is posted to a relay: in the query while it fits there, else in a header."""
+"""Write the envelope of a message that is posted to a relay: in the query if it fits there, else in a header."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote

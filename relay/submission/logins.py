@@ -51,12 +51,12 @@ class Logins:
     async def check(self, name: str, key: str, address: str) -> Login | str:
         """Return the client with this name and key, or the reply to a client at this address that may not send."""
         if not _KEY.fullmatch(key) or key_id_of(key) is None:
-            # Costs the relay nothing. Counted, the passwords of others' dictionaries would lock out who shares the address.
+            # This costs the relay nothing. If it counted, dictionary attacks would lock out others who share the address.
             return WRONG
         try:
             self._throttle.check(address)
         except Refusal:
-            # Many clients may share an address (NAT, a load balancer): one that had a right key before is heard.
+            # Many clients may share an address (NAT, a load balancer): a client whose key was right before may still sign in.
             if _mark(key) not in self._known:
                 return TOO_MANY
         found = await self._caller(key)
@@ -76,7 +76,7 @@ class Logins:
         return Login(key=key, name=found.name, policy=found.policy) if isinstance(found, Caller) else Login(key=key)
 
     async def close(self) -> None:
-        """End the calls to the relay that run."""
+        """Cancel the running calls to the relay."""
         asking = list(self._asking.values())
         for task in asking:
             task.cancel()

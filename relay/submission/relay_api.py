@@ -1,4 +1,4 @@
-"""Calls the relay for a client of the submission server: who a key belongs to, and send a message."""
+"""Call the relay for the submission server: find the client of a key, and post a message."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ from relay.submission.refusals import RefusalKind, refusal_kind
 SECONDS = 60.0
 """Timeout of posting one message."""
 CALLER_SECONDS = 10.0
-"""Timeout of asking who a key belongs to, and of opening a connection."""
+"""Timeout of finding the client of a key, and of opening a connection."""
 TRIES = 3
 """Tries of a call that is safe to repeat."""
 MAX_PAUSE_SECONDS = 2.0

@@ -1,4 +1,4 @@
-"""Runs a submission server: listens, renews the certificate, and stops without losing a reply."""
+"""Run a submission server: listen, renew the certificate, and stop without losing a reply."""
 
 import asyncio
 import logging
@@ -70,7 +70,7 @@ class SubmissionServer:
         """Check the settings, load the certificate, listen."""
         if found := problems(self._settings):
             raise SettingsError(found)
-        # It logs addresses.
+        # The library logs addresses.
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)
         try:
             await self._open()
@@ -96,7 +96,7 @@ class SubmissionServer:
         try:
             await asyncio.wait_for(asyncio.shield(closing), CLOSE_SECONDS)
         except TimeoutError:
-            # Clients that do not read what is left for them.
+            # Clients that do not read their last replies.
             for server in self._servers:
                 server.abort_clients()
             await closing

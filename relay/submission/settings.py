@@ -1,4 +1,4 @@
-"""The settings of a submission server, and the configurations that it refuses: above all, an open relay."""
+"""Check the settings of a submission server, and refuse dangerous ones: above all, an open relay."""
 
 import ipaddress
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client, and all together, may use."""
+    """The limits of one client, and of all together."""
 
     message_bytes: int = 31_457_280
     held_bytes: int = 268_435_456
@@ -50,7 +50,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     commands: int = 100
     """Commands without an accepted message, except recipients and chunks of one; Postfix allows 100 that have no effect."""
     overshoot: int = 1_000
-    """Recipients beyond the limit that are no such command, as in Postfix."""
+    """Recipients beyond the limit that do not count as such commands, as in Postfix."""
     login_seconds: float = 180.0
     """Time until a client has signed in, as in Dovecot."""
     min_rate: int = 500
@@ -145,7 +145,7 @@ def _is_too_wide(network: Network) -> bool:
 
 
 def address_in(text: str) -> Address | None:
-    """Read the address of a peer; an IPv4 address within IPv6 as itself. None if it is none."""
+    """Read the address of a peer; an IPv4 address within IPv6 as itself. None if it is not an address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Decide about mail as a relay would: MAIL, RCPT and the message. One message is one call to the relay."""
+"""Reply to MAIL, RCPT and the message as the relay would decide. Each message is one call to the relay."""
 
 import hashlib
 import uuid

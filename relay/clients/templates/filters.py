@@ -1,7 +1,7 @@
 """The filters and tests of Jinja2 that templates may use, each charged by what it reads and writes.
 
 What has no entry here does not exist: filters that pad, repeat or format to any width, or reach attributes.
-`tests/unit/clients/test_template_work.py` holds this list against Jinja2's own.
+`tests/unit/clients/templates/test_work.py` holds this list against Jinja2's own.
 """
 
 from collections.abc import Iterable, Iterator

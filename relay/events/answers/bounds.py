@@ -1,4 +1,4 @@
-"""Bound what answers can add to a message: whoever got it can write as many as a mailbox takes."""
+"""Bound what answers can add to a message: a recipient can write as many as the mailbox takes."""
 
 from collections.abc import Iterable, Sequence
 

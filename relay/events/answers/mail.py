@@ -1,7 +1,7 @@
 """Read mail that answers a message of Relay's: replies of people, and automatic ones. Never raises.
 
-An answer is a stranger's mail. It is recorded with the message that it names, whose id contains a MAC that only those know who
-got the message, and changes nothing else: no state of a recipient, no suppression, no route. Relay answers none of them.
+An answer is a stranger's mail. It is recorded with the message that it names: the id contains a MAC that only recipients of the
+message know. It changes nothing else: no state of a recipient, no suppression, no route. Relay never responds to it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from relay.providers.contract import MAX_ANSWER_BYTES, ReceivedAnswer
 MAX_TEXT = 16_000
 """Characters of an answer's text."""
 MAX_TEXT_WEIGHT = 30_000
-"""What the text may take in the entry of a webhook, which escapes it twice."""
+"""Weight of the text in the entry of a webhook at most: there it is escaped twice."""
 MAX_READ = 1_000_000
 """Characters of a mail's text that are searched for quotations."""
 MAX_SUBJECT = 250
@@ -30,9 +30,9 @@ MAX_MESSAGE_ID = 250
 MAX_FILES = 20
 MAX_FILE_NAME = 120
 _AUTOMATIC_CLASSES = ("ipm.note.rules.oof", "ipm.note.rules.replytemplate")
-"""What Exchange makes of its own accord: out-of-office replies, and replies of rules (MS-OXOMSG, MS-OXORULE)."""
+"""Classes of mail that Exchange writes: out-of-office replies, and replies of rules (MS-OXOMSG, MS-OXORULE)."""
 _PRECEDENCES = frozenset(("bulk", "junk", "auto_reply"))
-"""RFC 2076 section 3.9. Not `list`: a person who answers by a mailing list has that."""
+"""RFC 2076 section 3.9. Not `list`: a person's reply through a mailing list has that value."""
 _AUTORESPONDERS = ("x-autoreply", "x-autorespond", "x-auto-reply", "x-autoresponder")
 """Written by Gmail's vacation responder and by autoresponders of hosting panels."""
 _OWN = "x-relay-id"
@@ -63,7 +63,7 @@ def read_answer(mail: ReceivedAnswer, now: datetime) -> ProviderEvent | None:
 
 
 def is_automatic(root: Part, message_class: str = "") -> bool:
-    """Whether a program wrote a mail, by its header and by Exchange's kind of item."""
+    """Return whether a program wrote a mail, by its header and by Exchange's kind of item."""
     submitted = _word(root, "auto-submitted")
     return (
         # RFC 3834 section 5: `no` is a person's mail, anything else is not.
@@ -73,7 +73,7 @@ def is_automatic(root: Part, message_class: str = "") -> bool:
         or any(_word(root, field) not in ("", "no") for field in _AUTORESPONDERS)
         # Exchange's own replies have `All` (MS-OXCMAIL section 2.1.3.2.20). Other values may be in a person's mail.
         or _word(root, "x-auto-response-suppress") == "all"
-        # RFC 3834 section 3.3: so that nothing answers it. The server that delivers writes the field (RFC 5321 section 4.4).
+        # RFC 3834 section 3.3: automatic mail has an empty return path. The delivering server writes it (RFC 5321 section 4.4).
         or root.text("return-path") == "<>"
     )
 
@@ -87,7 +87,7 @@ def _answered(root: Part) -> str:
 
 
 def _is_own(root: Part) -> bool:
-    """Whether Relay sent this mail: one that names an earlier message, and came back to a mailbox that Relay reads."""
+    """Return whether Relay sent this mail: one that names an earlier message, and came back to a mailbox that Relay reads."""
     return bool(root.text(_OWN)) or ids.IN_TEXT.search(root.text("message-id")) is not None
 
 

@@ -1,8 +1,8 @@
-"""Leave out what a reply quotes: the text of the mail that it answers (decision 0046).
+"""Remove the quotation from a reply: the text of the mail that it answers (decision 0046).
 
 Mail programs quote in three ways: lines that begin with `>`, below a line that says who wrote when; that line, with the whole
-mail below it; the header of the mail, with the mail below it (Outlook). What is not certainly a quotation stays, because a
-text too long does less harm than words of the writer that are missing. Takes time in proportion to the text.
+mail below it; the header of the mail, with the mail below it (Outlook). Text that is not certainly a quotation stays, because a
+text that is too long does less harm than missing words of the writer. The time is proportional to the length of the text.
 """
 
 import re
@@ -33,14 +33,14 @@ _CERTAIN = tuple(
     re.compile(text)
     for text in (r"(?<!\d)\d{1,2}[:.]\d{2}(?!\d)", r"(?<!\d)\d{4}(?!\d)", r"< ?[^\s<>@]{1,64}@[^\s<>@]{1,255}>")
 )
-"""A time, a year and an address: what a line needs if nothing below it is marked as quoted."""
+"""A time, a year and an address: an attribution needs them if nothing below it is marked as quoted."""
 _MAX_ATTRIBUTION = 3
 """Lines of `On Mon, Mar 2, 2026 at 9:14 AM Ada <ada@example.com> wrote:`, which mail programs wrap."""
 _BLANKS = re.compile(r"\n{3,}")
 
 
 def new_text(text: str) -> str:
-    """Return what the writer of a reply added."""
+    """Return the text that the writer of a reply added."""
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = _without_header([line.rstrip() for line in plain.split("\n", MAX_LINES)[:MAX_LINES]])
     quoted = next((at for at, line in enumerate(lines) if _QUOTED.match(line)), None)
@@ -78,7 +78,7 @@ def _is_rule(line: str) -> bool:
 
 
 def _attribution(lines: Sequence[str], quoted: int) -> int:
-    """Return where the line begins that says who wrote what is quoted at a place; that place if there is none."""
+    """Return where the attribution (who wrote, and when) of a quotation begins; the quotation's own place without one."""
     end = quoted
     while end and not lines[end - 1]:
         end -= 1
@@ -87,7 +87,7 @@ def _attribution(lines: Sequence[str], quoted: int) -> int:
 
 
 def _unquoted_mail(lines: Sequence[str]) -> int | None:
-    """Return where a line begins that certainly says who wrote what is below it; None if there is none."""
+    """Return where an attribution begins that is certain without quoted lines below it; None without one."""
     for end in range(1, len(lines) + 1):
         for begin in _begins(lines, end):
             text = _joined(lines, begin, end)

@@ -1,1 +1,1 @@
-"""Exchange Online's message trace: what became of mail that a Graph route sent, read in windows every minute."""
+"""Read Exchange Online's message trace every minute: it reports what became of mail that a Graph route sent."""

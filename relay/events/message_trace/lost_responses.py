@@ -25,7 +25,7 @@ from relay.mime import raw as raw_mail
 from relay.providers.graph.message_trace import LONGEST_WINDOW, TraceFault, TracePage
 
 APPEARS_AFTER = timedelta(minutes=10)
-"""Asking earlier would spend a request on mail that does not appear yet."""
+"""Time after an attempt before the trace is asked: earlier, its mail does not appear yet."""
 SURE_AFTER = timedelta(minutes=70)
 _ASK_EVERY = timedelta(minutes=20)
 _NO_BUDGET_SECONDS = 60.0
@@ -78,7 +78,7 @@ def _later_or_unknown(attempt: Attempt, age: timedelta, reply: str) -> Unknown |
 
 
 def _is_proof(progress: TraceProgress | None, request: SendRequest, attempt: Attempt, age: timedelta) -> bool:
-    """Whether the absence of rows proves that the attempt was not sent."""
+    """Return whether the absence of rows proves that the attempt was not sent."""
     is_own = request.message.raw is None and ids.IN_TEXT.search(request.message_id_header) is not None
     if not is_own or age < SURE_AFTER or progress is None or progress.matched_at is None:
         return False

@@ -1,4 +1,4 @@
-"""How far the message trace was read. Pure.
+"""Track how far the message trace was read: pure functions.
 
 Mail appears in the trace 5 to 10 minutes after it was sent (learn.microsoft.com/exchange/monitoring/trace-an-email-message/
 message-trace-faq), and its rows change: what is deferred is retried for a day. So every minute of received mail is read several
@@ -22,7 +22,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FIRST = Pass(name="first", lag=timedelta(minutes=2), every=timedelta(seconds=45))
-"""News as early as they can be known."""
+"""The first reports, as early as possible."""
 SURE = Pass(name="sure", lag=timedelta(minutes=15), every=timedelta(seconds=45))
 """Mail that appeared late: 15 minutes are more than the delay that Exchange states."""
 LATE = Pass(name="late", lag=timedelta(hours=3), every=timedelta(minutes=10))
@@ -67,7 +67,7 @@ class TraceProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return msgspec.structs.replace(self, matched_at=received_at)
 
     def knows(self, since: datetime, before: datetime) -> bool:
-        """Whether all mail of Relay's that Exchange received in a period was found, if it had Relay's Message-ID.
+        """Return whether all mail of Relay's that Exchange received in a period was found, if it had Relay's Message-ID.
 
         Mail that was found since then shows that Exchange keeps the Message-IDs.
         """
@@ -76,7 +76,7 @@ class TraceProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     @property
     def sure_until(self) -> datetime:
-        """Until when all mail that Exchange received is known."""
+        """The time until which all mail that Exchange received is known."""
         return self.of(SURE).read_until
 
 

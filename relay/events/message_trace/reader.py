@@ -1,7 +1,7 @@
 """Read the message trace in windows: enqueue the events of a page, then store how far it was read.
 
 If the process dies in between, the next run reads the same page again; the keys of its events identify them as known. One
-instance reads at a time, under a lease. What the budget or the deadline leaves, the next run reads.
+instance reads at a time, under a lease. The next run reads what the budget or the deadline leaves.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from relay.platform.storage.ports import Entity, Tables
 from relay.providers.graph.message_trace import MAX_ROWS, MessageTraceClient, TraceFault, TraceRow
 
 LEASE = timedelta(seconds=150)
-"""Longer than a run: its deadline, and the timeout of the requests that had begun."""
+"""Longer than a run: its deadline, and the timeout of its last requests."""
 PAGE_ROWS = MAX_ROWS
 """Rows of a page: as many as Graph gives, since requests are scarce."""
 SPARE_FOR_PAGES = 50
@@ -79,7 +79,7 @@ class TraceReader:
         except NotFound:
             return None
         except msgspec.MsgspecError:
-            # Reading again from now on costs events of the past; stopping would cost those of the future.
+            # Starting over from now loses older events; stopping would lose all later ones.
             log_event("message_trace_restarted", level=logging.ERROR, route=",".join(self.routes))
             return None
 
@@ -146,7 +146,7 @@ class TraceReader:
         return None if reason is None and each is FIRST else event_of(row, self._clock(), reason or "")
 
     async def _is_known(self, run: "_Run", row: TraceRow) -> bool:
-        """Whether this failure is recorded: then its reason was asked for."""
+        """Return whether this failure is recorded: then its reason was asked for."""
         if not run.may_ask:
             return False
         run.lookups += 1

@@ -24,7 +24,7 @@ _STATUSES: Mapping[str, tuple[EventKind, BounceClass | None]] = {
     "pending": (EventKind.DEFERRED, None),
 }
 _UNDERWAY = timedelta(minutes=10)
-"""For how long `pending` may mean that delivery is under way; then that Exchange retries it."""
+"""Until this time `pending` means that delivery is under way; later, that Exchange retries it."""
 
 
 def message_of(row: TraceRow) -> str:
@@ -35,7 +35,7 @@ def message_of(row: TraceRow) -> str:
 
 
 def is_failed(row: TraceRow) -> bool:
-    """Whether the trace can say why this recipient did not get the mail."""
+    """Return whether the trace can say why this recipient did not get the mail."""
     return row.status.lower() == FAILED
 
 
@@ -61,7 +61,7 @@ def event_of(row: TraceRow, now: datetime, reason: str = "") -> ProviderEvent | 
         key=key_of_row(row, kind),
         unnamed_key=key_of("trace", row.id),
         provider="graph",
-        # Who knows the message's id can send a mail with its Message-ID into the tenant.
+        # Anyone who knows the message's id can send a mail with its Message-ID into the tenant.
         source=EventSource.MAIL,
         message=message_of(row),
         recipient=recipient_of(row.recipient_address),

@@ -14,7 +14,7 @@ from relay.platform.http.url import parse_url
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
 MAX_CONNECTIONS = 64
-"""To all receivers together, whose number callers choose."""
+"""Connections to all receivers together: callers choose how many receivers there are."""
 MAX_READ = 4_096
 """Bytes read of a response: only its status counts."""
 

@@ -73,7 +73,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         return not self.disabled_reason
 
     def wants(self, kind: str) -> bool:
-        """Whether it subscribes to events of this kind."""
+        """Return whether the subscription wants events of this kind."""
         return self.is_enabled and (not self.definition.events or kind in self.definition.events)
 
     def secrets(self, now: datetime) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """Count the arrivals of each hour from the journal, and keep the counts in the table `arrivals`, a row an hour.
 
-A message belongs to the hour of its acceptance, and counts by what is known of it when it is counted. An hour is counted again
+A message belongs to the hour of its acceptance, and counts by its arrivals when the hour is counted. An hour is counted again
 while it can still change, less often the older it is (`due_hours`). Nothing is added up when mail is sent or an event comes: a
 count is always made from the records, so that no repetition, lost response or death of a process can make it wrong. See
 docs/decisions/0041-arrival-counts.md.
@@ -73,7 +73,7 @@ class ArrivalHours:
         self._tables = tables
         self._reports = reports
         self._clock = clock
-        # What the purge has begun to delete must not be counted again.
+        # An hour that the purge has begun to delete must not be counted again.
         self._recounted = min(RECOUNTED, retention - HOUR)
         self._max_queries = max_queries
         self._page_rows = page_rows

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 SHORTEST = timedelta(minutes=10)
-"""How long no hour is read again."""
+"""Shortest pause before an hour is read again."""
 
 
 def pause(age: timedelta, *, steady: timedelta) -> timedelta:

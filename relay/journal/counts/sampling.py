@@ -18,7 +18,7 @@ from relay.platform.concurrency import NEVER, Deadline
 
 
 class ShardTally(Protocol):
-    """What counts records. `latest` is when the last of them was accepted."""
+    """Counts records. `latest` is when the last of them was accepted."""
 
     latest: datetime
 
@@ -27,9 +27,9 @@ class ShardTally(Protocol):
 
 
 class Sample[Tallied](msgspec.Struct, frozen=True, kw_only=True):
-    """The tallies of the shards that were read, and how much of all that is: below 1, what is counted is an estimate.
+    """The tallies of the shards that were read, and their share of all shards: below 1, the counts are estimates.
 
-    `counted_until`: what was accepted later is not counted.
+    `counted_until`: messages accepted later are not counted.
     """
 
     tallies: tuple[Tallied, ...]

@@ -1,1 +1,1 @@
-"""Find messages by what they say: sender, recipients, subject, tags, metadata."""
+"""Find messages by sender, recipients, subject, tags and metadata."""

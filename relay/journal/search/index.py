@@ -1,4 +1,4 @@
-"""Keep the index of what messages say, a slice of ten minutes at once, made from the journal.
+"""Keep the search index, made from the journal in slices of ten minutes.
 
     check an hour ─► lay hold of it (due) ─► read the records of a slice ─► write its rows ─► note the slice as indexed
 
@@ -68,7 +68,7 @@ class SearchIndex:
         self._journal = journal
         self._tables = tables
         self._clock = clock
-        # What the purge has begun to delete is not indexed again.
+        # An hour that the purge has begun to delete is not indexed again.
         self._kept = retention - HOUR
         self._secret = b""
 
@@ -98,7 +98,7 @@ class SearchIndex:
         due = [at for at in hours if is_due(at, known.get(at), now)]
         if not due:
             return Progress()
-        # Two that index the same hour could each write what the other has read before an erasure.
+        # Two runs on the same hour could each write what the other had read before an erasure.
         async with RowLease(self._tables, TABLE, "lease", "lease", self._clock).hold(_LEASE) as other:
             if other is not None:
                 return Progress()
@@ -249,7 +249,7 @@ class _Entries:
 
 
 def is_due(at: datetime, hour: IndexedHour | None, now: datetime) -> bool:
-    """Whether an hour must be checked: a slice of it is over and not indexed, it was marked, or it was not checked for long.
+    """Return whether an hour must be checked: it was marked, not checked for long, or has a finished slice without an index.
 
     The running hour and the one before are checked every ten minutes, older ones when a quarter of their age has passed.
     """
@@ -287,7 +287,7 @@ def _made_secret(row: Entity | None) -> RowChange[bytes]:
 
 
 def _mark(secret: bytes) -> str:
-    """Return what says with which secret an hour was indexed."""
+    """Return the mark of the secret with which an hour was indexed."""
     return hashlib.sha256(secret).hexdigest()[:16]
 
 

@@ -18,7 +18,7 @@ from relay.platform.storage.readable import decode
 WINDOW = 288
 """Slices that are looked up at once: two days."""
 MAX_TERMS = 4
-"""Terms that are looked up, the most selective kinds first; the records are held to all."""
+"""Terms that are looked up, the most selective kinds first; the records are compared with all."""
 _ORDER = {kind: number for number, kind in enumerate(Kind)}
 
 
@@ -65,7 +65,7 @@ class Lookup:
         return {slice_of(hour.at) + number for hour in hours for number, count in hour.counts.items() if count >= 0}
 
     async def _is_any_older(self, since: str, oldest: int) -> bool:
-        """Whether an hour before a slice is indexed."""
+        """Return whether an hour before a slice is indexed."""
         query = postings.hours_query(ids.created_at(since).replace(minute=0), begin_of(oldest), select=())
         try:
             return bool((await self._tables.query(TABLE, query, limit=1)).entities)

@@ -1,4 +1,4 @@
-"""Which messages of a batch are wanted: pure functions."""
+"""Choose the wanted messages of a batch: pure functions."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -44,7 +44,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def messages(record: Record, wanted: MessageFilter, reports: Callable[[str], Reports]) -> Iterator[tuple[int, Found]]:
-    """The wanted messages of a batch with their indices, the last of them first."""
+    """Return the wanted messages of a batch with their indices, the last first."""
     entry = record.entry()
     for index in range(len(record.statuses) - 1, -1, -1):
         submission, status = entry.messages[index], record.statuses[index]
@@ -63,7 +63,7 @@ def unreadable_messages(
     mac_keys: Mapping[str, bytes],
     reports: Callable[[str], Reports],
 ) -> Iterator[tuple[int, Found]]:
-    """The messages of a record that cannot be read as a whole, the last of them first.
+    """Yield the messages of a record that cannot be read as a whole, the last first.
 
     One that cannot be read fits no filter but time and client. A client gets those that are certainly its own.
     """

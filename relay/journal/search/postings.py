@@ -1,4 +1,4 @@
-"""How the index lies in its rows: pure functions.
+"""Convert the index to rows and back: pure functions.
 
 Time is cut into slices of ten minutes. A row holds the postings of one slice and one of 256 buckets of terms: for each term the
 names of the batches that have it. Rows of a bucket are one partition, the newest slice first.
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 SLICES = HOUR // SLICE
 BUCKETS = 256
 MAX_BATCHES = 1000
-"""Batches that a term lists in a slice. A term with more is common: a scan soon fills a page with what has it."""
+"""Batches that a term lists in a slice. A term with more is common: a scan soon fills a page with its messages."""
 MAX_ROW_BYTES = 60_000
 """Bytes of a row's postings: a property holds 65,536."""
 _FORMAT = "1"
@@ -74,7 +74,7 @@ def _submissions(record: Record | UnreadableRecord) -> Iterator[Submission]:
 def packed(postings: Mapping[int, bytes | bytearray]) -> bytes:
     """Return a row's postings as bytes: by the term's key the names of batches, one after the other.
 
-    What is too long is left out, and read as a common term.
+    Postings that are too long are left out, and read as a common term.
     """
     kept = {key: b"" if len(names) > MAX_BATCHES * _NAME_BYTES else bytes(names) for key, names in postings.items()}
     size = len(_encoder.encode(kept))

@@ -1,7 +1,7 @@
-"""What a message can be found by, as terms: pure functions.
+"""Extract the terms by which a message can be found: pure functions.
 
-A term is a kind and a text, such as `to` and `ada@example.org`. A filter is a set of terms too, and a message matches that has
-all of them. So a scan of the journal and the index (`relay.journal.search.index`) cannot differ in what they find.
+A term is a kind and a text, such as `to` and `ada@example.org`. A filter is a set of terms too: a message matches if it has all
+of them. So a scan of the journal and the index (`relay.journal.search.index`) cannot differ in what they find.
 """
 
 import re
@@ -14,7 +14,7 @@ import msgspec
 from relay.core.model import Message
 
 MAX_WORDS = 32
-"""Words of a subject that it is found by."""
+"""Words of a subject that are indexed."""
 MAX_WORD = 64
 """Characters of a word that are compared."""
 MAX_SUBJECT = 200
@@ -68,7 +68,7 @@ class ContentFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def words(text: str) -> Iterable[str]:
-    """Return the words of a subject, folded: of what is written without spaces the pairs of characters."""
+    """Return the words of a subject, folded; of scripts without spaces the pairs of characters."""
     found: dict[str, None] = {}
     for run in _RUNS.findall(unicodedata.normalize("NFKC", text).casefold()):
         for word in _words_of(run):
@@ -88,14 +88,14 @@ def _words_of(run: str) -> Iterator[str]:
 
 
 def terms_of(message: Message, kinds: Iterable[Kind] = tuple(Kind)) -> Iterator[Term]:
-    """Yield the terms of a message, some of them twice."""
+    """Yield the terms of a message; a term may come twice."""
     for kind in kinds:
         for text in _texts(message, kind):
             yield kind, text
 
 
 def has_terms(message: Message, wanted: frozenset[Term]) -> bool:
-    """Whether a message has all these terms."""
+    """Return whether a message has all these terms."""
     return not wanted or wanted <= set(terms_of(message, {kind for kind, _ in wanted}))
 
 

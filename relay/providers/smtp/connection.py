@@ -133,7 +133,7 @@ class SmtpConnection:
         self._client.close()
 
     def supports(self, extension: str) -> bool:
-        """Whether the server offered the extension in EHLO."""
+        """Return whether the server offered the extension in EHLO."""
         return extension in self._extensions
 
     @property

@@ -74,7 +74,7 @@ class ReplyRule(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
     def matches(self, reply: SmtpReply) -> bool:
-        """Whether the rule applies to the reply."""
+        """Return whether the rule applies to the reply."""
         if self.steps and reply.step not in self.steps:
             return False
         if self.code and not re.match(self.code, str(reply.code)):

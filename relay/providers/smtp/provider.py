@@ -231,7 +231,7 @@ def _lost(connection: SmtpConnection, error: BaseException) -> Deferred | Unknow
 
 
 def _is_stale(connection: SmtpConnection, outcome: Outcome | PerRecipient) -> bool:
-    """Whether a reused connection was dead or closed by the server (421) before it accepted anything."""
+    """Return whether a reused connection was dead or closed by the server (421) before it accepted anything."""
     is_transient = isinstance(outcome, Deferred) and outcome.code in ("unreachable", "provider_unavailable")
     return is_transient and not connection.is_open and not connection.is_handed_over
 

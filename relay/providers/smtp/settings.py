@@ -70,7 +70,7 @@ def _is_exchange_online(settings: RouteSettings) -> bool:
 
 
 def is_private(settings: RouteSettings) -> bool:
-    """Whether the host is known to be in a private network: by its address, its name, or because `private` says so."""
+    """Return whether the host is known to be in a private network: by its address, its name, or the setting `private`."""
     host = str(settings["host"]).lower().rstrip(".")
     if settings.get("private") is True:
         return True

@@ -1,6 +1,6 @@
-"""One connection of an SMTP client: aiosmtpd, with what it lacks below the commands.
+"""Serve one connection of an SMTP client, below the commands, with aiosmtpd.
 
-It lacks PROXY before TLS, TLS from the first byte with AUTH, limits, and enhanced status codes in its replies.
+aiosmtpd lacks PROXY before TLS, TLS from the first byte with AUTH, limits, and enhanced status codes in replies.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ LOST = (OSError, asyncio.IncompleteReadError)
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """What all connections share. `tls` returns the context with the newest certificate, None without one."""
+    """The parts that all connections share. `tls` returns the context with the newest certificate, None without one."""
 
     settings: Settings
     transactions: Transactions
@@ -47,7 +47,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connection(SMTP):
-    """A connection until it closes. The commands, and the hooks that aiosmtpd calls for them, are the subclass's."""
+    """A connection until it closes. The subclass has the commands and the hooks that aiosmtpd calls for them."""
 
     line_length_limit = CHUNK  # the reader's limit
     # The library leaves these open until there is a connection.
@@ -107,7 +107,7 @@ class Connection(SMTP):
                 await self._end()
                 return
             has_source = proxy.command != V2_CMD.LOCAL and proxy.family in (AF.INET, AF.INET6)
-            # A health check of the load balancer has no client: its address gives it no rights.
+            # A health check of the load balancer has no client address, and so no rights.
             peer = address_in(str(proxy.src_addr)) if has_source else None
         self._address = peer
         with self._server.connections.opened(peer) as refusal:
@@ -139,7 +139,7 @@ class Connection(SMTP):
         await asyncio.sleep(0)
 
     def _timeout_cb(self) -> None:
-        """Drop the connection with the replies that were not read: `close` would wait for a client that reads nothing."""
+        """Abort the connection and its unread replies: `close` would wait for a client that reads nothing."""
         if self.transport is not None:
             self.transport.abort()
 

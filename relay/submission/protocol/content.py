@@ -11,7 +11,7 @@ _LINE_END = b"\r\n"
 CHUNK = 65_536
 TOO_MUCH_AT_ONCE = "452 4.3.1 Too much mail at once; retry later"
 _SMUGGLED = re.compile(rb"[\r\n]\.[\r\n]")
-"""A lone dot between line ends of which one at least is bare, because `END` is never in content. Some servers end mail there."""
+"""A lone dot next to a bare CR or LF (`END` is never in content). Some servers take it for the end of the mail."""
 
 
 class Memory:
@@ -117,8 +117,8 @@ def without_dots(content: bytes) -> bytes:
 
 
 def is_smuggled(content: bytes) -> bool:
-    """Return whether content as it was received has a line that other servers could take as its end.
+    """Return whether received content has a line that other servers could take for its end.
 
-    Behind such a line an attacker hides a second message, with another sender (SMTP smuggling, CVE-2023-51764).
+    Behind such a line an attacker can hide a second message, with another sender (SMTP smuggling, CVE-2023-51764).
     """
     return content.startswith((b".\n", b".\r")) or _SMUGGLED.search(content) is not None

@@ -1,6 +1,6 @@
-"""The SMTP dialogue with one client: the commands that aiosmtpd lacks, or takes too narrowly.
+"""Handle the SMTP commands of one client that aiosmtpd lacks, or parses too strictly.
 
-It lacks AUTH that asks another service, CHUNKING and PIPELINING. Commands that are not overridden here are aiosmtpd's.
+aiosmtpd lacks AUTH that asks another service, CHUNKING and PIPELINING. It handles the commands that are not overridden here.
 """
 
 import asyncio
@@ -245,7 +245,7 @@ class Dialogue(Connection):
     def _new_content(self) -> Content:
         limits = self._server.settings.limits
         self._limits.message_begins()
-        self._reset_timeout()  # later than the end of the message's time, which has a reply
+        self._reset_timeout()  # a backstop: the time of the message ends earlier, with a reply
         return Content(
             limit=limits.message_bytes,
             excess=limits.excess_bytes,

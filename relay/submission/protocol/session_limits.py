@@ -24,7 +24,7 @@ class SessionLimits:
         self._message_until = 0.0
 
     def await_login(self, has_login: Callable[[], bool]) -> None:
-        """Give the client some time to sign in."""
+        """Start the time within which the client must sign in."""
 
         def check() -> None:
             if not has_login():
@@ -48,7 +48,7 @@ class SessionLimits:
         self._commands -= 1
 
     def excuse_overshoot(self) -> None:
-        """The same for a recipient beyond the limit: a client sends many at once, before it reads that there are too many."""
+        """Leave out a recipient beyond the limit: a client sends many at once, before it reads that there are too many."""
         self._overshoot += 1
         if self._overshoot <= self._limits.overshoot:
             self.excuse()
