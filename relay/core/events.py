@@ -198,7 +198,7 @@ class EventSource(StrEnum):
     PROVIDER = "provider"
     """The provider, authenticated by its signature, a secret, or the header fields that only it can write."""
     MAIL = "mail"
-    """A report that arrived as mail. Whoever knows the message's id can have written it: its recipients, its sender."""
+    """A report that arrived as mail. Anyone who knows the message's id can have written it: its recipients, its sender."""
     CLIENT = "client"
     """A client, about its own message."""
     RECIPIENT = "recipient"

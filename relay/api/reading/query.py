@@ -17,7 +17,7 @@ def check_names(query: Mapping[str, str], known: Sequence[str], problems: Proble
     for name in query:
         if name not in known and name.lower() not in _IGNORED:
             close = get_close_matches(name[:64].lower(), known, n=1, cutoff=0.6)
-            hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(known)}."
+            hint = f"Did you mean `{close[0]}`?" if close else f"Known parameters: {', '.join(known)}."
             problems.add("unknown_field", printable(name[:64]), f"Unknown parameter. {hint}")
 
 

@@ -132,7 +132,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
 
 
 class AnswerView(Struct, frozen=True, kw_only=True):
-    """A mail that answers the message. Whoever got the message can have written it."""
+    """A mail that answers the message. Anyone who has the message can have written it."""
 
     sender: Annotated[str, says("The writer's address, as the mail claims.")] | UnsetType = field(
         name="from", default=UNSET
