@@ -104,17 +104,19 @@ def encode_submission(submission: Submission) -> bytes:
 
 def escaped(encoded: bytes) -> bytes:
     """JSON whose U+FFFE and U+FFFF, which XML cannot carry, are JSON escapes."""
-    if b"\xef\xbf" in encoded:
+    if not encoded.isascii() and b"\xef\xbf" in encoded:
         encoded = encoded.replace(b"\xef\xbf\xbe", b"\\ufffe").replace(b"\xef\xbf\xbf", b"\\uffff")
     return encoded
 
 
 _MOST_WEIGHT = len("&amp;")
+_NO_MARKUP = bytes(code for code in range(256) if code not in b"<>&")
 
 
 def weight(encoded: bytes) -> int:
     """Bytes this text takes in a Put Message request, where XML escapes `<`, `>` and `&`."""
-    return len(encoded) + 3 * (encoded.count(b"<") + encoded.count(b">")) + 4 * encoded.count(b"&")
+    markup = encoded.translate(None, _NO_MARKUP)
+    return len(encoded) + 3 * len(markup) + markup.count(b"&")
 
 
 def fits_inline(encoded: bytes) -> bool:

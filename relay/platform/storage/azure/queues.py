@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -61,14 +60,14 @@ class AzureQueues:
 
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """See the port."""
-        text = limits.queue_text(body)
+        limits.check_queue_entry(body)
         limits.check_range("delay_seconds", delay_seconds, 0, limits.MAX_DELAY_SECONDS)
         await self._requests.send(
             "queue put",
             "POST",
             f"{queue}/messages?visibilitytimeout={delay_seconds}&messagettl={_NEVER_EXPIRES}",
             headers=_XML,
-            body=self._encoded(f"<QueueMessage><MessageText>{escape(text, quote=False)}</MessageText></QueueMessage>"),
+            body=b"<QueueMessage><MessageText>%s</MessageText></QueueMessage>" % self._escaped(body),
         )
 
     async def receive(self, queue: str, *, limit: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
@@ -104,9 +103,11 @@ class AzureQueues:
             return parsedate_to_datetime(inserted_at) if inserted_at else None
         return None
 
-    def _encoded(self, text: str) -> bytes:
+    def _escaped(self, body: bytes) -> bytes:
+        # In bytes: to replace a character that is not there costs a fiftieth of what it does in text.
+        escaped = body.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;")
         # Azurite decodes each chunk that it reads separately, which breaks a character at the end of a chunk.
-        return text.encode("ascii", "xmlcharrefreplace") if self._requests.is_emulator else text.encode()
+        return escaped.decode().encode("ascii", "xmlcharrefreplace") if self._requests.is_emulator else escaped
 
     def _client(self, queue: str) -> Any:
         client = self._clients.get(queue)

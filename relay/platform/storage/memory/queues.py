@@ -98,7 +98,7 @@ class MemoryQueues:
 
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """See the port."""
-        limits.queue_text(body)
+        limits.check_queue_entry(body)
         limits.check_range("delay_seconds", delay_seconds, 0, limits.MAX_DELAY_SECONDS)
         number = self._next_number()
         now = self._clock()
