@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 
-class Datum:
+
+class Datum(msgspec.Struct):
     """A value and its kind (string, json, bytes, http, int, double), like the library's own `Datum`.
 
     The library reads only these two attributes, and returns values of its own class with the same two.
     """
 
-    __slots__ = ("type", "value")
-
-    def __init__(self, kind: str, value: Any) -> None:
-        self.type = kind
-        self.value = value
+    type: str
+    value: Any
 
 
 def texts(values: dict[str, str]) -> dict[str, Datum]:
