@@ -82,14 +82,15 @@ class Acceptance:
     async def accept(self, client: Client, lane: str, submission: Submission) -> Accepted:
         """Store one message. Raises `Refusal`: 503 if storage is unavailable or too much waits, 429 beyond the client's quota."""
         try:
-            with self._admitted([submission]):
-                await self._quotas.take_recipients(client, _recipients([submission]))
+            with self._admitted(1, submission.size):
+                await self._quotas.take_recipients(client, _recipients(submission))
                 element = await self._contents.element(submission)
                 name = await self._commits[lane].put(element, client.mac_key)
         except StorageError as error:
             raise unavailable(error) from error
         accepted = _accepted(name, submission)
-        self._log(client, [LaneGroup(lane=lane, submissions=[submission])], [accepted])
+        self._telemetry.accepted(lane, 1)
+        _log_accepted(accepted, submission, client, lane)
         return accepted
 
     async def accept_together(
@@ -108,8 +109,8 @@ class Acceptance:
         """
         submissions = [submission for group in groups for submission in group.submissions]
         try:
-            with self._admitted(submissions):
-                await self._quotas.take_recipients(client, _recipients(submissions))
+            with self._admitted(len(submissions), sum(submission.size for submission in submissions)):
+                await self._quotas.take_recipients(client, sum(map(_recipients, submissions)))
                 prepared = await self._prepare(client, groups, batch)
                 if reserve is not None:
                     await reserve(prepared)
@@ -156,12 +157,11 @@ class Acceptance:
         for (lane, submission), each in zip(pairs, accepted, strict=True):
             _log_accepted(each, submission, client, lane)
 
-    def _admitted(self, submissions: Sequence[Submission]) -> concurrency.Held:
-        """Count these submissions as waiting until they are stored. Raises `Refusal` beyond the limits of this instance.
+    def _admitted(self, messages: int, size: int) -> concurrency.Held:
+        """Count messages and their bytes as waiting until they are stored. Raises `Refusal` beyond the limits of this instance.
 
         A single request is always admitted.
         """
-        messages, size = len(submissions), sum(submission.size for submission in submissions)
         is_full = (
             self._waiting_messages + messages > self._settings.max_waiting_messages
             or self._waiting_bytes + size > self._settings.max_waiting_bytes
@@ -182,13 +182,9 @@ class Acceptance:
         self._waiting_bytes -= size
 
 
-def _recipients(submissions: Sequence[Submission]) -> int:
+def _recipients(submission: Submission) -> int:
     """Count the recipients that are not suppressed."""
-    return sum(
-        len(submission.message.recipients) - len(submission.suppressed)
-        for submission in submissions
-        if submission.message is not None
-    )
+    return 0 if submission.message is None else len(submission.message.recipients) - len(submission.suppressed)
 
 
 def unavailable(error: StorageError) -> Refusal:

@@ -273,8 +273,10 @@ def _senders(draft: Draft) -> Iterator[tuple[str, str, Address]]:
 
 def _redirected(message: Message, policy: Policy) -> Message:
     """Replace each recipient outside the allow-list if the policy redirects (non-production)."""
+    if policy.redirect_to is None:
+        return message
     admits = partial(routing.admits, policy.recipients)
-    if policy.redirect_to is None or all(admits(address.email) for address in message.recipients):
+    if all(admits(address.email) for address in message.recipients):
         return message
     target = Address(email=policy.redirect_to)
     seen: set[str] = set()

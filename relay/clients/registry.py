@@ -109,19 +109,19 @@ class Clients:
 
     async def all(self, *, older_than_seconds: float = CACHE_SECONDS) -> Mapping[str, Client]:
         """Return all clients by name, at most this old."""
-        now, limit = self._clock(), timedelta(seconds=older_than_seconds)
-        if self._is_older(now, limit):
+        now = self._clock()
+        if self._is_older(now, older_than_seconds):
             # One read serves all concurrent callers.
             async with self._reading:
-                if self._is_older(now, limit):
+                if self._is_older(now, older_than_seconds):
                     clients = readable_rows(self._tables, TABLE, Query(partition=_PARTITION), _client)
                     self._cached = {client.name: client async for client in clients}
                     self._by_key = _by_key(self._cached.values())
                     self._read_at = now
         return self._cached
 
-    def _is_older(self, now: datetime, age: timedelta) -> bool:
-        return self._read_at is None or now - self._read_at > age
+    def _is_older(self, now: datetime, seconds: float) -> bool:
+        return self._read_at is None or (now - self._read_at).total_seconds() > seconds
 
     async def by_key(self, text: str) -> Client | None:
         """Find the enabled client of a key, with the key's role, or None."""
@@ -265,7 +265,8 @@ class Clients:
     async def note_use(self, key_id: str) -> None:
         """Record the use of a key, at most once an hour. A failure is ignored."""
         now = self._clock()
-        if now - self._noted.get(key_id, datetime.min.replace(tzinfo=now.tzinfo)) < USE_NOTED_EVERY:
+        noted_at = self._noted.get(key_id)
+        if noted_at is not None and now - noted_at < USE_NOTED_EVERY:
             return
         self._noted[key_id] = now
         try:

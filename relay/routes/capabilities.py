@@ -52,7 +52,8 @@ def required(message: Message) -> frozenset[str]:
 
     Only the providers that the message has options for are loaded; each names the options that it alone can carry.
     """
-    return frozenset({*_required_features(message), *_required_options(message)})
+    found = _required_features(message)
+    return frozenset(found | _required_options(message) if message.options else found)
 
 
 def rebuilt(message: Message) -> Rebuilt:
@@ -68,6 +69,8 @@ def rebuilt(message: Message) -> Rebuilt:
 
 def optional(message: Message) -> tuple[str, ...]:
     """Return the options that a route of another provider ignores, each after its provider's name."""
+    if not message.options:
+        return ()
     return tuple(
         f"{provider}.{name}"
         for provider, options in message.options.items()

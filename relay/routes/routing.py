@@ -34,13 +34,14 @@ class Router:
         for number, recipient in enumerate(message.recipients):
             if number not in submission.suppressed:
                 recipients.setdefault(self._configured(submission, message, lane, recipient), []).append(number)
-        return tuple(
+        legs = [
             Leg(
                 recipients=tuple(numbers),
                 routes=tuple([name for name in routes if not self._reason(name, submission, message, len(numbers))]),
             )
             for routes, numbers in recipients.items()
-        )
+        ]
+        return tuple(legs)
 
     def refusals(self, submission: Submission, message: Message, lane: str) -> Mapping[str, str]:
         """Return why each route that the rules name for a message cannot carry it."""
@@ -70,8 +71,10 @@ class Router:
         """Return the routes that the request pins, or that the first matching rule names."""
         if submission.route is not None:
             return (submission.route,) if submission.route in self._settings.routes else ()
-        rules = self._settings.rules
-        return next(rule.routes for rule in rules if _applies(rule, submission, message, lane, recipient))
+        for rule in self._settings.rules:
+            if _applies(rule, submission, message, lane, recipient):
+                return rule.routes
+        raise ValueError("no rule applies to every message")
 
     def _reason(self, name: str, submission: Submission, message: Message, recipients: int) -> str:
         route = self._settings.routes[name]

@@ -55,27 +55,23 @@ def read_message(
     template = fields.read_choice_name(value.get("template"), "template", problems, limits, may_have_version=True)
     _check_content(value, problems, has_template=template is not None)
 
-    read = MessageFields(value, defaults, problems, limits).read
-    files = read("attachments", _read_files)
-    to, cc, bcc = [read(name, reader) for name, reader in _RECIPIENTS.items()]
+    given = MessageFields(value, defaults, problems, limits)
+    files = given.read("attachments", _read_files)
+    to, cc, bcc = [given.read(name, reader) for name, reader in _RECIPIENTS.items()]
     _check_recipients(value, (*to, *cc, *bcc), problems, limits)
+    text = _text(value.get("text"))
     message = Message(
         sender=read_mailbox(value.get("from"), "from", problems, limits) or _NO_ADDRESS,
         to=_addresses(to),
         cc=_addresses(cc),
         bcc=_addresses(bcc),
-        reply_to=read("reply_to", _read_reply_to),
+        reply_to=given.read("reply_to", _read_reply_to),
         subject=fields.read_subject(value.get("subject"), problems, limits, is_required=template is None),
-        text=_text(value.get("text")),
+        text=text,
         html=_text(value.get("html")),
-        text_from_html=not _text(value.get("text")) and value.get("text_from_html") is not False,
-        calendar=_calendar(value.get("calendar"), problems),
-        headers=read("headers", read_headers),
+        text_from_html=not text and value.get("text_from_html") is not False,
         attachments=files.attachments,
-        tags=fields.read_tags(value.get("tags"), problems, limits),
-        metadata=fields.read_metadata(value.get("metadata"), problems, limits),
-        return_path=_return_path(value.get("return_path"), problems, limits),
-        options=read("options", _read_options),
+        **given.read_present(_OF_MESSAGE),
     )
     topic = fields.read_topic(value.get("unsubscribe"))
     if topic is not None:
@@ -85,18 +81,14 @@ def read_message(
     return Draft(
         message=message,
         size=size,
-        lane=fields.read_choice_name(value.get("lane"), "lane", problems, limits),
-        expires_in_seconds=fields.read_expiry(value.get("expires_in_seconds"), problems, limits),
         delivery=_GUARANTEES.get(delivery) if isinstance(delivery, str) else None,
         send_at=fields.read_moment(value.get("send_at"), now, problems, limits),
-        route=fields.read_choice_name(value.get("route"), "route", problems, limits),
         dry_run=value.get("dry_run") is True,
         template=template,
-        variables=read("variables", _read_variables),
-        locale=fields.read_locale(value.get("locale"), "locale", problems, limits),
         file_names=files.within.names,
         opaque_parts=files.within.opaque,
         topic=topic,
+        **given.read_present(_OF_DRAFT),
     )
 
 
@@ -177,7 +169,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _calendar(value: Any, problems: Problems) -> str | None:
+def _read_calendar(value: Any, problems: Problems, limits: Limits) -> str | None:
     calendar = _text(value)
     problem = calendar_problem(calendar) if calendar else ""
     if problem:
@@ -199,7 +191,7 @@ def _check_content(value: Mapping[str, Any], problems: Problems, *, has_template
         problems.add("no_content", "text", "The message has no content. Add text, html or both, or name a template.")
 
 
-def _return_path(value: Any, problems: Problems, limits: Limits) -> str | None:
+def _read_return_path(value: Any, problems: Problems, limits: Limits) -> str | None:
     """Read the envelope sender: empty for no bounces, None for the message's From."""
     if not isinstance(value, str):
         return None
@@ -220,6 +212,32 @@ def _read_options(value: Any, problems: Problems, limits: Limits) -> Mapping[str
                 target, _, text = problem.partition(": ")
                 problems.add("invalid_value", target, f"{text[:1].upper()}{text[1:]}.")
     return options
+
+
+def _read_name(target: str) -> Reader[str | None]:
+    return lambda value, problems, limits: fields.read_choice_name(value, target, problems, limits)
+
+
+def _read_locale(value: Any, problems: Problems, limits: Limits) -> str:
+    return fields.read_locale(value, "locale", problems, limits)
+
+
+_OF_MESSAGE: Mapping[str, Reader[Any]] = {
+    "calendar": _read_calendar,
+    "headers": read_headers,
+    "tags": fields.read_tags,
+    "metadata": fields.read_metadata,
+    "return_path": _read_return_path,
+    "options": _read_options,
+}
+_OF_DRAFT: Mapping[str, Reader[Any]] = {
+    "lane": _read_name("lane"),
+    "expires_in_seconds": fields.read_expiry,
+    "route": _read_name("route"),
+    "variables": _read_variables,
+    "locale": _read_locale,
+}
+"""Fields of a message and of a draft that few requests have, and that are read on their own."""
 
 
 def _checked_size(message: Message, problems: Problems, limits: Limits) -> int | None:

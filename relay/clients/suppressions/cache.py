@@ -26,6 +26,7 @@ OVERLAP = timedelta(seconds=120)
 """Part of the log that is read again: clocks of processes differ, and a row may become visible late."""
 RELOAD = timedelta(hours=1)
 """A scope is reloaded after this time, to find changes whose writer died before writing the log."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 LOG = "log"
 """The partition of the log."""
 LOG_KEPT = timedelta(days=1)
@@ -120,8 +121,7 @@ class SuppressionCache:
         """Whether nothing has to be read: then nobody waits for the lock."""
         if self._log_read_at is None or now - self._log_read_at >= MAX_AGE:
             return False
-        oldest = now - RELOAD
-        return all(scope in self._scopes and self._loaded_at[scope] >= oldest for scope in scopes)
+        return min([self._loaded_at.get(scope, _NEVER) for scope in scopes]) >= now - RELOAD
 
     async def log(self, changed: Sequence[Suppression]) -> None:
         """Update this process's entries at once, and write the log for the others. An empty reason removes an entry."""
