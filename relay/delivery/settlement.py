@@ -6,7 +6,7 @@ the follow-up of a process that died, and repeating it does no harm.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -191,9 +191,15 @@ def _ended(before: Record | None, after: Record, indices: Iterable[int]) -> Iter
 
 
 def _revived(before: Record, after: Record, indices: Iterable[int]) -> Iterator[DeadLetter]:
-    """Yield the dead letters of parts that are no longer dead, or not for the same cause."""
+    """Yield the dead letters of messages that have no part any more that is dead of this cause."""
+    at = ids.created_at(before.batch)
     for index in indices:
-        for part in before.statuses[index].parts:
-            if part.state in DEAD and part not in after.statuses[index].parts:
-                at = ids.created_at(before.batch)
-                yield DeadLetter(code=part.code or "expired", batch=before.batch, index=index, at=at)
+        still = () if after.is_erased(index) else _causes(after.statuses[index])
+        for code in _causes(before.statuses[index]):
+            if code not in still:
+                yield DeadLetter(code=code, batch=before.batch, index=index, at=at)
+
+
+def _causes(status: MessageStatus) -> Collection[str]:
+    """Return the causes of a message's dead parts: each is a row in the index, whatever the number of parts."""
+    return dict.fromkeys(part.code or "expired" for part in status.parts if part.state in DEAD)

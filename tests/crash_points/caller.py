@@ -33,19 +33,23 @@ class TrackedSubmission(msgspec.Struct, kw_only=True):
 
 
 class Caller:
-    """An application that submits, polls and cancels; and its operator."""
+    """An application that submits, polls and cancels; and its operator.
+
+    With `keeps_to_one`, its requests go to one process: only there can they share a put.
+    """
 
     def __init__(self, world: World, key: str) -> None:
         self.submissions: dict[str, TrackedSubmission] = {}
         self.erased: set[str] = set()
         self.purged: set[str] = set()
         self.broken_promises: list[str] = []
+        self.keeps_to_one = False
         self._world = world
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Response | None:
         """Send one request to a living process. Returns None when the connection broke."""
-        instance = await self._world.living()
+        instance = await self._world.living(is_oldest=self.keeps_to_one)
         request = Request(
             method=method,
             path=path.partition("?")[0],

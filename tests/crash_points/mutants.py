@@ -192,6 +192,20 @@ MUTANTS = (
         only="report",
     ),
     Mutant(
+        module="core/parts/put_back.py",
+        old="        if has_one_sender or refusal.attempt in (each.number, each.verified):",
+        new="        if True:",
+        breaks="an attempt counts as refused although no report is about it",
+        only="report one of two",
+    ),
+    Mutant(
+        module="delivery/settlement.py",
+        old="            if code not in still:",
+        new="            if True:",
+        breaks="a deletion that takes effect late takes a dead letter off its list",
+        only="report one of two",
+    ),
+    Mutant(
         module="operations/erasure.py",
         old="            if named or record.remains():",
         new="            if named:",
@@ -208,6 +222,13 @@ MUTANTS = (
         old="        if not spans:\n",
         new="        if True:\n",
         breaks="the erasure of a message deletes the content of others in its blob",
+        only="shared",
+    ),
+    Mutant(
+        module="journal/content.py",
+        old="self._blobs.replace(CONTENT_CONTAINER, blob, bytes(kept), etag=etag)",
+        new="self._blobs.put(CONTENT_CONTAINER, blob, bytes(kept))",
+        breaks="an erasure writes back what another one has erased since",
         only="shared",
     ),
     Mutant(

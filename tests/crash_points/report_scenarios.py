@@ -9,8 +9,8 @@ from relay.core.send_request import SendRequest
 from relay.platform.resources import EVENTS_QUEUE
 from relay.routes.hold_changes import REPORT_SECONDS
 from tests.crash_points.host import RECOVERY, REPORTS
-from tests.crash_points.providers import Account, Answer, LostResponse, refuse_nothing
-from tests.crash_points.scenarios import TWO, UNKNOWN, always, settings_of
+from tests.crash_points.providers import Acceptance, Account, Answer, LostResponse, refuse_nothing
+from tests.crash_points.scenarios import SENT, TWO, UNKNOWN, always, settings_of
 from tests.crash_points.trial import Scenario, Stage
 from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
 
@@ -74,7 +74,7 @@ async def refused_while_unknown(stage: Stage) -> None:
     requests = lose_responses(stage)
     await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
     await asyncio.sleep(REPAIRED)
-    await refuse_second(stage, requests)
+    await refuse_second(stage, requests, [*stage.world.ledger.acceptances])
 
 
 async def refused_while_unknown_again(stage: Stage) -> None:
@@ -84,7 +84,18 @@ async def refused_while_unknown_again(stage: Stage) -> None:
     await asyncio.sleep(REPAIRED)
     await stage.caller.insist("POST", "/v1/deadletters/redrive", {"code": "response_lost"})
     await asyncio.sleep(REPAIRED)
-    await refuse_second(stage, requests)
+    await refuse_second(stage, requests, [*stage.world.ledger.acceptances])
+
+
+async def refused_once_of_two(stage: Stage) -> None:
+    """The same, but the provider refuses the second recipient of the first attempt only."""
+    requests = lose_responses(stage)
+    await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
+    await asyncio.sleep(REPAIRED)
+    refused = [*stage.world.ledger.acceptances]
+    await stage.caller.insist("POST", "/v1/deadletters/redrive", {"code": "response_lost"})
+    await asyncio.sleep(REPAIRED)
+    await refuse_second(stage, requests, refused)
 
 
 def lose_responses(stage: Stage) -> dict[tuple[str, int], SendRequest]:
@@ -99,12 +110,13 @@ def lose_responses(stage: Stage) -> dict[tuple[str, int], SendRequest]:
     return requests
 
 
-async def refuse_second(stage: Stage, requests: Mapping[tuple[str, int], SendRequest]) -> None:
-    """Report that the provider refuses the second recipient of everything that it has accepted."""
-    ledger = stage.world.ledger
+async def refuse_second(
+    stage: Stage, requests: Mapping[tuple[str, int], SendRequest], refused: Sequence[Acceptance]
+) -> None:
+    """Report that the provider refuses the second recipient of what it has accepted."""
     stage.main.script = always(Sent())
-    for accepted in [*ledger.acceptances]:
-        ledger.refuse(accepted, [1], requests[accepted.message, accepted.attempt])
+    for accepted in refused:
+        stage.world.ledger.refuse(accepted, [1], requests[accepted.message, accepted.attempt])
     await asyncio.sleep(REPAIRED)
 
 
@@ -192,6 +204,17 @@ REPORT_SCENARIOS = (
         queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
         ends=TWO,
         may_end={"one": {UNKNOWN}, "two": {UNKNOWN}},
+    ),
+    Scenario(
+        name="refused by report, one of two",
+        settings=TENANT_AND_BACKUP,
+        accounts=lambda: {"main": Account(knows_attempts=False), "backup": Account()},
+        play=refused_once_of_two,
+        triggers=(*RECOVERY, REPORTS),
+        queues=(MAIN_QUEUE, POISON_QUEUE, EVENTS_QUEUE),
+        ends={"one": {SENT, UNKNOWN}, "two": {SENT, UNKNOWN}},
+        # The redriven one may have arrived. Each is followed by one that only asks.
+        attempts={"one": 4, "two": 4},
     ),
     Scenario(
         name="budget of external recipients",

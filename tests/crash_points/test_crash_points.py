@@ -116,6 +116,11 @@ def test_scenario_without_a_fault_ends_as_expected(scenario: Scenario, trials: T
     assert trials.undisturbed(scenario).violations == []
 
 
+@pytest.mark.parametrize("scenario", SHARED_CONTENT_SCENARIOS, ids=lambda scenario: scenario.name)
+def test_scenario_of_shared_content_overwrites_some_of_it(scenario: Scenario, trials: Trials) -> None:
+    assert "replacement in content" in {operation.name for operation in trials.undisturbed(scenario).trace}
+
+
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
 def test_operations_are_the_same_in_every_repetition(scenario: Scenario) -> None:
     trials = Trials()

@@ -108,11 +108,11 @@ class World:
             self._changed.notify_all()
         return instance
 
-    async def living(self) -> Instance:
-        """Return a living process, as soon as there is one."""
+    async def living(self, *, is_oldest: bool = False) -> Instance:
+        """Return a living process, as soon as there is one: the oldest, or any."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._alive)
-        return self.chance.choice(self._alive)
+        return self._alive[0] if is_oldest else self.chance.choice(self._alive)
 
     @property
     def _alive(self) -> list[Instance]:

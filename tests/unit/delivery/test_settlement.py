@@ -152,6 +152,21 @@ async def test_dead_letter_is_listed_once_by_its_cause(place: Place) -> None:
     assert dead(place) == [("expired", f"{after.batch}-01"), ("policy_refused", f"{after.batch}-00")]
 
 
+async def test_dead_letter_stays_listed_while_any_part_is_dead_of_its_cause(place: Place) -> None:
+    one, other = failed(), changed(failed(), attempt=2)
+    before = record(status(one, other))
+    await follow(place, None, before)
+    revived = changed(before, statuses=(status(DEFERRED, other),))
+    await follow(place, before, revived)
+    assert dead(place) == [("policy_refused", f"{before.batch}-00")]
+    # A late delete would take it off the list after all.
+    reported = changed(before, statuses=(status(one, changed(other, attempt=3)),))
+    deletes = place.tables.calls["delete_all"]
+    await follow(place, before, reported)
+    assert place.tables.calls["delete_all"] == deletes
+    assert dead(place) == [("policy_refused", f"{before.batch}-00")]
+
+
 async def test_repair_rewrites_everything_and_can_be_repeated(place: Place) -> None:
     after = record(status(DEFERRED), status(HELD), status(SENT))
     for _ in range(2):
