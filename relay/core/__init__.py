@@ -1,1 +1,1 @@
-"""The nouns and pure decisions of Relay. Imports nothing else of the project."""
+"""Data types and pure decisions of Relay. Imports no other room."""

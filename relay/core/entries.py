@@ -1,4 +1,4 @@
-"""The durable formats of the queue: what an entry looks like, byte for byte.
+"""Encode and decode queue entries. Their formats are durable.
 
 An entry is UTF-8 JSON. It never uses the top-level names that the host would copy over the trigger's metadata, and puts
 messages in an array because the host ignores arrays there (docs/decisions/0002-queue-entry.md). `relay` is the
@@ -26,14 +26,14 @@ VERSION_WITH_SPANS = 2
 """The version of a batch whose submissions have a `span`."""
 _VERSIONS = (VERSION, VERSION_WITH_SPANS)
 MAX_ENTRY_BYTES = 64_000
-"""Weight of an entry at most (see `weight`); the service takes 65,536 bytes of encoded text."""
+"""Maximum weight of an entry in bytes (see `weight`). The service accepts 65,536 bytes of encoded text."""
 MAX_BATCH_MESSAGES = 32
 MAX_INLINE_BYTES = 48_000
-"""A submission heavier than this travels by blob (claim check)."""
+"""The content of a heavier submission is stored in a blob (claim check)."""
 
 
 type _BatchName = Annotated[str, msgspec.Meta(pattern=r"^0[0-9a-f]{31}$")]
-"""A UUIDv7 as `relay.core.ids` makes them, until the year 2527: its time can be read."""
+"""A UUIDv7 from `relay.core.ids`. It begins with 0 until the year 2527."""
 type _Lane = Annotated[str, msgspec.Meta(max_length=32)]
 type _Mac = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
 type _Index = Annotated[int, msgspec.Meta(ge=0, lt=MAX_BATCH_MESSAGES)]
@@ -51,7 +51,7 @@ class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Part of a recorded batch whose time has come. `attempt` is the attempt it asks for; older ones are dropped."""
+    """Messages of a recorded batch that are due. `attempt` is the attempt to make: an entry for an older one is dropped."""
 
     relay: int
     ref: _BatchName
@@ -62,7 +62,7 @@ class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class FanOutEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of several batches, accepted with one write: the blob `fan_out` holds their entries, one a line."""
+    """A request of several batches, accepted with one write: the blob `fan_out` holds their entries, one per line."""
 
     relay: int
     fan_out: str
@@ -98,12 +98,12 @@ _envelope_decoder = msgspec.json.Decoder(_Envelope)
 
 
 def encode_submission(submission: Submission) -> bytes:
-    """One element of a batch entry."""
+    """Encode a submission as an element of a batch entry."""
     return escaped(_encoder.encode(submission))
 
 
 def escaped(encoded: bytes) -> bytes:
-    """JSON whose U+FFFE and U+FFFF, which XML cannot carry, are JSON escapes."""
+    """Write U+FFFE and U+FFFF in encoded JSON as escapes, because XML cannot carry them."""
     if not encoded.isascii() and b"\xef\xbf" in encoded:
         encoded = encoded.replace(b"\xef\xbf\xbe", b"\\ufffe").replace(b"\xef\xbf\xbf", b"\\uffff")
     return encoded
@@ -114,28 +114,29 @@ _NO_MARKUP = bytes(code for code in range(256) if code not in b"<>&")
 
 
 def weight(encoded: bytes) -> int:
-    """Bytes this text takes in a Put Message request, where XML escapes `<`, `>` and `&`."""
+    """Return the bytes that this text takes in a Put Message request, where XML escapes `<`, `>` and `&`."""
     markup = encoded.translate(None, _NO_MARKUP)
     return len(encoded) + 3 * len(markup) + markup.count(b"&")
 
 
 def fits_inline(encoded: bytes) -> bool:
-    """Whether a submission may stay in its entry: most are so short that their characters need not be counted."""
+    """Return whether a submission may stay in its entry. Most are so short that their characters need not be counted."""
     return _MOST_WEIGHT * len(encoded) <= MAX_INLINE_BYTES or weight(encoded) <= MAX_INLINE_BYTES
 
 
 def join_batch(
     batch: str, lane: str, macs: Sequence[str], submissions: Sequence[bytes], *, has_spans: bool = False
 ) -> bytes:
-    """A batch entry from submissions that are encoded already (the hot path of acceptance)."""
+    """Build a batch entry from encoded submissions (the hot path of acceptance)."""
     version = VERSION_WITH_SPANS if has_spans else VERSION
     head = _encoder.encode({"relay": version, "batch": batch, "lane": lane, "macs": macs})
     return b'%s,"messages":[%s]}' % (head[:-1], b",".join(submissions))
 
 
 def replace_submissions(body: bytes, changed: Mapping[int, Submission]) -> bytes:
-    """A batch entry with other submissions at some indices. All else stays as it is, byte for byte: also what a newer
-    version may have written there.
+    """Replace the submissions of a batch entry at some indices.
+
+    Everything else stays byte for byte as it is, even members that a newer version wrote.
     """
     fields = _fields_decoder.decode(body)
     kept = _elements_decoder.decode(fields["messages"])
@@ -145,12 +146,12 @@ def replace_submissions(body: bytes, changed: Mapping[int, Submission]) -> bytes
 
 
 def entry_overhead(messages: int) -> int:
-    """Bytes a batch entry adds around its submissions, at most (lane names have at most 32 characters)."""
+    """Return the maximum of bytes that a batch entry adds around its submissions (lane names have at most 32 characters)."""
     return 160 + 21 * messages
 
 
 def encode_reference(batch: str, lane: str, indices: Sequence[int], attempt: int) -> bytes:
-    """A reference entry."""
+    """Encode a reference entry."""
     return _encoder.encode(ReferenceEntry(relay=VERSION, ref=batch, lane=lane, indices=tuple(indices), attempt=attempt))
 
 
@@ -160,7 +161,7 @@ def encode_fan_out(blob: str, lane: str) -> bytes:
 
 
 def decode_entry(body: bytes) -> Entry:
-    """Read an entry of a lane's queue. Raises `UnreadableEntry`, whose text says nothing of the content, or `NewerVersion`."""
+    """Decode an entry of a lane's queue. Raises `UnreadableEntry`, whose text quotes no content, or `NewerVersion`."""
     envelope = _opened(body)
     if envelope.fan_out is not None:
         return _decode(_fan_out_decoder, body)
@@ -173,7 +174,7 @@ def decode_entry(body: bytes) -> Entry:
 
 
 def revive(body: bytes) -> bytes:
-    """Return an entry with the mark that it came back from the poison queue once."""
+    """Mark an entry as one that came back from the poison queue."""
     return body.rstrip()[:-1] + b',"revived":true}'
 
 
@@ -191,13 +192,13 @@ def check_version(body: bytes) -> None:
 
 
 def decode_versioned[T](decoders: Mapping[int, msgspec.json.Decoder[T]], body: bytes) -> T:
-    """Read what another queue carries, with the decoder of its version. Raises `UnreadableEntry`; `NewerVersion` if it is new."""
+    """Decode an entry of another queue by the decoder of its version. Raises `UnreadableEntry` or `NewerVersion`."""
     envelope = _decode(_envelope_decoder, body)
     return _decode(decoders[_known(envelope.relay, decoders)], body)
 
 
 def _opened(body: bytes) -> _Envelope:
-    """The envelope of an entry of a known version. It is read first: what a newer one holds may have another shape."""
+    """Read the envelope of an entry and check its version, before members that may have another shape in a newer version."""
     envelope = _decode(_envelope_decoder, body)
     _known(envelope.relay, _VERSIONS)
     return envelope

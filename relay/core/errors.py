@@ -71,7 +71,10 @@ class UnreadableEntry(RelayError):
 
 
 class NewerVersion(UnreadableEntry):
-    """A newer version of Relay wrote it, before a rollback or while instances are replaced. Only that version can read it."""
+    """An entry or record that a newer version of Relay wrote, before a rollback or while instances are replaced.
+
+    Only that version can read it.
+    """
 
 
 class StorageError(RelayError):
@@ -83,7 +86,7 @@ class NotFound(StorageError):
 
 
 class AlreadyExists(StorageError):
-    """The entity or blob that was to be inserted exists."""
+    """The entity or blob to insert exists already."""
 
 
 class Changed(StorageError):
@@ -93,7 +96,7 @@ class Changed(StorageError):
 class Unavailable(StorageError):
     """Storage throttles, is unreachable, or did not respond in time.
 
-    Whether the operation took effect is not known. `retry_after_seconds` comes from storage, if it returned any.
+    The operation may or may not have taken effect. `retry_after_seconds` is the time to wait before a retry, None if not known.
     """
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:

@@ -1,6 +1,6 @@
-"""What can become known of a mail after a provider took it: one vocabulary for all vendors.
+"""Events of mail after a provider accepted it: one vocabulary for all vendors.
 
-What the events of a recipient say together: `relay.core.arrival.recipient_states`.
+`relay.core.arrival.recipient_states` merges the events of a recipient.
 """
 
 import re
@@ -13,7 +13,7 @@ import msgspec
 
 
 class EventKind(StrEnum):
-    """What happened, past tense, to one recipient's copy (`KINDS`). No event reports the folder."""
+    """The kind of an event of one recipient's copy (meanings in `KINDS`). No event reports the folder that the mail went to."""
 
     PROCESSED = "processed"
     DEFERRED = "deferred"
@@ -41,15 +41,15 @@ KINDS: Mapping[EventKind, str] = {
     EventKind.REPLIED: "A person answered the mail.",
     EventKind.AUTO_REPLIED: "A program answered the mail: out of office, or another automatic reply (RFC 3834).",
 }
-"""Every kind with its meaning, as docs/reference/events.md has it."""
+"""Every kind with its meaning, as in docs/reference/events.md."""
 
 
 ENGAGEMENTS = frozenset({EventKind.OPENED, EventKind.CLICKED})
-"""What a machine may have done as well as a person."""
+"""Kinds that a machine may have caused as well as a person."""
 
 
 class BounceClass(StrEnum):
-    """Why a mail bounced, by what is to be done about it (`BOUNCE_CLASSES`)."""
+    """The reason of a bounce, by the action that it calls for (meanings in `BOUNCE_CLASSES`)."""
 
     ADDRESS = "address"
     MAILBOX = "mailbox"
@@ -71,14 +71,14 @@ BOUNCE_CLASSES: Mapping[BounceClass, str] = {
     BounceClass.ACCOUNT: "The provider refused the sending account: a limit, a block, a sender that it may not use.",
     BounceClass.UNKNOWN: "The report gives no reason.",
 }
-"""Every class with its meaning, as docs/reference/events.md has it."""
+"""Every class with its meaning, as in docs/reference/events.md."""
 
 STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\d|\.\d)")
 """An enhanced status code (RFC 3463 section 2)."""
 
 _BY_STATUS: tuple[tuple[str, BounceClass], ...] = (
-    # Beginnings of class-less codes, the longest first. RFC 3463 section 3, RFC 7505 (1.10), RFC 7372 and 8616 (7.2x);
-    # where vendors use a code otherwise, the vendor's page is named.
+    # Prefixes of codes without their first digit, the longest first. RFC 3463 section 3, RFC 7505 (1.10), RFC 7372 and 8616
+    # (7.2x). Where vendors use a code differently, the vendor's page is named.
     ("1.7", BounceClass.POLICY),  # bad sender's mailbox address syntax
     ("1.8", BounceClass.POLICY),  # bad sender's system address
     ("1.9", BounceClass.NETWORK),
@@ -93,10 +93,10 @@ _BY_STATUS: tuple[tuple[str, BounceClass], ...] = (
     ("7.", BounceClass.POLICY),
 )
 _DIRECTORY_EDGE = re.compile(r"5\.4\.1\b.*recipient address rejected: access denied", re.IGNORECASE | re.DOTALL)
-"""Exchange Online's directory-based edge blocking says so of addresses that do not exist
+"""The reply of Exchange Online's directory-based edge blocking to addresses that do not exist
 (learn.microsoft.com/exchange/troubleshoot/email-delivery/ndr/fix-error-code-5-4-1-in-exchange-online)."""
 _BY_WORDS: tuple[tuple[re.Pattern[str], BounceClass], ...] = (
-    # What old servers say without an enhanced code. In order: the first that is found counts.
+    # Words of old servers that send no enhanced code. The first match counts.
     (re.compile(r"spam|virus|content|too large|size limit", re.IGNORECASE), BounceClass.CONTENT),
     (
         re.compile(r"user unknown|unknown user|no such user|does not exist|not found", re.IGNORECASE),
@@ -109,35 +109,35 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], BounceClass], ...] = (
 
 
 def enhanced_status(*texts: str) -> str:
-    """The first enhanced status code in these texts, or an empty text."""
+    """Return the first enhanced status code in these texts, or an empty text."""
     found = next((match for text in texts if (match := STATUS.search(text))), None)
     return found[0] if found else ""
 
 
 def classify(status: str, reply: str) -> BounceClass:
-    """Why a mail bounced, by its enhanced status code and the server's words."""
+    """Return the class of a bounce, by its enhanced status code and the server's words."""
     if _DIRECTORY_EDGE.search(f"{status} {reply}"):
         return BounceClass.ADDRESS
     _, _, detail = (status or enhanced_status(reply)).partition(".")
-    # `x.0.0` says nothing; then the words have to.
+    # `x.0.0` gives no reason, but the words may.
     if detail and detail != "0.0":
         return next((found for begin, found in _BY_STATUS if f"{detail}.".startswith(begin)), BounceClass.UNKNOWN)
     return next((found for pattern, found in _BY_WORDS if pattern.search(reply)), BounceClass.UNKNOWN)
 
 
 class LikelyActor(StrEnum):
-    """Who is likely to have opened a mail or followed a link."""
+    """The likely actor behind an open or a click."""
 
     MACHINE = "machine"
-    """A proxy or a filter: it says nothing about the recipient."""
+    """A proxy or a filter: the event says nothing about the recipient."""
     PERSON = "person"
-    """The recipient, or who else reads the mailbox."""
+    """The recipient, or another reader of the mailbox."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A mail that answers a message of Relay's. A stranger wrote it: all of it is only shown.
+    """A mail that answers a message sent by Relay. It is untrusted input, which is only shown.
 
-    `text` is without the quoted mail. `attachments` are names; their content is not stored. `is_truncated`: the text goes on.
+    `text` omits the quoted mail. `attachments` are file names; their content is not stored. `is_truncated`: `text` was cut.
     """
 
     sender: str = msgspec.field(name="from", default="")
@@ -152,15 +152,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that became known later about a message: from a provider's webhook or a bounce.
+    """An event of a message, as the journal stores it.
 
-    `kind` is one of `relay.core.events.EventKind`; `key` makes duplicates of an event one row. `code` is the
-    enhanced status code
-    (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
-    that is not known. `likely` is a `LikelyActor`, empty where nothing says so. `raw` is what the provider said, as it was.
-    `answer` is the mail of a `replied` or `auto_replied`.
-    `source` is an `EventSource`; empty in what an older version recorded. `topic` is what an `unsubscribed` or `resubscribed`
-    is about, empty for all mail of the client.
+    `kind` is an `EventKind`. `key` names the row, so that duplicates of an event share one. `code` is the enhanced status code
+    (RFC 3463), `bounce_class` a `BounceClass`, `attempt` the number of the attempt (0: not known). `likely` is a `LikelyActor`,
+    empty if not known. `raw` is the provider's report as received. `answer` is the mail of a `replied` or `auto_replied`.
+    `source` is an `EventSource`, empty in events of older versions. `topic` is the topic of an `unsubscribed` or `resubscribed`,
+    empty for all mail of the client.
     """
 
     index: int
@@ -181,8 +179,9 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class RecipientState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a recipient ended: `delivered`, `bounced` or `complained`, since when, by which attempt (0 where that is not
-    known), and of a bounce the code and class.
+    """The state of a recipient: `delivered`, `bounced` or `complained`.
+
+    `at` is the time of the event, `attempt` the number of the attempt (0: not known). Only bounces have a code and a class.
     """
 
     state: EventKind
@@ -193,12 +192,12 @@ class RecipientState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventSource(StrEnum):
-    """Who says that an event happened, and so how far its effect may reach."""
+    """The source of an event, which limits how far its effect may reach."""
 
     PROVIDER = "provider"
     """The provider, authenticated by its signature, a secret, or the header fields that only it can write."""
     MAIL = "mail"
-    """A report that arrived as mail. Anyone who knows the message's id can have written it: its recipients, its sender."""
+    """A report that arrived as mail. Anyone who knows the message's id can have written it, such as a recipient or the sender."""
     CLIENT = "client"
     """A client, about its own message."""
     RECIPIENT = "recipient"
@@ -206,8 +205,10 @@ class EventSource(StrEnum):
 
 
 class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in the journal, with what those need who follow it: whose message it is, its name, its caller's
-    tags and metadata, whether `recipient` is one that the message really had (and the only one), and who reported it.
+    """An event in the journal, with the facts that its followers need.
+
+    `message` is the message's name; `client` and `client_id` are its client's; `tags` and `metadata` come from its caller.
+    `is_ours`: the message really had the event's recipient. `is_sole_recipient`: and no other.
     """
 
     event: RecordedEvent
@@ -222,16 +223,16 @@ class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoticeKind(StrEnum):
-    """What happened to a client as a whole."""
+    """The kind of an event of a client as a whole."""
 
     HELD = "client.held"
     """Relay holds mail of the client, because too much of it bounced or was reported as spam."""
     RELEASED = "client.released"
-    """An operator released it."""
+    """An operator released the client."""
 
 
 class EndKind(StrEnum):
-    """How Relay itself ended a message, or some of its recipients, without sending it. The values are those of `State`."""
+    """The state in which Relay ended a message, or some of its recipients, without sending it; a value of `State`."""
 
     FAILED = "failed"
     EXPIRED = "expired"
@@ -240,7 +241,7 @@ class EndKind(StrEnum):
 
 
 class ClientNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened to a client, for its webhooks. `about` is the body's data."""
+    """An event of a client, for its webhooks. `about` is the data in the webhook's body."""
 
     kind: NoticeKind
     client: str
@@ -250,7 +251,7 @@ class ClientNotice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventFollower(Protocol):
-    """Something that happens because of events. A repetition must do no harm."""
+    """A reaction to events. It must tolerate repeated events."""
 
     async def follow(self, events: Sequence[MessageEvent]) -> None:
-        """Do it. Raises `StorageError` when it could not: the events come again."""
+        """React to the events. Raises `StorageError` if that fails; then the events come again."""

@@ -2,7 +2,7 @@
 
 A batch is named by a UUIDv7 (RFC 9562 section 5.7), 32 hex digits, so names sort by time. A message is named by its batch,
 its index in it (0 to 31) and a MAC keyed to the client: `msg_` and 40 characters of base32hex (RFC 4648 section 7) in lower
-case. Nobody can guess another client's names, and a name is recognised before its journal record exists, so that
+case. No client can guess another client's names, and a name is recognised before its journal record exists, so that
 acceptance needs exactly one write.
 """
 
@@ -43,40 +43,40 @@ class MessageId(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names(batch: str, macs: Sequence[str]) -> list[str]:
-    """The names of a batch's messages, in order, by their MACs."""
+    """Return the names of a batch's messages, in order, by their MACs."""
     packed = bytes.fromhex(batch)
     shared, rest = PREFIX + _encoded(packed[:_SHARED_BYTES]), packed[_SHARED_BYTES:]
-    # Each is whole groups too, so one call encodes all.
+    # The rest of each name is whole groups too, so one call encodes all.
     own = _encoded(b"".join([rest + bytes([index]) + bytes.fromhex(mac) for index, mac in enumerate(macs)]))
     return [shared + own[at : at + _OWN_CHARACTERS] for at in range(0, len(own), _OWN_CHARACTERS)]
 
 
 def new_batch_id() -> str:
-    """A fresh, time-ordered batch name."""
+    """Make a new batch name. Names sort by time."""
     import uuid_utils
 
     return uuid_utils.uuid7().hex
 
 
 def named_uuid(namespace: str, name: str) -> str:
-    """The UUIDv5 of a name (RFC 9562 section 5.5): always the same. A tenth of what the standard library's costs."""
+    """Return the UUIDv5 of a name (RFC 9562 section 5.5), in a tenth of the time that the standard library takes."""
     import uuid_utils
 
     return str(uuid_utils.uuid5(uuid_utils.UUID(namespace), name))
 
 
 def derived_batch(batch: str, first: int, count: int) -> str:
-    """The name of the batch with `count` messages from the `first` on, of a request that was given one name.
+    """Return the name of the batch with `count` messages from number `first` on, of a request named `batch`.
 
-    It follows from these three alone: a repetition that cuts the request at other places makes other names, so that no
-    batch is ever taken for one with other messages.
+    It depends on these three alone: a repeated request that is split at other places gets other names, so that no batch is
+    ever mistaken for one with other messages.
     """
     digest = hashlib.sha256(f"{batch}/{first}/{count}".encode()).hexdigest()
     return batch[:_TIME_AND_VARIANT] + digest[_TIME_AND_VARIANT:32]
 
 
 def mac(key: bytes, batch: str, index: int) -> str:
-    """The MAC that ties a message name to a client: HMAC-SHA-256, the first 8 bytes, as hex."""
+    """Return the MAC that ties a message name to a client: HMAC-SHA-256, the first 8 bytes, as hex."""
     return hmac.digest(key, bytes.fromhex(batch) + bytes([index]), "sha256")[:_MAC_BYTES].hex()
 
 
@@ -93,12 +93,12 @@ def parse(text: str) -> MessageId:
 
 
 def belongs_to(name: MessageId, key: bytes) -> bool:
-    """Whether the MAC was made with this client's key; in constant time."""
+    """Return whether the MAC was made with this client's key, in constant time."""
     return hmac.compare_digest(name.mac, mac(key, name.batch, name.index))
 
 
 def created_at(batch: str) -> datetime:
-    """When the batch name was made, to the millisecond (the first 48 bits of a UUIDv7)."""
+    """Return when the batch name was made, to the millisecond (the first 48 bits of a UUIDv7)."""
     return _EPOCH + timedelta(milliseconds=int(batch[:12], 16))
 
 
@@ -107,12 +107,12 @@ def _encoded(packed: bytes) -> str:
 
 
 def batch_floor(at: datetime) -> str:
-    """The smallest batch name of a moment: the bound of a time range."""
+    """Return the smallest batch name of a moment, as the bound of a time range."""
     return f"{max(0, (at - _EPOCH) // timedelta(milliseconds=1)):012x}" + "0" * 20
 
 
 def shard(batch: str) -> str:
-    """One of 16 shards, from the random end of the name, so that load spreads over table partitions."""
+    """Return one of 16 shards, from the random end of the name, so that load spreads over table partitions."""
     return batch[-1]
 
 

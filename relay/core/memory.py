@@ -14,9 +14,9 @@ _MIB = 1_048_576
 
 
 class MemoryLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes that an instance can carry: the largest body of one request, and what may be in progress together.
+    """Limits of an instance in bytes: the largest body of one request, and the total in progress at once.
 
-    `in_flight_bytes` applies to the requests of HTTP, and again to the messages that are being delivered.
+    `in_flight_bytes` limits HTTP requests and, separately, the messages that are being delivered.
     """
 
     body_bytes: int

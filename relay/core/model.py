@@ -1,4 +1,4 @@
-"""The nouns: what a caller submits, and what we know about it.
+"""Data types: a caller's submission, and its state while Relay delivers it.
 
 Everything here is frozen and keyword-only. The structs that are stored (see `relay.core.entries` and
 `relay.journal.records`) are durable formats: fields may be added with a default, never renamed or removed.
@@ -14,7 +14,7 @@ import msgspec
 
 
 class State(StrEnum):
-    """Where a message, or a part of one, stands."""
+    """The state of a message, or of a part of one."""
 
     SCHEDULED = "scheduled"
     """Accepted; waits for the time the caller asked for."""
@@ -23,7 +23,7 @@ class State(StrEnum):
     SENDING = "sending"
     """An attempt is under way, under a lease."""
     DEFERRED = "deferred"
-    """A transient failure; will be tried again at a stated time."""
+    """Waits for its next attempt at a stated time, after a transient failure or for a limit of the route."""
     HELD = "held"
     """The route is held; waits without using attempts (its expiry: `part_states.expires_at_while_held`)."""
     SENT = "sent"
@@ -31,15 +31,15 @@ class State(StrEnum):
     FAILED = "failed"
     """Refused for good. A dead letter."""
     EXPIRED = "expired"
-    """Became too old before it could be sent. A dead letter."""
+    """Expired before it could be sent. A dead letter."""
     CANCELLED = "cancelled"
     """Cancelled by the caller before it was sent."""
     UNKNOWN = "unknown"
-    """Perhaps sent: an answer was lost, and sending again is not allowed (at_most_once) or failed. A dead letter."""
+    """Perhaps sent: a response was lost, and sending again is not allowed (at_most_once) or failed. A dead letter."""
 
 
 WAITING = frozenset({State.SCHEDULED, State.DEFERRED, State.HELD})
-"""States in which something must happen later; each has a row in `pending`."""
+"""States that wait for a due time; each part in one has a row in `pending`."""
 FINAL = frozenset({State.SENT, State.FAILED, State.EXPIRED, State.CANCELLED, State.UNKNOWN})
 """States that end a message, unless an operator redrives it."""
 DEAD = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
@@ -47,10 +47,10 @@ DEAD = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
 
 
 class DeliveryGuarantee(StrEnum):
-    """What to do when we cannot know whether an attempt reached the recipients."""
+    """The policy for an attempt that may or may not have reached the recipients."""
 
     AT_LEAST_ONCE = "at_least_once"
-    """Send again: perhaps twice, never not at all."""
+    """Send again: the message may arrive twice, but is not lost."""
     AT_MOST_ONCE = "at_most_once"
     """Do not send again: the message becomes `unknown`."""
 
@@ -82,11 +82,11 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"sender": "from"}):
     """Envelope and content as the caller gave them.
 
-    With `raw` (RFC 5322 bytes, Bcc already taken out) that is the content, `to`/`cc`/`bcc` are only the envelope, and
-    `subject` is a copy of the header. `return_path` is where bounces go instead of to `sender`; empty, to nobody (RFC 5321
-    section 4.5.5: what is a bounce or an automatic answer itself). `options` holds, per provider name, what only that
-    provider understands. `calendar` is an iCalendar object with a METHOD (RFC 6047), which readers see instead of the text. With
-    `text_from_html` a message that has only HTML is sent with a text made from it.
+    `raw` is a finished message (RFC 5322 bytes without Bcc). With it, `to`/`cc`/`bcc` are only the envelope, and `subject` is a
+    copy of the header. `return_path` is the address for bounces instead of `sender`; if empty, there are none (RFC 5321 section
+    4.5.5, for bounces and automatic replies). `options` holds, by provider name, options that only that provider understands.
+    `calendar` is an iCalendar object with a METHOD (RFC 6047), which readers see instead of the text. With `text_from_html` a
+    message that has only HTML is sent with a text made from it.
     """
 
     sender: Address
@@ -114,26 +114,26 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
 
     @property
     def content_size(self) -> int:
-        """The characters and bytes of content in memory: at most as many as the message has in JSON."""
+        """The number of characters and bytes of content in memory, at most as many as the message has in JSON."""
         texts = len(self.text or "") + len(self.html or "") + len(self.calendar or "") + len(self.raw or b"")
         return texts + sum([len(attachment.content) for attachment in self.attachments])
 
     @property
     def building_size(self) -> int:
-        """What building the message costs, as the bytes of content that cost as much: making a text takes longer than copying."""
+        """The cost of building the message, as bytes of content to copy: making a text from HTML costs more than copying."""
         return self.content_size + (20 * len(self.html or "") if self.text_from_html else 0)
 
     @property
     def envelope_sender(self) -> str:
-        """The address where bounces go, empty for nobody's."""
+        """The address for bounces; empty if there are to be none."""
         return self.sender.email if self.return_path is None else self.return_path
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A finished message as its text, HTML and files, which routes send that take no finished message.
+    """A finished message as text, HTML and files, for routes that cannot send a finished message.
 
-    `features` are what such a route needs for the content, `losses` what of the message has no place in it, `size` is its
-    estimated size on the wire.
+    `features` are the capabilities that such a route needs, `losses` names the content that would be lost, and `size` is the
+    estimated size on the wire in bytes.
     """
 
     size: int
@@ -158,16 +158,16 @@ type Span = tuple[int, int]
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message with what was decided about it at acceptance; one element of a batch.
 
-    With `blob` the content lies there (claim check), at `span`, and `message` is only its envelope, or None when even that was
-    too long for an entry. `size` is the estimated size on the wire in bytes, `body_size` that of everything but the attachments.
+    With `blob` the content is there (claim check), at `span`, and `message` is only its envelope, or None if even that was too
+    long for an entry. `size` is the estimated size on the wire in bytes, `body_size` that of everything but the attachments.
     `route` pins a route by name. `traceparent` is the caller's W3C trace context.
-    `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
-    of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
-    `group` is what the caller may stop it by (`relay.delivery.send_groups`). `has_own_expiry`: the request asked for it.
-    `optional` names the options that routes of other providers than theirs ignore (`sendgrid.tracking_settings.open_tracking`).
-    `rebuilt` is what routes without `raw_mime` would send of a finished message.
-    `unsubscribe` is there for a message about a topic.
-    `client` is the name of its client at acceptance, `client_id` that client's id, which no later client of that name has.
+    `suppressed` has the numbers of the recipients that are not sent to, and the reason of each. `features` are the capabilities
+    that the content needs (`relay.providers.contract.FEATURES`), so that routing need not read content from a blob. `group` is
+    the group by which the caller may stop the message (`relay.delivery.send_groups`). `has_own_expiry`: the request set the
+    expiry. `optional` names provider options that routes of other providers ignore
+    (`sendgrid.tracking_settings.open_tracking`). `rebuilt` describes a finished message as routes without `raw_mime` send it.
+    `unsubscribe` is set for a message about a topic. `client` is the name of its client at acceptance, `client_id` that
+    client's id, which no later client of that name has.
     """
 
     client: str
@@ -192,11 +192,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_bare(self) -> bool:
-        """Whether content and recipients are gone: the message was erased."""
+        """True if the content and the recipients are gone: the message was erased."""
         return self.message is None and self.blob is None
 
     def bare(self) -> "Submission":
-        """What stays of it when it is erased: whose it was, its size, its times, how it was to be delivered."""
+        """Return the submission as it stays after erasure: with its client, size, times and delivery guarantee."""
         return Submission(
             client=self.client,
             client_id=self.client_id,
@@ -208,13 +208,12 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One try at one route, as recorded. `reply` is the provider's raw answer, at most 1,000 characters of it.
+    """One attempt by one route, as recorded. `reply` is the provider's raw reply, cut to 1,000 characters.
 
-    `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`; or
-    `not_sent`, when the provider said so later of an uncertain one),
-    `code` its cause in our words (docs/errors.md), `provider_id` the provider's name for the message. `verified`: this attempt
-    sent nothing, because it only asked about the attempt of this number, which the provider has (`sent`) or may have; 0 if it
-    sent.
+    `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`; or `not_sent`,
+    if the provider later said so of an uncertain attempt), `code` its cause (docs/errors.md), `provider_id` the provider's id for
+    the message. `verified` is the number of an earlier attempt, if this one sent nothing and only asked about that one, whose
+    mail the provider has (`sent`) or may have; 0 if this attempt sent.
     """
 
     number: int
@@ -230,22 +229,25 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def accepted_number(self) -> int:
-        """The number of the attempt whose mail the provider accepted: the one that its reports name."""
+        """The number of the attempt whose mail the provider accepted, which its reports name."""
         return self.verified or self.number
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Recipients of one message that travel together: by one route, through the same attempts.
+    """Recipients of one message that share a route and its attempts.
 
-    Most messages have one part with everybody (`recipients` None). A part splits when routing sends its recipients
-    different ways, or when a provider answers differently for some of them. `attempt` counts attempts begun.
-    A part with a `due_at` has a row in `pending`, also while it is `sending`: that is how an interrupted retry is found.
-    `held_scope` is what is held (`relay.routes.hold_rows.scope_of`): the route, or the route for one sender. `held_expires_at`:
-    when a held part expires; None while its expiry stops.
-    `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
-    `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot that a paced route gave.
-    `check_at`: when the provider of a sent part is asked whether it really sent it (`relay.operations.sent_checks`);
-    a row in `pending` too. `busy`: until when each route asked to wait that asked for longer than Relay would have waited.
+    Most messages have one part with all recipients (`recipients` None). A part splits when routing chooses different routes for
+    its recipients, or when a provider returns different outcomes for some of them. `attempt` counts attempts begun.
+
+    A part with a `due_at` has a row in `pending`, also while it is `sending`: by this row, recovery finds an interrupted retry.
+    `held_scope` is the scope that is held (`relay.routes.hold_rows.scope_of`): the route, or the route for one sender.
+    `held_expires_at` is when a held part expires; None while its expiry stops.
+
+    `expires_at` replaces the submission's after a redrive or a change of `send_at`; `is_pinned` keeps a redriven part on the
+    route asked for. `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot from the
+    route's pace. `check_at` is when Relay asks the provider of a sent part whether it really sent it
+    (`relay.operations.sent_checks`); it has a row in `pending` too. `busy` maps each route that asked for a longer wait than the
+    backoff's to the end of that wait.
     """
 
     route: str
@@ -271,7 +273,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """When a message was erased, and how many recipients it had."""
+    """The time of a message's erasure, and how many recipients the message had."""
 
     at: datetime
     recipients: int
@@ -280,7 +282,7 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 class Reported(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Recipients with the same report about the same attempt (0: not known).
 
-    `word` is one of `relay.core.arrival.arrivals`. An array of few bytes, because a message may have a thousand recipients.
+    `word` is one of `relay.core.arrival.arrivals`. Encoded as a short array, because a message may have a thousand recipients.
     """
 
     word: str
@@ -289,11 +291,11 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All parts of one message, as the journal holds it. `sender` replaces From after a redrive that asked for it.
+    """All parts of one message, as the journal holds them. `sender` replaces From after a redrive that asked for it.
 
-    With `erased` it has ended for good, and its content is gone or about to go (`relay.operations.erasure`). `reported` follows
-    from the events of the message, so that a list and the counts of arrivals need not read them. `vouched` are the hard bounces
-    and complaints among them that the provider itself vouches for, and nobody else can have made.
+    With `erased` the message has ended, and its content is gone or about to be deleted (`relay.operations.erasure`). `reported`
+    is derived from the events of the message, so that lists and the counts of arrivals need not read them. `vouched` are the
+    hard bounces and complaints that the provider itself vouches for, and that no one else can have made.
     """
 
     parts: tuple[Part, ...]
@@ -304,7 +306,7 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     @property
     def state(self) -> State:
-        """One state for the whole: what still moves wins over what ended, and trouble wins over success."""
+        """The state of the whole message: states that still change win over final ones, and failures over `sent`."""
         states = {part.state for part in self.parts}
         return next(state for state in _PRECEDENCE if state in states)
 

@@ -50,7 +50,7 @@ class Unknown(_Outcome, frozen=True, kw_only=True):
 
 
 class AskLater(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an attempt can be known later: ask again after `seconds`."""
+    """The outcome of an attempt is not known yet: ask again after `seconds`."""
 
     seconds: float
 

@@ -11,7 +11,7 @@ import msgspec
 MAX_RETRY_AFTER_SECONDS = 3_600.0
 """The longest Retry-After that is honored: a wrong or hostile one must not outlive the message, and asking again costs little."""
 LAST_ATTEMPT_SECONDS = 60.0
-"""How long before its expiry a message is tried for the last time, when its next attempt would come too late."""
+"""Seconds before the expiry at which the last attempt is made, if the next one would come too late."""
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ def delay_seconds(
     jitter: float,
     retry_after_seconds: float | None = None,
 ) -> float:
-    """Seconds to wait after attempt number `attempt`."""
+    """Return the seconds to wait after attempt number `attempt` (from 1)."""
     if retry_after_seconds is not None:
         return min(max(retry_after_seconds, 1.0), MAX_RETRY_AFTER_SECONDS) + jitter
     ceiling = longest_backoff_seconds(attempt, min_seconds, max_seconds)
@@ -61,5 +61,5 @@ def delay_seconds(
 
 
 def longest_backoff_seconds(attempt: int, min_seconds: float, max_seconds: float) -> float:
-    """The most that the backoff waits after attempt number `attempt`."""
+    """Return the maximum of seconds that the backoff waits after attempt number `attempt` (from 1)."""
     return max(min_seconds, min(max_seconds, min_seconds * 2.0 ** min(attempt, 30)))

@@ -1,4 +1,4 @@
-"""Define what an attempt hands to a provider."""
+"""The request that an attempt hands to a provider."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,13 +9,13 @@ from relay.core.model import Address, Message
 
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt hands to a provider.
+    """A message, and the recipients and ids of one attempt, as a provider gets them.
 
     `id` is the message's public name (goes into custom_args or `X-Relay-Id`), `message_id_header` the RFC 5322 Message-ID
-    without brackets, the same in every attempt. `recipients` are the numbers (indices into `message.recipients`) this
-    attempt is for; the envelope. Attachments have their `content` in memory. `attempt_id` is a UUID that is the same
-    whenever this very attempt is looked at again (for provider-side idempotency and verification).
-    `date` is when the message was accepted. `has_link`: Relay gave the message the header fields of its unsubscribe link.
+    without brackets, the same in every attempt. `recipients` is the envelope of this attempt, as indices into
+    `message.recipients`. Attachments have their `content` in memory. `attempt_id` is a UUID that is always the same for this
+    attempt (for provider-side idempotency and verification). `date` is when the message was accepted. `has_link`: Relay added
+    the header fields of an unsubscribe link.
     """
 
     id: str
@@ -28,7 +28,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     has_link: bool = False
 
     def of(self, kind: Sequence[Address], offset: int) -> tuple[Address, ...]:
-        """Those of `kind`, a run of `message.recipients` that begins at `offset`, that are in this attempt's envelope."""
+        """Return the addresses of `kind` in this attempt's envelope. `kind` begins at `offset` in `message.recipients`."""
         chosen = set(self.recipients)
         return tuple(address for number, address in enumerate(kind, offset) if number in chosen)
 

@@ -80,7 +80,7 @@ SETTINGS = (
 
 
 type EntraRole = Literal["viewer", "support", "operator", "auditor"]
-"""A role that an app role or a group may have. Applications that send are named by their client."""
+"""A role that an app role or a group may have. An application that sends is named by its client instead."""
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +92,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     retry_max_seconds: float = 3600.0
 
     def queues(self, name: str) -> tuple[str, ...]:
-        """The names of the lane's storage queues: `relay-<lane>`, then `relay-<lane>-2` and on."""
+        """Return the names of the lane's storage queues: `relay-<lane>`, then `relay-<lane>-2` and so on."""
         return tuple(f"relay-{name}" if shard == 1 else f"relay-{name}-{shard}" for shard in range(1, self.shards + 1))
 
 
@@ -110,8 +110,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class RecipientBudget(msgspec.Struct, frozen=True, kw_only=True):
     """A route's limits of external recipients in 24 hours.
 
-    `tenant` names the account that the limits belong to; routes of the same one count together. `per_tenant` and
-    `per_mailbox` are limits, or None. `limited_domain` ends the From addresses that share a limit of their own,
+    `tenant` names the account that the limits belong to; routes of the same account count together. `per_tenant` and
+    `per_mailbox` are limits, or None. From addresses in subdomains of `limited_domain` share a limit of their own,
     `per_limited_domain`. Recipients in `internal_domains` (`contoso.com`, `*.contoso.com`) are not counted. `mailbox` is the
     mailbox that sends; empty: that of the From address. `reroutes`: mail takes another route while this budget is spent.
     """
@@ -126,11 +126,11 @@ class RecipientBudget(msgspec.Struct, frozen=True, kw_only=True):
     reroutes: bool = True
 
     def is_external(self, domain: str) -> bool:
-        """Whether recipients in this domain count."""
+        """Return whether recipients in this domain count against the budget."""
         return not any(_covers(pattern, domain.lower()) for pattern in self.internal_domains)
 
     def is_limited_sender(self, domain: str) -> bool:
-        """Whether a From address in this domain shares the limit of `limited_domain`."""
+        """Return whether a From address in this domain shares the limit of `limited_domain`."""
         return bool(self.limited_domain) and domain.lower().endswith(f".{self.limited_domain}")
 
 
@@ -139,7 +139,7 @@ def _covers(pattern: str, domain: str) -> bool:
 
 
 type RouteSettings = Mapping[str, Any]
-"""The settings of a route that are its provider's own."""
+"""The provider's own settings of a route."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class When(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a rule asks of a message; everything that is given must hold. Domains may begin with `*.`."""
+    """The conditions of a rule; a message must meet all that are given. Domains may begin with `*.`."""
 
     sender_domains: tuple[str, ...] = ()
     recipient_domains: tuple[str, ...] = ()
@@ -175,7 +175,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class BounceMailbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mailbox that bounces come to, and the route whose identity may read it. `replies`: read replies to mail too."""
+    """A mailbox that receives bounces, and the route whose identity may read it. `replies`: read replies to mail too."""
 
     route: str
     mailbox: str
@@ -193,7 +193,7 @@ class MessageTrace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SuppressionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a reason to suppress an address means: for all clients or for one, and for how many days (0: for ever)."""
+    """The effect of a reason to suppress an address: for all clients or for one, and for how many days (0: forever)."""
 
     for_all: bool
     days: int
@@ -204,7 +204,7 @@ type _Least = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class BrakeLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rates from which a client's mail is held, as shares of what was sent, and the least numbers that a rate needs.
+    """The rates from which a client's mail is held, as shares of the sent copies, and the minimum counts that a rate needs.
 
     Without `is_on` no client is held any more.
     """
@@ -228,10 +228,10 @@ SUPPRESSION_RULES: Mapping[str, SuppressionRule] = {
     "complained": SuppressionRule(for_all=False, days=0),
     "unsubscribed": SuppressionRule(for_all=False, days=0),
     "manual": SuppressionRule(for_all=False, days=0),
-    # What a provider will not send anyway, whoever asks for it.
+    # The provider will not send to the address for any client.
     "provider": SuppressionRule(for_all=True, days=180),
 }
-"""Every reason to suppress an address, and what it means unless RELAY_SUPPRESSIONS says otherwise."""
+"""Every reason to suppress an address, and its effect unless RELAY_SUPPRESSIONS says otherwise."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,7 +274,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return memory_limits(self.instance_memory_mb)
 
     def lane_expiry(self, lane: str) -> int:
-        """Seconds a message of this lane may try, unless its caller says otherwise."""
+        """Return the lifetime of a message of this lane in seconds, unless its caller sets one."""
         return self.lanes.get(lane, Lane()).expires_in_seconds or self.expires_in_seconds
 
 
@@ -284,7 +284,7 @@ DEFAULT_LANES = {DEFAULT_LANE: Lane(), "bulk": Lane()}
 
 
 class BrakePolicy(StrEnum):
-    """Which lanes of a client Relay holds when too much of its mail on them bounces or is reported as spam."""
+    """The lanes of a client that Relay holds when too much of its mail on them bounces or is reported as spam."""
 
     BULK = "bulk"
     """Every lane but `transactional`."""
@@ -294,7 +294,7 @@ class BrakePolicy(StrEnum):
     """None."""
 
     def covers(self, lane: str) -> bool:
-        """Whether it holds this lane."""
+        """Return whether the policy holds this lane."""
         return self is BrakePolicy.ALL or (self is BrakePolicy.BULK and lane != DEFAULT_LANE)
 
 

@@ -1,4 +1,4 @@
-"""The durable format of content in a blob: a line of JSON, then the bytes that JSON would hold as base64.
+"""Encode and decode content in a blob, a durable format: a line of JSON, then the bytes that JSON would hold as base64.
 
     {"message":{…},"lengths":[20000,512]}\\n<the finished message><the file>
 
@@ -17,7 +17,7 @@ from relay.core.model import Message, Span
 
 
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The line of JSON. Finished message and files are empty in it."""
+    """The line of JSON, in which the finished message and the files are empty."""
 
     message: Message
     lengths: tuple[Annotated[int, msgspec.Meta(ge=0)], ...]

@@ -34,7 +34,7 @@ class Call(msgspec.Struct, frozen=True):
 
     @property
     def is_helper(self) -> bool:
-        """Whether only a helper can be meant."""
+        """True if only a helper can be meant."""
         return self.is_nested or bool(self.params or self.options)
 
 

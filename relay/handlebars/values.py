@@ -47,17 +47,17 @@ def members(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def is_true(value: Any) -> bool:
-    """Whether `if` shows its block. An empty object is true."""
+    """Return whether `if` shows its block. An empty object is true."""
     return not is_empty(value) and not _is_zero(value)
 
 
 def is_empty(value: Any) -> bool:
-    """Whether there is nothing to show: null, false, an empty text or list. Zero is something."""
+    """Return whether there is nothing to show: null, false, an empty text or list. Zero is something."""
     return value is None or value is False or (isinstance(value, str | list) and not value)
 
 
 def is_falsy(value: Any) -> bool:
-    """Whether JavaScript takes a value for false. An empty list is true there."""
+    """Return whether JavaScript takes a value for false. An empty list is true there."""
     return value is None or value is False or value == "" or _is_zero(value)
 
 
@@ -114,7 +114,7 @@ def _number_text(value: float) -> str:
 
 
 def are_equal(left: Any, right: Any) -> bool:
-    """Whether two values are equal when a text, number or truth value may stand for another (ECMAScript's `==`)."""
+    """Return whether two values are equal when a text, number or truth value may stand for another (ECMAScript's `==`)."""
     charge_all(left, right)
     if left is None or right is None:
         return left is None and right is None
@@ -129,7 +129,7 @@ def are_equal(left: Any, right: Any) -> bool:
 
 
 def is_less(left: Any, right: Any) -> bool:
-    """Whether a value comes before another: texts by their characters, everything else as numbers (ECMAScript's `<`)."""
+    """Return whether a value comes before another: texts by their characters, everything else as numbers (ECMAScript's `<`)."""
     charge_all(left, right)
     left, right = _primitive(left), _primitive(right)
     if isinstance(left, str) and isinstance(right, str):

@@ -88,7 +88,7 @@ def _chained(program: Program) -> Program | None:
 
 
 def _ends_line(body: _Body, at: int | None, *, is_root: bool = False) -> bool:
-    """Whether only spaces are between the node at this place (None: the end) and the line before."""
+    """Return whether only spaces are between the node at this place (None: the end) and the line before."""
     at = len(body) if at is None else at
     if at == 0:
         return is_root
@@ -100,7 +100,7 @@ def _ends_line(body: _Body, at: int | None, *, is_root: bool = False) -> bool:
 
 
 def _begins_line(body: _Body, at: int, *, is_root: bool = False) -> bool:
-    """Whether only spaces are between the node at this place (-1: the beginning) and the next line."""
+    """Return whether only spaces are between the node at this place (-1: the beginning) and the next line."""
     if at + 1 == len(body):
         return is_root
     text = body[at + 1]

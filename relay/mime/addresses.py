@@ -142,7 +142,7 @@ def _pieces(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
 
 
 def _has_content(piece: Sequence[_Token]) -> bool:
-    """Whether a piece has more than blanks and comments, such as those after a group."""
+    """Return whether a piece has more than blanks and comments, such as those after a group."""
     return any(token.kind != "comment" and token.raw.strip() for token in piece)
 
 

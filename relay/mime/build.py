@@ -59,7 +59,7 @@ def build(request: SendRequest, *, with_bcc: bool = False) -> bytes:
 
 
 def needs_smtputf8(request: SendRequest) -> bool:
-    """Whether the header or the envelope has addresses that need SMTPUTF8 (RFC 6531)."""
+    """Return whether the header or the envelope has addresses that need SMTPUTF8 (RFC 6531)."""
     message = request.message
     people = (message.sender, *message.recipients, *message.reply_to)
     if message.raw is not None:

@@ -41,7 +41,7 @@ def decode(text: str, written: Callable[[str], str] = str) -> str:
 
 
 def is_readable(text: str) -> bool:
-    """Whether the charset of every encoded word in a text is known."""
+    """Return whether the charset of every encoded word in a text is known."""
     return all(charsets.codec_of(word[1]) for word in _WORD.finditer(text))
 
 

@@ -33,7 +33,7 @@ _ESCAPED = frozenset(range(256)) - frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg
 
 
 def is_field_name(name: str) -> bool:
-    """Whether this can be a header field's name (RFC 5322 section 2.2: printable ASCII without the colon)."""
+    """Return whether this can be a header field's name (RFC 5322 section 2.2: printable ASCII without the colon)."""
     return _FIELD_NAME.fullmatch(name) is not None
 
 
@@ -43,7 +43,7 @@ def clean(text: str) -> str:
 
 
 def holds_address(name: str) -> bool:
-    """Whether a display name is or holds an address."""
+    """Return whether a display name is or holds an address."""
     return _ADDRESS.search(name) is not None
 
 

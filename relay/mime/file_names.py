@@ -180,7 +180,7 @@ def _in_attachment(attachment: Attachment) -> Files:
 
 
 def is_message_file(names: Iterable[str]) -> bool:
-    """Whether a file is a message by its name."""
+    """Return whether a file is a message by its name."""
     return any(reading.endswith(_MESSAGE_FILE) for name in names for reading in readings(name))
 
 

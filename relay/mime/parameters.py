@@ -73,7 +73,7 @@ def file_names(text: str) -> set[str]:
 
 
 def has_readable_names(text: str) -> bool:
-    """Whether the charset of every name of a file in a field is known (RFC 2231 section 4)."""
+    """Return whether the charset of every name of a file in a field is known (RFC 2231 section 4)."""
     encoded = [value for name, value in read(text).raw if name.partition("*")[0] in _NAMES and name.endswith("*")]
     labels = [value.partition("'")[0] for value in encoded if value.count("'") >= 2]
     return all(not label or charsets.codec_of(label) for label in labels)
@@ -136,7 +136,7 @@ def _decoded(pieces: list[tuple[str, bool]]) -> str:
 
 
 def _is_exact(pieces: list[str], raw: tuple[tuple[str, str], ...]) -> bool:
-    """Whether every program finds the same value and boundary: no comment near them, quotes that close, one boundary."""
+    """Return whether every program finds the same value and boundary: no comment near them, quotes that close, one boundary."""
     boundaries = [piece for piece in pieces[1:] if piece.lstrip()[:8].lower() == "boundary"]
     return (
         _VALUE.fullmatch(pieces[0]) is not None
@@ -148,7 +148,7 @@ def _is_exact(pieces: list[str], raw: tuple[tuple[str, str], ...]) -> bool:
 
 
 def _are_sections_whole(names: list[str]) -> bool:
-    """Whether the pieces of each parameter are numbered from 0 (RFC 2231 section 3), or it is in one piece."""
+    """Return whether the pieces of each parameter are numbered from 0 (RFC 2231 section 3), or it is in one piece."""
     sections: dict[str, list[str]] = {}
     for name in names:
         base, star, number = name.rstrip("*").partition("*")

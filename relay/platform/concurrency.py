@@ -11,11 +11,11 @@ from functools import partial
 import msgspec
 
 LARGE_BYTES = 262_144
-"""Content that takes longer to read or write than other requests may be kept waiting: some milliseconds."""
+"""Larger content takes some milliseconds to encode or decode, too long for other requests to wait."""
 
 
 class Held:
-    """Something held within a `with` block, then released. A generator as a context manager costs three times as much."""
+    """A context manager that releases something at the end of its block. One made from a generator costs three times as much."""
 
     __slots__ = ("_release",)
 
@@ -23,7 +23,7 @@ class Held:
         self._release = release
 
     def __enter__(self) -> None:
-        """Begin the block: what is held was taken before."""
+        """Begin the block. The caller has acquired before."""
 
     def __exit__(self, *_: object) -> None:
         self._release()
@@ -63,8 +63,8 @@ class Joined[Item, Result]:
     """Serves concurrent calls together: while one group is served, the next collects.
 
     `serve` gets the items of a group and returns a result for each, in order; `fitting` returns how many of the first items make
-    a group. What `serve` raises, each caller of the group gets; an error of `fails_all` goes to all who wait too. With a
-    `gate`, a group collects until that is open.
+    a group. An error from `serve` goes to each caller of the group; an error of type `fails_all` also to all callers that wait.
+    With a `gate`, a group collects until the gate opens.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class Joined[Item, Result]:
 
     async def _serve_all(self) -> None:
         try:
-            # Let all callers of this turn of the event loop share the first group. The next one does not wait for a turn: the
-            # callers of the group before would use it.
+            # Let all callers of this turn of the event loop share the first group. The next group does not wait for a turn, in
+            # which the callers of the previous group would run.
             await asyncio.sleep(0)
             while self._waiting:
                 async with self._gate:
@@ -121,7 +121,7 @@ class Joined[Item, Result]:
                 self._waiting.clear()
             for _, future in group:
                 if not future.done():
-                    # A copy each: an exception raised in several tasks collects the tracebacks of all.
+                    # Each caller gets a copy: an exception raised in several tasks collects the tracebacks of all.
                     future.set_exception(copy.copy(error))
         else:
             for (_, future), result in zip(group, results, strict=True):
@@ -139,7 +139,7 @@ class Deadline:
 
     @property
     def is_over(self) -> bool:
-        """Whether the deadline has passed."""
+        """True if the deadline has passed."""
         return self._clock() >= self._at
 
     def share(self, parts: int) -> "Deadline":
@@ -183,9 +183,9 @@ async def process[T](
 ) -> Progress:
     """Work on items, `limit` of them at once, until there are no more or the deadline has passed.
 
-    `needs_work` chooses the items. It belongs here, because a scan that finds nothing must end at the deadline too. `work`
-    returns whether it did anything; those items are counted. What had begun at the deadline is finished. Raises the first
-    failure when the items that had begun have ended.
+    `needs_work` chooses the items. It is called here, because a scan that finds nothing must end at the deadline too. `work`
+    returns whether it did anything; those items are counted. Items chosen before the deadline are finished. Raises the first
+    failure after all items that were begun have ended.
     """
     done, waiting = 0, list[T]()
 

@@ -23,7 +23,7 @@ KEYS = ("tenant_id", "client_id", "client_secret", "certificate", "managed_ident
 _TEXTS = ("tenant_id", "client_id", "authority")
 
 type NoToken = Deferred | RouteFault
-"""Why there is no token. Nothing was sent."""
+"""The reason for having no token. Nothing was sent."""
 
 
 def identity_problems(settings: RouteSettings) -> Sequence[str]:
@@ -49,7 +49,7 @@ def identity_problems(settings: RouteSettings) -> Sequence[str]:
 
 
 class Credentials:
-    """Keep one credential for each identity that routes use. azure-identity caches the tokens."""
+    """One credential for each identity that routes use. azure-identity caches the tokens."""
 
     def __init__(self, *, http: Callable[[], Any], secrets: Secrets) -> None:
         """`http` returns the process's aiohttp session."""

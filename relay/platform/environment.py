@@ -1,6 +1,7 @@
 """Read the settings from environment variables. All wrong values are reported at once.
 
-`relay.bootstrap.configuration` checks what needs the code of providers or events, because the triggers read only the lanes.
+`relay.bootstrap.configuration` makes the checks that need the code of providers or events, because the triggers read only the
+lanes.
 """
 
 import json
@@ -48,7 +49,7 @@ def load_lanes(environment: Mapping[str, str]) -> Mapping[str, Lane]:
 
 
 class ProviderFacts(Protocol):
-    """What reading the settings needs from providers, whose code is in a room above."""
+    """The facts that reading the settings needs from providers, whose code is in a room above."""
 
     def problems(self, route: Route) -> Sequence[str]:
         """Return each problem of the route's own settings, beginning with the key."""

@@ -10,17 +10,17 @@ from relay.core.settings import Pace
 
 
 def burst_of(pace: Pace) -> int:
-    """How many may go at once."""
+    """Return how many may go at once."""
     return max(1, pace.count // 5)
 
 
 def interval_of(pace: Pace) -> float:
-    """Seconds between the others, so that burst and flow together never exceed `count` in any window."""
+    """Return the seconds between sends after the burst, so that both together never exceed `count` in any window."""
     return pace.seconds / max(1, pace.count - burst_of(pace)) if pace.count > 1 else pace.seconds
 
 
 def reserve(pace: Pace, arrival: float, now: float, wanted: int) -> tuple[list[float], float]:
-    """The times of the next `wanted` slots, and the new theoretical arrival time. All in seconds since 1970."""
+    """Return the times of the next `wanted` slots, and the new theoretical arrival time. All in seconds since 1970."""
     interval, slots = interval_of(pace), []
     tolerance = (burst_of(pace) - 1) * interval
     for _ in range(wanted):
@@ -31,14 +31,14 @@ def reserve(pace: Pace, arrival: float, now: float, wanted: int) -> tuple[list[f
 
 
 def free_cells(pace: Pace, arrival: float, now: float) -> int:
-    """How many may go now, when the theoretical arrival time is `arrival` (not before `now`)."""
+    """Return how many may go now, if the theoretical arrival time is `arrival` (not before `now`)."""
     interval = interval_of(pace)
     tolerance = (burst_of(pace) - 1) * interval
     return max(0, math.floor((now + tolerance - arrival) / interval + 1e-9) + 1)
 
 
 def wait_for(pace: Pace, arrival: float, now: float, wanted: int) -> float:
-    """Seconds until `wanted` may go at once."""
+    """Return the seconds until `wanted` may go at once."""
     interval = interval_of(pace)
     tolerance = (burst_of(pace) - 1) * interval
     return max(0.0, arrival + (wanted - 1) * interval - tolerance - now)

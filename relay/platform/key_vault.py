@@ -21,14 +21,14 @@ EXPIRES_SOON = timedelta(days=30)
 
 
 class SecretDates(msgspec.Struct, frozen=True, kw_only=True):
-    """When the newest version of a secret was stored, and when it expires; None if that is not known."""
+    """The dates when the newest version of a secret was stored and when it expires; None if not known."""
 
     created_at: datetime | None = None
     expires_at: datetime | None = None
 
 
 class KeyVault:
-    """Implement the `Vault` of `relay.platform.secrets`. Connects with the first read."""
+    """The `Vault` of `relay.platform.secrets` over Azure Key Vault. Connects with the first read."""
 
     def __init__(
         self, *, url: str, credential: Callable[[], Any], http: Callable[[], Any], clock: Callable[[], datetime]
@@ -48,7 +48,7 @@ class KeyVault:
         return secret.value or ""
 
     async def dates(self, name: str) -> SecretDates:
-        """Return the dates of a secret; a certificate without an expiry date in the vault has its own. Raises `SettingsError`."""
+        """Return the dates of a secret; a certificate's own expiry if the vault has none. Raises `SettingsError`."""
         secret = await self._secret(name)
         expires_at = secret.properties.expires_on or certificate_expiry(secret.value or "")
         return SecretDates(created_at=secret.properties.created_on, expires_at=expires_at)
@@ -70,7 +70,7 @@ class KeyVault:
 
     @property
     def is_open(self) -> bool:
-        """Whether a client and a credential are held, which `close` releases."""
+        """True if a client and a credential are held, which `close` releases."""
         return self._client is not None
 
     async def close(self) -> None:

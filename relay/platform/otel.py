@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 FRESH_SECONDS = 150.0
-"""How long a sample of queues and routes is reported: the timer that samples may have moved to another instance."""
+"""Seconds for which a sample of queues and routes is reported: the timer that samples may have moved to another instance."""
 ARRIVALS_FRESH = timedelta(minutes=15)
-"""How much longer arrivals are reported: they are counted every ten minutes."""
+"""Further time for which arrivals are reported, because they are counted every ten minutes."""
 _TO_SENT = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
 _OF_PROVIDERS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _COUNTED = {State.SENT: "sent", State.DEFERRED: "deferred", State.HELD: "held", **dict.fromkeys(DEAD, "failed")}
@@ -42,7 +42,7 @@ def _never_raises[**P](record: Callable[P, None]) -> Callable[P, None]:
 
 
 class OpenTelemetry(Telemetry):
-    """Record to these providers, and close them. docs/how-to/telemetry.md lists the names."""
+    """Telemetry that records to these providers, and closes them. docs/how-to/telemetry.md lists the names."""
 
     def __init__(self, tracing: "TracerProvider", metering: "MeterProvider", clock: Callable[[], datetime]) -> None:
         self._tracing = tracing
@@ -131,7 +131,7 @@ class OpenTelemetry(Telemetry):
 
     @_never_raises
     def queues(self, queues: "Iterable[QueueMetrics]") -> None:
-        """Keep them until they are collected."""
+        """Keep the sample until it is collected."""
         from opentelemetry.metrics import Observation
 
         ages, entries, now = [], [], self._clock()
@@ -144,7 +144,7 @@ class OpenTelemetry(Telemetry):
 
     @_never_raises
     def routes(self, states: Iterable[tuple[str, str]]) -> None:
-        """Keep them until they are collected."""
+        """Keep the sample until it is collected."""
         from opentelemetry.metrics import Observation
 
         seen = [Observation(1, {"route": route, "state": state}) for route, state in states]
@@ -152,7 +152,7 @@ class OpenTelemetry(Telemetry):
 
     @_never_raises
     def budgets(self, left: "Mapping[tuple[str, str], int]") -> None:
-        """Keep them until they are collected."""
+        """Keep the sample until it is collected."""
         from opentelemetry.metrics import Observation
 
         seen = [Observation(count, {"route": route, "scope": scope}) for (route, scope), count in left.items()]
@@ -160,7 +160,7 @@ class OpenTelemetry(Telemetry):
 
     @_never_raises
     def arrivals(self, routes: "Mapping[str, Counts]") -> None:
-        """Keep them until they are collected."""
+        """Keep the sample until it is collected."""
         from opentelemetry.metrics import Observation
 
         seen = [
@@ -205,7 +205,7 @@ class _RequestSpan(RequestSpan):
 
 
 def _context(traceparent: str) -> Any:
-    """Return the parent context of a `traceparent`. Empty if it is invalid."""
+    """Return the parent context of a `traceparent`, an empty one if that is invalid."""
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 

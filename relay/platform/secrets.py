@@ -16,7 +16,7 @@ from relay.core.errors import SettingsError
 from relay.platform.log import log_event
 
 LIFETIME = timedelta(minutes=10)
-"""How long a cached secret is used before it is reread."""
+"""The time for which a cached secret is used before it is reread."""
 REFRESH_PAUSE = timedelta(seconds=30)
 """Minimum time between two reads after a refusal or a failed read, so that a bad key does not overload the vault."""
 
@@ -53,7 +53,7 @@ class Secrets(Protocol):
 
 
 class SecretSource:
-    """Implement `Secrets`. Reads a secret when first needed, with one read per reference in progress."""
+    """The `Secrets` of application settings and a vault. Reads a secret when first needed, one read per reference at once."""
 
     def __init__(self, *, application: Mapping[str, str], clock: Clock, vault: Vault | None = None) -> None:
         """`application` holds the application settings. Without a vault, `vault:` references are errors."""

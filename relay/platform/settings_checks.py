@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from relay.core.settings import Lane, Pace, Route, Rule
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-"""Hosts with which http is as good as https: nothing leaves the machine."""
+"""Hosts for which http is as safe as https, because nothing leaves the machine."""
 MAX_EXPIRES_IN_SECONDS = 2_592_000
 _LANE_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]{1,32}")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class AttemptMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """The measurements of an attempt, for one part of a message.
 
-    `state` is the part's state after it. `asked_at` to `answered_at` is the provider's time alone. `waited_seconds` counts
-    from when the message was accepted, or was to be sent. `traceparent` is the trace that its request belongs to.
+    `state` is the part's state after the attempt. `asked_at` to `answered_at` is the provider's time alone. `waited_seconds`
+    counts from acceptance, or from the time for which the message was scheduled. `traceparent` is the trace of its request.
     """
 
     lane: str
@@ -61,8 +61,8 @@ def measurement_of(
 class QueueMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """The approximate number of entries of a queue, and the age in seconds of its first visible one.
 
-    An entry that was put back for later counts from when it was put, so a single sample may be too high; a minute of
-    samples is not. A queue that carries no messages counts as a lane of its own name.
+    An entry that was put back for later counts from when it was put, so a single sample may be too high, but not a minute of
+    samples. A queue that carries no messages counts as a lane of its own name.
     """
 
     lane: str
@@ -82,7 +82,7 @@ class RequestSpan:
 
 
 class Telemetry:
-    """Record metrics and traces. No method raises, because it reports work that is already done. This one records nothing."""
+    """The port for metrics and traces. No method raises, because it reports work that is already done. This one does nothing."""
 
     def request(self, traceparent: str) -> RequestSpan | None:  # noqa: ARG002 - used by the implementation
         """Start a span for a request, in the caller's trace if there is one. None without tracing."""
@@ -92,7 +92,7 @@ class Telemetry:
         """Count messages that were stored durably."""
 
     def attempted(self, attempts: Iterable[AttemptMeasurement]) -> None:
-        """Record an attempt for one message: a measurement for each part that it left."""
+        """Record an attempt for one message, with a measurement for each part that it left."""
 
     def died(self, lane: str, state: str, code: str) -> None:
         """Count a part that became a dead letter."""
@@ -104,10 +104,10 @@ class Telemetry:
         """Record the current state of each route."""
 
     def budgets(self, left: "Mapping[tuple[str, str], int]") -> None:
-        """Record how many external recipients are left, by route and by what the limit counts."""
+        """Record how many external recipients are left, by route and scope of the limit."""
 
     def arrivals(self, routes: "Mapping[str, Counts]") -> None:
-        """Record what became of the mail of the last day, by route."""
+        """Record the arrivals of the last day's mail, by route."""
 
     def close(self) -> None:
         """Send what is still buffered. May block on the network: do not call it in the event loop."""

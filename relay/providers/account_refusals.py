@@ -51,7 +51,7 @@ class AccountRefusal(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
     def matches(self, code: str, text: str) -> bool:
-        """Whether the vendor's own status code or words are this refusal."""
+        """Return whether the vendor's own status code or words are this refusal."""
         if self.codes:
             return re.fullmatch(self.codes, code) is not None
         return re.search(self.words, own_words(text).strip(), re.IGNORECASE) is not None

@@ -153,7 +153,7 @@ class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
     def matches(self, response: HttpResponse) -> bool:
-        """Whether the rule applies to this response."""
+        """Return whether the rule applies to this response."""
         if not self.first <= response.status <= max(self.first, self.last):
             return False
         if self.error and not re.search(self.error, response.error_codes, re.IGNORECASE):

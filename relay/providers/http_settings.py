@@ -12,7 +12,7 @@ MAX_TIMEOUT_SECONDS = 80
 
 
 def is_address(value: Any) -> bool:
-    """Whether this is a service's URL: https (http only on loopback), a host, an optional path, nothing else."""
+    """Return whether this is a service's URL: https (http only on loopback), a host, an optional path, nothing else."""
     if not isinstance(value, str):
         return False
     try:

@@ -31,5 +31,5 @@ def read_moment(value: Any) -> datetime:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number: Python takes a truth value for one."""
+    """Return whether a value is a number: Python takes a truth value for one."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,1 +1,1 @@
-"""Whether mail arrived."""
+"""The arrival of sent mail, from reported events."""

@@ -1,4 +1,4 @@
-"""The arrival of each recipient of a message: from its record and what was reported. Pure functions."""
+"""Derive the arrival of each recipient of a message from its record and the reported events. Pure functions."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -11,7 +11,7 @@ from relay.core.model import FINAL, Message, MessageStatus, Part, Reported, Stat
 
 
 class Arrival(StrEnum):
-    """What became of one recipient's copy after it was sent (`ARRIVALS`)."""
+    """The arrival of one recipient's copy of a message (meanings in `ARRIVALS`)."""
 
     COMPLAINED = "complained"
     BOUNCED = "bounced"
@@ -29,22 +29,22 @@ ARRIVALS: Mapping[Arrival, str] = {
     Arrival.AWAITED: "The mail was sent. The provider has not reported anything yet.",
     Arrival.DELIVERED: "The recipient's server accepted the mail.",
 }
-"""Every arrival with its meaning, the worst first, as docs/reference/states.md has it."""
+"""Every arrival with its meaning, the worst first, as in docs/reference/states.md."""
 
 
 class Reports(StrEnum):
-    """What a route's provider can report of the mail it took, as Relay is configured."""
+    """The events that Relay can get from a route's provider, as it is configured."""
 
     ALL = "all"
     """Deliveries and bounces."""
     BOUNCES = "bounces"
-    """Bounces alone: without one, nothing says whether the mail arrived."""
+    """Only bounces: mail without a bounce may or may not have arrived."""
     NONE = "none"
     """Nothing: no webhook, mailbox or trace of this route is configured."""
 
 
 def reported_of(events: Iterable[RecordedEvent], recipients: Sequence[str]) -> tuple[Reported, ...]:
-    """Return what all events of a message say about its recipients, given in lower case and in their order."""
+    """Group recipients by reported state and its attempt. `recipients` are lower-case addresses in the message's order."""
     states = recipient_states(events)
     found: dict[tuple[str, int], list[int]] = {}
     for number, address in enumerate(recipients):
@@ -57,7 +57,7 @@ def reported_of(events: Iterable[RecordedEvent], recipients: Sequence[str]) -> t
 
 
 def vouched_of(events: Iterable[RecordedEvent], recipients: Sequence[str]) -> tuple[Reported, ...]:
-    """Return the hard bounces and complaints that the provider itself vouches for, whatever others report besides."""
+    """Return the hard bounces and complaints that the provider itself vouches for. Events from other sources are ignored."""
     vouched = (event for event in events if event.source == EventSource.PROVIDER)
     return tuple(group for group in reported_of(vouched, recipients) if group.word in _HARMFUL)
 
@@ -71,33 +71,36 @@ def _word(state: RecipientState) -> str:
 
 
 class RecipientArrival(msgspec.Struct, frozen=True, kw_only=True):
-    """The arrival of one recipient's copy, and of a bounce its type."""
+    """The arrival of one recipient's copy, with the bounce type if it bounced."""
 
     arrival: Arrival
     bounce_type: BounceType | None = None
 
 
 def arrival_of(state: RecipientState) -> RecipientArrival:
-    """Return the arrival that a state of a recipient means."""
+    """Return the arrival for a recipient's state."""
     return _BY_WORD[_word(state)]
 
 
 def arrival_of_word(word: str) -> RecipientArrival | None:
-    """Return the arrival that a word of a record means; None for a word of a later version, which says nothing to this one."""
+    """Return the arrival for a recorded word; None for an unknown word, which a later version wrote."""
     return _BY_WORD.get(word)
 
 
 def is_current(arrival: RecipientArrival, attempt: int, part: Part) -> bool:
-    """Whether a report of this attempt (0: not known) still holds for a part: a bounce does not once the part is sent again."""
+    """Return whether a report about this attempt (0: not known) still applies to a part.
+
+    A bounce does not, once the part is put back or was sent again.
+    """
     if arrival.arrival not in (Arrival.BOUNCED, Arrival.SUPPRESSED):
         return True
-    # What was only verified is the mail of an earlier attempt.
+    # An attempt that only verified stands for the earlier one, which sent the mail.
     latest = (part.attempts[-1].verified if part.attempts else 0) or part.attempt
     return part.state in FINAL and not 0 < attempt < latest
 
 
 def unreported(reports: Reports) -> RecipientArrival:
-    """Return the arrival of a sent copy of which nothing was reported."""
+    """Return the arrival of a sent copy without any report."""
     return RecipientArrival(arrival=Arrival.AWAITED if reports is Reports.ALL else Arrival.NOT_REPORTED)
 
 
@@ -106,7 +109,7 @@ def arrivals_of(
 ) -> Mapping[int, RecipientArrival]:
     """Return the arrival of every recipient whose copy was sent or suppressed, by the recipient's number.
 
-    `recipients` is how many the message has. `reports` says what the provider of a route can report.
+    `recipients` is their number. `reports` returns the events that the provider of a route can report.
     """
     found = dict.fromkeys(suppressed, RecipientArrival(arrival=Arrival.SUPPRESSED))
     parts = {number: part for part in status.parts for number in _numbers(part, recipients)}
@@ -124,7 +127,7 @@ def arrivals_of(
 
 
 def recipient_count(message: Message | None, status: MessageStatus) -> int:
-    """Return how many recipients a message has. Without its content: as many as its record names, and one at least."""
+    """Return how many recipients a message has. Without its content: as many as its record names, and at least 1."""
     if message is not None:
         return len(message.recipients)
     if status.erased is not None:
@@ -138,7 +141,7 @@ def _numbers(part: Part, recipients: int) -> Iterable[int]:
 
 
 def worst(arrivals: Iterable[RecipientArrival]) -> RecipientArrival | None:
-    """Return the worst of these, a hard bounce before a soft one; None if there are none."""
+    """Return the worst arrival, a hard bounce before a soft one; None if there are none."""
     return min(arrivals, key=lambda each: (_ORDER[each.arrival], each.bounce_type is BounceType.SOFT), default=None)
 
 

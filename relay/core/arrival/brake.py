@@ -1,7 +1,7 @@
-"""Decide when a client's mail does more harm than good: above which rates of bounces and complaints it is held. Pure functions.
+"""Decide whether a client's mail is held, because its rates of bounces or complaints are too high. Pure functions.
 
-Only what the provider itself reports counts (`relay.core.model.MessageStatus.vouched`), and only the client's own mail on the
-lanes that would be held. Small numbers never hold anything.
+Only reports of the provider itself count (`relay.core.model.MessageStatus.vouched`), and only the client's own mail on the lanes
+that would be held. Small numbers never hold anything.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -15,14 +15,14 @@ from relay.core.settings import BrakeLimits, BrakePolicy
 
 
 class BrakeCause(StrEnum):
-    """Why a client's lanes are held; a code of `relay.core.outcomes.CAUSES`."""
+    """The cause of holding a client's lanes; a code of `relay.core.outcomes.CAUSES`."""
 
     BOUNCE_RATE = "bounce_rate"
     COMPLAINT_RATE = "complaint_rate"
 
 
 def cause_of(counts: Counts, limits: BrakeLimits) -> BrakeCause | None:
-    """Return why mail with these counts is to be held; None if it is not. Complaints harm most, so they are named first."""
+    """Return the cause to hold mail with these counts; None if there is none. Complaints do most harm, so they come first."""
     is_enough = counts.complained >= limits.min_complained and counts.sent >= limits.complaints_of
     if is_enough and counts.complaint_rate >= limits.complaint_rate:
         return BrakeCause.COMPLAINT_RATE
@@ -35,7 +35,7 @@ def cause_of(counts: Counts, limits: BrakeLimits) -> BrakeCause | None:
 def vouched_counts(
     status: MessageStatus, suppressed: Collection[int], recipients: int, after: datetime | None
 ) -> Counts:
-    """Count the recipients whose copy was sent after a moment (None: ever), by what the provider itself reported."""
+    """Count the recipients whose copy was sent after a moment (None: at any time), by the provider's own reports."""
     sent = dict(_sent(status, suppressed, recipients, after))
     found: dict[Arrival, set[int]] = {Arrival.BOUNCED: set(), Arrival.COMPLAINED: set()}
     for group in status.vouched:
@@ -58,7 +58,7 @@ def _sent(
 
 
 def lane_key(client_id: str, lane: str) -> str:
-    """Name a lane of a client in the counts of an hour."""
+    """Return the name of a client's lane in the counts of an hour."""
     return f"{client_id}|{lane}"
 
 

@@ -9,17 +9,17 @@ from relay.core.arrival.arrivals import Arrival, RecipientArrival
 from relay.core.arrival.recipient_states import BounceType
 
 MAX_NAMES = 10_000
-"""Names of a dimension that are kept apart while an hour is counted; later ones are counted as others."""
+"""Names of a dimension that are counted separately within an hour; later ones are counted as `OTHERS`."""
 MAX_KEPT_NAMES = 200
-"""Names of a dimension that an hour keeps: half of them those with the most bounces and complaints."""
+"""Names of a dimension that are stored for an hour: those with the most bounces and complaints, and those with the most mail."""
 MAX_KEPT_BYTES = 60_000
 """Bytes of a dimension's counts: a property of a row holds 65,536."""
 OTHERS = ""
-"""The name under which the rest is counted, and what has no name."""
+"""The name that stands for all other names, and for mail without a name."""
 
 
 class Dimension(StrEnum):
-    """What arrivals are counted by."""
+    """A property of mail by which arrivals are counted."""
 
     CLIENT = "client"
     TAG = "tag"
@@ -28,7 +28,7 @@ class Dimension(StrEnum):
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
-    """Recipients by what became of their copies. `sent` are all whose copy a provider took, but for suppressed ones.
+    """Numbers of recipients by arrival. `sent` counts every copy that a provider accepted, except suppressed ones.
 
     A complaint implies a delivery, so `delivered` includes `complained`.
     """
@@ -51,12 +51,12 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def bounce_rate(self) -> float:
-        """Bounces as a share of what was sent."""
+        """Hard and soft bounces as a share of the sent copies, from 0 to 1."""
         return self.bounced / self.sent if self.sent else 0.0
 
     @property
     def complaint_rate(self) -> float:
-        """Complaints as a share of what was sent."""
+        """Complaints as a share of the sent copies, from 0 to 1."""
         return self.complained / self.sent if self.sent else 0.0
 
 
@@ -106,7 +106,7 @@ class Tally:
         return named.setdefault(name if name in named or len(named) < MAX_NAMES else OTHERS, _nothing())
 
     def merge(self, other: "Tally") -> None:
-        """Add what another has counted."""
+        """Add the counts of another tally."""
         self.add(Counts(*other._total), ())
         for dimension, named in other._by.items():
             for name, row in named.items():
@@ -114,7 +114,7 @@ class Tally:
                     self._row(dimension, name)[at] += value
 
     def hour(self, share: float) -> HourCounts:
-        """Return the counts, scaled up to the whole where only a share was counted."""
+        """Return the counts, scaled up from the share of the mail (above 0, up to 1) that was counted."""
         by = {
             dimension: kept({name: _scaled(row, share) for name, row in named.items()})
             for dimension, named in self._by.items()
@@ -151,7 +151,7 @@ def kept(named: Named) -> Named:
 
 
 def summed(hours: Iterable[HourCounts]) -> HourCounts:
-    """Add up hours."""
+    """Add up the counts of several hours."""
     total, by = Counts(), dict[Dimension, dict[str, Counts]]()
     for hour in hours:
         total += hour.total
@@ -163,7 +163,7 @@ def summed(hours: Iterable[HourCounts]) -> HourCounts:
 
 
 def worst_first(named: Named) -> Iterator[tuple[str, Counts]]:
-    """Return names with the most bounces and complaints first, then by what was sent; all others last."""
+    """Return names and counts, sorted by bounces and complaints, then by sent copies, the most first; `OTHERS` comes last."""
     return iter(sorted(named.items(), key=_badness))
 
 

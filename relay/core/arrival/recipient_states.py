@@ -1,6 +1,6 @@
-"""What the events of one recipient say together: pure functions.
+"""Merge the events of one recipient into one state. Pure functions.
 
-Vendors repeat their events and send them in any order. So what is known of a recipient is the greatest of all its events, by
+Vendors repeat their events and send them in any order. So the state of a recipient is the greatest of all its events, by
 attempt, then by rank, then by time (`merged`): a join that is commutative, associative and idempotent.
 
     soft bounce or delivered, the later of the two ─► hard bounce ─► complained      (each overrules those before it)
@@ -13,12 +13,12 @@ from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEv
 
 
 class BounceType(StrEnum):
-    """Whether another mail to the address may arrive."""
+    """The type of a bounce: permanent or temporary."""
 
     HARD = "hard"
     """Refused for good: another mail like this one will be refused too."""
     SOFT = "soft"
-    """Refused for a reason that passes: the mailbox was full, the server was away, a limit was reached."""
+    """Refused for a temporary reason: the mailbox was full, the server was away, a limit was reached."""
 
 
 _SOFT_CLASSES = frozenset({BounceClass.MAILBOX, BounceClass.NETWORK, BounceClass.ACCOUNT})
@@ -33,7 +33,7 @@ def bounce_type(code: str, bounce_class: str) -> BounceType:
 
 
 def state_of(event: RecordedEvent) -> RecipientState | None:
-    """Return what one event says of its recipient; None if it says nothing about arrival."""
+    """Return the recipient's state after this one event; None if the event says nothing about arrival."""
     kind = EventKind.DELIVERED if event.kind in _IMPLY_DELIVERY else event.kind
     if kind not in _RANKS:
         return None

@@ -1,1 +1,1 @@
-"""What becomes of the parts of a message: their states, what they remember, and whose turn it is."""
+"""The parts of a message: their states, their history of attempts, and their turns."""

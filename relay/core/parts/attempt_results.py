@@ -13,15 +13,15 @@ from relay.core.parts.part_states import end, expires_at, expires_at_while_held,
 from relay.core.settings import Lane
 
 VERIFY_DELAY_SECONDS = 60.0
-"""How long after a lost response Relay checks with the provider."""
+"""Seconds after a lost response until Relay asks the provider about it."""
 _replace = msgspec.structs.replace
 
 
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt's answer, and the facts besides the part that its settlement needs.
+    """The answer to an attempt, and the facts that its settlement needs besides the part.
 
-    `is_final_check`: the provider was already asked about a lost response. `can_verify`: it can be. `spare_route`: a
-    route that may take the part at once, if the provider asked for a long wait.
+    `can_verify`: Relay can ask the provider about a lost response. `is_final_check`: it already did. `spare_route`: a route that
+    may take the part at once, if the provider asked for a long wait.
     """
 
     answer: Outcome | PerRecipient
@@ -36,8 +36,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteHold(msgspec.Struct, frozen=True, kw_only=True):
-    """What a route fault led to: the scope that is held, its next probe (None: an operator releases it), and the route to
-    fail over to, if there is one.
+    """The hold after a route fault: its scope, its next probe (None: an operator releases it), and the route to fail over to,
+    if there is one.
 
     `is_message_at_fault`: nothing is held, because the route works for other messages.
     """
@@ -49,7 +49,7 @@ class RouteHold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def must_wait_long(part: Part, outcome: Outcome, lane: Lane) -> bool:
-    """Whether a provider that certainly did not take this part asks for a longer wait than the backoff's."""
+    """Return whether a provider that certainly did not take this part asks for a longer wait than the backoff's."""
     if not isinstance(outcome, Deferred) or outcome.retry_after_seconds is None or is_uncertain(part):
         return False
     longest = retry.longest_backoff_seconds(part.attempt, lane.retry_min_seconds, lane.retry_max_seconds)
@@ -59,7 +59,7 @@ def must_wait_long(part: Part, outcome: Outcome, lane: Lane) -> bool:
 def settle(
     part: Part, submission: Submission, result: AttemptResult, held: RouteHold | None = None
 ) -> tuple[Part, ...]:
-    """Apply an attempt's result to a part: usually one part; more when recipients got different answers."""
+    """Apply an attempt's result to a part. Returns one part, or several if recipients got different outcomes."""
     return tuple(
         _settle_one(each, submission, result, outcome, held) for each, outcome in by_outcome(part, result.answer)
     )
@@ -155,7 +155,7 @@ def _after_route_fault(
 def _after_own_fault(
     part: Part, submission: Submission, result: AttemptResult, outcome: RouteFault, held: RouteHold
 ) -> Part:
-    """Retry a message that a working route does not take: by another route at once, else as after a deferral."""
+    """Retry a message that a working route refuses: by another route at once, else as after a deferral."""
     deferred = Deferred(code=outcome.code, retry_after_seconds=outcome.retry_after_seconds)
     if held.other_route is None:
         return _after_deferral(part, submission, result, deferred)
@@ -169,7 +169,7 @@ def _after_deferral(part: Part, submission: Submission, result: AttemptResult, o
         part = _replace(part, busy=_busy(part, result, outcome))
         if result.spare_route is not None:
             return _replace(part, state=State.DEFERRED, due_at=result.now, lease_until=None, code=outcome.code)
-    # What is asked about too early is not found yet, and would be sent again.
+    # Asked too early, the provider may not find the message yet, and Relay would send it again.
     minimum = VERIFY_DELAY_SECONDS if isinstance(outcome, Unknown) and result.can_verify else 0.0
     decision = retry.decide(
         attempt=part.attempt,
@@ -193,7 +193,7 @@ def _busy(part: Part, result: AttemptResult, outcome: Deferred | Unknown) -> dic
 
 
 def _retry_after(part: Part, result: AttemptResult, outcome: Deferred | Unknown) -> float | None:
-    """The seconds that the provider asks to wait, or fewer if another route of this part can be tried earlier."""
+    """Return the seconds that the provider asks to wait, or fewer if another route of this part can be tried earlier."""
     seconds = _asked_seconds(outcome)
     if seconds is None:
         return None

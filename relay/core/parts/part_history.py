@@ -1,4 +1,4 @@
-"""The attempts that a part remembers: which may have reached a recipient, and which are kept when room runs out."""
+"""Read a part's history of attempts, and shorten it to the space that its row has."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,13 +9,13 @@ from relay.core import ids
 from relay.core.model import FINAL, Attempt, Part, State
 
 MAX_INTERRUPTIONS = 5
-"""As many deaths as the host allows an entry (host.json, maxDequeueCount)."""
+"""Interrupted attempts in a row that make a crash loop: as many as the host allows an entry (host.json, maxDequeueCount)."""
 MAX_ATTEMPTS_KEPT = 20
 MAX_WHOLE_PARTS = 3
-"""Of more parts than this, those that are over keep only their last and uncertain attempts: a status holds 64 KiB."""
+"""If a message has more parts, those that have ended keep only their last and uncertain attempts: a status holds 64 KiB."""
 WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
-"""Characters kept of the replies before those: a batch's record holds 1 MiB."""
+"""Characters kept of each older reply: a batch's record holds 1 MiB."""
 
 ROUTE_FAULT = "route_fault"
 _UNCERTAIN = ("unknown", "interrupted")
@@ -36,12 +36,12 @@ def may_have_accepted(part: Part, number: int) -> set[str]:
 
 
 def is_uncertain(part: Part) -> bool:
-    """Whether any attempt may have reached the recipients although its outcome was never learned."""
+    """Return whether any attempt may have reached the recipients although its outcome was never learned."""
     return bool(uncertain_attempts(part))
 
 
 def was_put_back(part: Part, until: datetime, route: str | None) -> bool:
-    """Whether a part whose last attempt until then had sent it was put back since: for this route, if one is named."""
+    """Return whether a part that was sent at `until` was put back since: for `route`, if one is given."""
     seen = [attempt for attempt in part.attempts if attempt.at <= until]
     if not seen or seen[-1].outcome != "sent" or (part.state is State.SENT and len(seen) == len(part.attempts)):
         return False
@@ -49,16 +49,16 @@ def was_put_back(part: Part, until: datetime, route: str | None) -> bool:
 
 
 def is_crash_looping(part: Part) -> bool:
-    """Whether the last `MAX_INTERRUPTIONS` attempts all ended with the death of their process: the part must be the cause.
+    """Return whether the last `MAX_INTERRUPTIONS` attempts were all interrupted: then the part must be the cause.
 
-    The host counts the same for an entry, but recovery and retries make new entries, each counted from nothing.
+    The host counts deliveries of an entry too, but recovery and retries make new entries, each with a count of its own.
     """
     last = part.attempts[-MAX_INTERRUPTIONS:]
     return len(last) == MAX_INTERRUPTIONS and all(attempt.outcome == "interrupted" for attempt in last)
 
 
 def keeps_route(part: Part) -> bool:
-    """Whether the next attempt must go by the part's own route: it is pinned, or the last attempt may have arrived there.
+    """Return whether the next attempt must use the part's own route: it is pinned, or may have accepted the last attempt.
 
     An older uncertain attempt does not bind a part to a route that has refused it since: it might wait there until it expires.
     """
@@ -66,7 +66,7 @@ def keeps_route(part: Part) -> bool:
 
 
 def mark_not_sent(part: Part, attempt: Attempt) -> Part:
-    """Record that an uncertain attempt reached no recipient, as its provider said when it was asked."""
+    """Record that an uncertain attempt reached no recipient, as its provider said."""
     attempts = (_replace(known, outcome="not_sent") if known == attempt else known for known in part.attempts)
     return _replace(part, attempts=tuple(attempts))
 
@@ -79,7 +79,7 @@ def attempt_id(message_id: str, part: Part, number: int) -> str:
 def attempt_of_id(message_id: str, parts: Iterable[Part], named: str) -> int:
     """Return the number of the attempt that has this id; 0 if none of these parts made it.
 
-    A part's first recipient may have been another one before the part was split: an earlier one.
+    Before the part was split, its first recipient may have been an earlier one.
     """
     for part in parts:
         firsts = range(part.recipients[0] + 1 if part.recipients else 1)
@@ -94,14 +94,14 @@ def _attempt_id(message_id: str, first: int, number: int) -> str:
 
 
 def truncate_history(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Shorten the history of a message's parts to what its status has room for. Parts that are not over stay whole."""
+    """Shorten the history of a message's parts to the space that its status has. Parts that have not ended stay whole."""
     if len(parts) <= MAX_WHOLE_PARTS:
         return parts
     return tuple(_truncated(part) if part.state in FINAL else part for part in parts)
 
 
 def with_attempt(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]:
-    """Add an attempt and drop what a row has no room for. The first two, the latest and uncertain attempts are kept longest."""
+    """Add an attempt, and drop or shorten older ones to save space. The first two and uncertain attempts are kept longest."""
     attempts = (*attempts, latest)
     if len(attempts) > MAX_ATTEMPTS_KEPT:
         certain = (at for at, known in enumerate(attempts) if at >= 2 and known.outcome not in _UNCERTAIN)

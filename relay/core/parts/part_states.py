@@ -1,4 +1,4 @@
-"""How a part moves from state to state: pure functions. `attempt_results` applies what providers answer, `put_back` revives.
+"""Move a part from state to state. Pure functions. `attempt_results` applies answers, `put_back` revives ended parts.
 
 queued ─► sending ─► sent | failed | expired | unknown
   │         ├─► deferred ─► sending …
@@ -19,11 +19,11 @@ from relay.core.parts.part_history import (
 )
 
 LEASE_SECONDS = 480.0
-"""How long an attempt may take, by default. Below the host's ten-minute lease on the entry, so that a redelivery finds it
-over."""
+"""Default seconds that an attempt may take. Less than the host's ten-minute lease on the entry, so that the attempt's lease
+is over when the host delivers the entry again."""
 
 MAX_ROOM_SECONDS = 7 * 86_400.0
-"""How long the expiry of mail that waits for a limit of its route can stop."""
+"""Maximum of seconds for which expiry stops while mail waits for a limit of its route."""
 
 _NOT_SENT = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
 _replace = msgspec.structs.replace
@@ -50,7 +50,7 @@ def unique_due_time(at: datetime, microsecond: int) -> datetime:
 
 
 def is_busy(part: Part, route: str, now: datetime) -> bool:
-    """Whether this route asked the part to wait until later than now."""
+    """Return whether this route asked the part to wait, and that wait is not over."""
     return part.busy.get(route, now) > now
 
 
@@ -69,7 +69,7 @@ def begin(part: Part, route: str, now: datetime, lease_seconds: float = LEASE_SE
 
 
 def resume(part: Part, now: datetime) -> Part:
-    """End a hold: the time held is added to the expiry, if it stopped."""
+    """End a hold. If expiry stopped, the time held is added to it."""
     if part.held_since is None:
         return part
     held = part.held_seconds
@@ -90,7 +90,7 @@ def hold(
 ) -> Part:
     """Hold a part until its route works again. If it was held already, the time held counts from the first hold.
 
-    `expires_at` is when it expires all the same (`expires_at_while_held`): then it is due at the latest.
+    `expires_at` is when it expires even while held (`expires_at_while_held`); it is due then at the latest.
     """
     return _replace(
         part,
@@ -126,7 +126,7 @@ def postpone(part: Part, until: datetime, code: str) -> Part:
 
 
 def await_room(part: Part, submission: Submission, now: datetime, until: datetime, *, route: str, code: str) -> Part:
-    """Defer a part, before its attempt began, until a limit of its route has room; end it if it expires until then.
+    """Defer a part, before its attempt began, until a limit of its route has room; end it if it expires before.
 
     Its expiry stops as in a hold, unless the caller asked for it, but for `MAX_ROOM_SECONDS` at most: other mail may always
     be first.
@@ -151,9 +151,9 @@ def pace(part: Part, slot_at: datetime) -> Part:
 
 
 def end(part: Part, state: State, code: str) -> Part:
-    """A final state. Nothing is due any more.
+    """End a part in a final state. Nothing is due any more.
 
-    What may have been sent all the same is `unknown`: no state says of it that it was not.
+    A part that may have been sent ends as `unknown` instead of a state that says that it was not.
     """
     if state in _NOT_SENT and is_uncertain(part):
         code = code or ("cancelled" if state is State.CANCELLED else uncertain_attempts(part)[-1].code)
@@ -173,7 +173,7 @@ def end(part: Part, state: State, code: str) -> Part:
 def cancel(part: Part) -> Part | None:
     """Cancel a waiting part: `cancelled`, or `unknown` if it may have been sent before. None if it does not wait.
 
-    What is cancelled already stays so, so that a repeated request is answered like the first.
+    A cancelled part stays cancelled, so that a repeated request gets the same answer as the first.
     """
     if part.state is State.CANCELLED:
         return part

@@ -1,4 +1,4 @@
-"""Put parts back on the queue: a dead one, a sent one whose copies were lost, and what a provider refused later."""
+"""Put parts back on the queue: dead ones, sent ones whose copies were lost, and those that a provider refused later."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from relay.core.parts.part_states import end
 
 _replace = msgspec.structs.replace
 _ENDS = {"cancelled": State.CANCELLED, "expired": State.EXPIRED}
-"""How an `unknown` part with this code ended, when it turns out that it was not sent; else it failed."""
+"""The state of an `unknown` part with this code, once it turns out that it was not sent; for other codes, `failed`."""
 _LOST = ("unknown", "interrupted", "not_sent")
 """Outcomes of attempts whose response was lost; `not_sent` once they are refused."""
 _REPORTED = ("sent", ROUTE_FAULT)
@@ -57,7 +57,7 @@ def resend(
     lane_expiry_seconds: int,
     route: str | None,
 ) -> tuple[Part, ...]:
-    """A sent part of which these recipients' copies were lost after all: theirs is put back, the others' stays as it is.
+    """Put back the recipients of a sent part whose copies were lost (`lost`). The others stay sent, in a part of their own.
 
     `all_recipients` are the recipients that the message was for.
     """
@@ -71,13 +71,14 @@ def resend(
 def put_back_refused(
     parts: Sequence[Part], refusal: LaterRefusal, now: datetime, *, all_recipients: tuple[int, ...]
 ) -> tuple[Part, ...]:
-    """Put the recipients of a refusal back, of those parts whose last attempt it is about; the others stay as they are.
+    """Put back the recipients of a refusal, in parts whose last attempt it is about. Other recipients stay as they are.
 
-    They certainly got nothing, so this is no second copy. What is put back already for the same reason takes them along: a
-    message of many recipients may be reported one by one. The same refusal applies once, because the part is no longer sent.
-    A part whose attempt has an unknown outcome becomes sent first, if it waits or ended for that reason alone: who refuses later
-    has accepted before. If it ended for another reason, it is not sent again, but then it certainly was not sent. A dead part
-    stays `unknown` until all of its uncertain attempts are refused.
+    They certainly got nothing, so this sends no second copy. They join a part that was put back for the same reason, because the
+    recipients of a message may be reported one by one. The same refusal applies once, because the part is no longer sent.
+
+    A part whose attempt has an unknown outcome first becomes sent, if it waits or ended for that reason alone: a provider that
+    refuses later has accepted before. If it ended for another reason, it is not sent again, but then it certainly was not sent.
+    A dead part stays `unknown` until all of its uncertain attempts are refused.
     """
     changed: list[Part] = []
     put_back: list[Part] = []
@@ -105,9 +106,9 @@ def _is_sent_by(part: Part, number: int) -> bool:
 
 
 def _ended_for_lost_response(part: Part) -> bool:
-    """Whether a part is `unknown` because of a lost response alone, which only reports have followed.
+    """Return whether a part is `unknown` because of a lost response alone, with only reports after it.
 
-    One that was cancelled or poisoned has another code.
+    A part that was cancelled or poisoned has another code.
     """
     lost = [at for at, each in enumerate(part.attempts) if each.outcome in _LOST]
     if part.state is not State.UNKNOWN or not lost:
@@ -117,9 +118,9 @@ def _ended_for_lost_response(part: Part) -> bool:
 
 
 def _is_certain(part: Part, before: Part) -> bool:
-    """Whether a refusal leaves no attempt that may have reached a recipient.
+    """Return whether a refusal leaves no attempt that may have reached a recipient.
 
-    A long history forgets attempts, uncertain ones too. So after an earlier report, only a whole one is certain.
+    A long history loses attempts, even uncertain ones. So after an earlier report, only a complete history is certain.
     """
     known = {number for each in part.attempts for number in (each.number, each.verified)}
     was_reported = any(each.outcome == ROUTE_FAULT and each.number <= before.attempt for each in before.attempts)
@@ -129,8 +130,9 @@ def _is_certain(part: Part, before: Part) -> bool:
 def _disproved(part: Part, refusal: LaterRefusal) -> Part:
     """Record that the attempt of a refusal, and those that only asked about it, reached no recipient.
 
-    The provider would say again that it has the mail. While an attempt of an `at_most_once` message is uncertain, later ones only
-    ask about it, unless an operator redrives it: an interrupted one, and one of an older version, does not say so.
+    Otherwise the provider, when asked, would say again that it has the mail. While an attempt of an `at_most_once` message is
+    uncertain, later ones only ask about it, unless an operator redrives it. Interrupted attempts, and those of an older version,
+    do not record that.
     """
     uncertain = uncertain_attempts(part)
     has_one_sender = (
@@ -143,7 +145,7 @@ def _disproved(part: Part, refusal: LaterRefusal) -> Part:
 
 
 def _never_sent(part: Part, refusal: LaterRefusal, all_recipients: tuple[int, ...]) -> Part:
-    """End an `unknown` part as what it is without this attempt, if all of its recipients are refused."""
+    """End an `unknown` part in the state that it has without this attempt, if all of its recipients are refused."""
     unknown = _unknown_attempt(part, refusal)
     numbers = part.recipients if part.recipients is not None else all_recipients
     if part.state is not State.UNKNOWN or unknown is None or not refusal.recipients.issuperset(numbers):
@@ -197,7 +199,7 @@ def _failure(accepted: Attempt, refusal: LaterRefusal) -> Attempt:
 
 
 def _joined(parts: Sequence[Part], refused: Part) -> list[Part]:
-    """Add refused recipients to a part that waits, or is unknown, after the same refusal, or to the list."""
+    """Add refused recipients to a part that waits, or is unknown, after the same refusal; without one, add their part."""
     for at, part in enumerate(parts):
         is_open = part.state in WAITING or part.state is State.UNKNOWN
         is_same = is_open and part.attempts[:-1] == refused.attempts[:-1] and part.route == refused.route

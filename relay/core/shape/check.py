@@ -1,4 +1,4 @@
-"""Check whether a JSON value has the type of a msgspec struct. `relay.core.shape.mismatches` says why one has not."""
+"""Check whether a JSON value has the type of a msgspec struct. `relay.core.shape.mismatches` finds the reasons if it has not."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 def fits(value: object, shape: Any) -> bool:
-    """Check whether a JSON value has this type."""
+    """Return whether a JSON value has this type."""
     try:
         msgspec.convert(value, shape)
     except msgspec.ValidationError:

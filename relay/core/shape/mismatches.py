@@ -18,7 +18,7 @@ MAX_ELEMENTS = 10_000
 """Check at most this many elements of an array or members of an object; no field allows more. In a value that does not fit
 anyway, more of them are a mismatch themselves."""
 MAX_VALUES = 100_000
-"""Check at most this many values in all: a body of 60 MB has millions, and others wait while they are checked."""
+"""Check at most this many values in all: a body of 60 MB has millions, and other requests wait while they are checked."""
 _MAX_NAME = 64
 """Do not compare longer names with the known ones; the comparison is slow."""
 _NAMES: Mapping[type, str] = {
@@ -60,7 +60,7 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def examine(value: object, shape: Any, *, null_is_absent: bool = False) -> tuple[Any, list[Mismatch]]:
-    """Return the value without what does not fit, and every mismatch, in the order of the type's fields.
+    """Return the parts of the value that fit, and every mismatch, in the order of the type's fields.
 
     A required member that is null counts as missing. With `null_is_absent` a null counts as absent in other members too, and
     is left out of the returned value.
@@ -96,7 +96,7 @@ class _Walk:
         self.found: list[Mismatch] = []
 
     def value(self, value: Any, info: inspect.Type, steps: tuple[str | int, ...], expected: str = "") -> Any:
-        """Return what fits of a value; `UNSET` when nothing does."""
+        """Return the part of a value that fits; `UNSET` if nothing does."""
         if isinstance(info, inspect.Metadata):
             return self.value(value, info.type, steps, str((info.extra or {}).get("expected", expected)))
         if self._left <= 0:
@@ -205,7 +205,7 @@ class _Walk:
 
 
 def _is_a(value: object, python_type: type) -> bool:
-    """Compare exactly: true and false are no numbers in JSON."""
+    """Return whether the type is exactly this one: true and false are not numbers in JSON."""
     return type(value) is python_type
 
 

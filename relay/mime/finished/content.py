@@ -72,7 +72,7 @@ def rebuild(message: Message) -> Rebuilding:
 
 
 def names_others(message: Message) -> bool:
-    """Whether To and Cc of a finished message name addresses that are no recipients in `to` and `cc`.
+    """Return whether To and Cc of a finished message name addresses that are no recipients in `to` and `cc`.
 
     The fields of a message that is built name its recipients only.
     """
@@ -222,7 +222,7 @@ _STRUCTURES: Mapping[str, Callable[[_Reader, Part], None]] = {
 
 
 def _says_nothing(field: Field, sender: Address) -> bool:
-    """Whether a field of the message repeats what another says, or is about the parts that are built again."""
+    """Return whether a field of the message repeats what another says, or is about the parts that are built again."""
     if field.name == "sender":
         people = mailboxes(parts.field_text(field))
         return len(people) == 1 and spelling(people[0].email).casefold() == sender.email.casefold()
@@ -232,7 +232,7 @@ def _says_nothing(field: Field, sender: Address) -> bool:
 
 
 def _is_file(part: Part) -> bool:
-    """Whether readers show a part as a file: it says so, has a file name, or is no text."""
+    """Return whether readers show a part as a file: it says so, has a file name, or is no text."""
     shown = part.disposition
     is_named = "filename" in shown.parameters or "name" in part.content_type.parameters
     return (

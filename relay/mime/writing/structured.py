@@ -105,7 +105,7 @@ def _list_id(value: str) -> list[str]:
 
 
 def can_fold_anywhere(name: str) -> bool:
-    """Whether a field's lines may end where they have no blank: within the brackets of a link."""
+    """Return whether a field's lines may end where they have no blank: within the brackets of a link."""
     return name.lower() in _LINK_FIELDS
 
 

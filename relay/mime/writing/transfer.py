@@ -22,7 +22,7 @@ _UNKNOWN = b"unknown-8bit"
 
 
 def has_long_line(content: bytes) -> bool:
-    """Whether a line is longer than SMTP allows (RFC 5321 section 4.5.3.1.6). Looks at one byte in 500."""
+    """Return whether a line is longer than SMTP allows (RFC 5321 section 4.5.3.1.6). Looks at one byte in 500."""
     at, end = 0, len(content)
     while end - at > MAX_LINE_HARD:
         found = content.rfind(b"\n", at, at + MAX_LINE_HARD + 2)
@@ -74,7 +74,7 @@ def _parts(part: Part, *, is_signed: bool) -> Iterator[tuple[Part, bool]]:
 
 
 def _is_around(part: Part) -> bool:
-    """Whether a part consists of others, which are not in an encoding (an attached message may be)."""
+    """Return whether a part consists of others, which are not in an encoding (an attached message may be)."""
     return bool(part.parts) and _label(part) not in _ENCODINGS
 
 

@@ -1,4 +1,4 @@
-"""A lease on a table row: of several processes one does a piece of work. If it dies, the lease ends by its time."""
+"""A lease on a table row: only one of several processes does a piece of work. If it dies, the lease expires."""
 
 import logging
 import secrets
@@ -15,7 +15,7 @@ from relay.platform.storage.rows import RowChange, change_row
 
 
 class HeldLease(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease of another holder: what it is for, and when it ends at the latest."""
+    """A lease of another holder: the name of its work, and the time when it ends at the latest."""
 
     name: str
     until: datetime
@@ -31,7 +31,7 @@ class RowLease:
 
     @asynccontextmanager
     async def hold(self, lasts: timedelta, name: str = "") -> AsyncIterator[HeldLease | None]:
-        """Hold the lease for a block, to do what `name` says. Yields None, or the lease of another who has it."""
+        """Hold the lease for a block; `name` names its work. Yields None, or the lease of another holder if it is taken."""
         token = secrets.token_hex(8)
         other = await self._take(token, lasts, name)
         if other is not None:
@@ -58,7 +58,7 @@ class RowLease:
         return await change_row(self._tables, *self._where, decide)
 
     async def _release(self, token: str) -> None:
-        """End the lease if it is still this one. Storage that is away must not hide what was done: it ends by its time."""
+        """End the lease if it is still this one. A storage error is only logged: the work was done, and the lease expires."""
 
         def decide(lease: Entity | None) -> RowChange[None]:
             if lease is None or lease.properties.get("token") != token:

@@ -15,13 +15,13 @@ from relay.platform.concurrency import NEVER, Deadline, Progress, process
 DELETES_AT_ONCE = 8
 
 type Value = str | int | bool | float | bytes | datetime
-"""What a table property may hold. Strings: at most 32,768 UTF-16 units; bytes: at most 65,536; ints are 64 bit."""
+"""A value of a table property. Strings: at most 32,768 UTF-16 units; bytes: at most 65,536; ints are 64 bit."""
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
     """A table row. At most 252 properties besides its keys and 1 MiB in all. `etag` is empty before the first write.
 
-    `written_at` is the service's own time of the last write, of a row that was read.
+    `written_at` is the service's own time of the last write; None for a row that was not read.
     """
 
     partition: str
@@ -72,7 +72,7 @@ class Queues(Protocol):
         """Create the queue unless it exists."""
 
     async def exists(self, queue: str) -> bool:
-        """Whether the queue exists."""
+        """Return whether the queue exists."""
 
     async def names(self, prefix: str) -> Sequence[str]:
         """Return the sorted names of the queues whose names begin with `prefix`."""
@@ -81,10 +81,10 @@ class Queues(Protocol):
         """Put one entry, visible after `delay_seconds` (0 to 604,800). Raises `NotFound` when the queue is missing."""
 
     async def receive(self, queue: str, *, limit: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
-        """Take up to `limit` (1 to 32) visible entries under lease. The host does this in production; drains and tests here."""
+        """Take up to `limit` (1 to 32) visible entries under lease. The host takes those of the lanes itself."""
 
     async def delete(self, queue: str, received: Received) -> None:
-        """Delete a received entry. A lost lease or a missing entry is not an error: the entry comes again, or is gone."""
+        """Delete a received entry. A lost lease or a missing entry is not an error: the entry comes again, or is gone already."""
 
     async def count(self, queue: str) -> int:
         """Return the approximate number of entries, visible or not. 0 if the queue is missing."""
@@ -100,7 +100,7 @@ class Tables(Protocol):
         """Create the table unless it exists."""
 
     async def insert(self, table: str, entity: Entity) -> str:
-        """Insert and return the ETag. Raises `AlreadyExists`."""
+        """Insert a row and return its ETag. Raises `AlreadyExists`."""
 
     async def get(self, table: str, partition: str, row: str) -> Entity:
         """Read one row. Raises `NotFound`."""
@@ -118,19 +118,19 @@ class Tables(Protocol):
         """
 
     async def upsert(self, table: str, entity: Entity) -> str:
-        """Insert the row, or replace the existing one."""
+        """Insert the row, or replace the existing one. Returns the ETag."""
 
     async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
         """Insert or replace rows of one partition, 100 a transaction. They are distinct and together far below 4 MiB."""
 
     async def delete(self, table: str, partition: str, row: str, *, etag: str | None = None) -> None:
-        """Delete. A missing row is not an error; with `etag`, a changed row raises `Changed`."""
+        """Delete a row. A missing row is not an error; with `etag`, a changed row raises `Changed`."""
 
     async def delete_all(self, table: str, partition: str, rows: Sequence[str]) -> None:
         """Delete rows of one partition, 100 a transaction; missing ones are not an error."""
 
     async def delete_unchanged(self, table: str, entities: Sequence[Entity]) -> int:
-        """Delete rows of one partition as they were read, 100 a transaction. Rows that changed since are kept.
+        """Delete rows of one partition, 100 a transaction, unless they changed since they were read.
 
         Returns how many are gone, missing ones included.
         """
@@ -155,7 +155,7 @@ async def every_page(tables: Tables, table: str, query: Query) -> AsyncIterator[
 
 async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[Entity]:
     """Yield all rows of a query, page by page."""
-    # Not by `every_page`: most looks find no row, and a generator in a generator would be half of their work.
+    # Does not use `every_page`: most queries find no row, and a generator in a generator would be half of their cost.
     page = await tables.query(table, query)
     while True:
         for entity in page.entities:
@@ -176,11 +176,12 @@ async def delete_where(
 ) -> Progress:
     """Delete the rows of a query that are chosen, partitions in parallel. Repeating it is safe.
 
-    A row that changed after it was read is kept, because it might not be chosen any more; without `keeps_changed` it goes too.
+    A row that changed after it was read is kept, because it might not be chosen any more; without `keeps_changed` it is deleted
+    too. Returns the number of deleted rows.
     """
 
     async def chosen() -> AsyncIterator[list[Entity]]:
-        """Yield the chosen rows of each partition, a page at once; of a page without any, an empty list."""
+        """Yield the chosen rows of each page, by partition; for a page without any, an empty list."""
         async for page in every_page(tables, table, query):
             rows: dict[str, list[Entity]] = {}
             for entity in page.entities:
@@ -205,7 +206,7 @@ async def delete_where(
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True):
-    """A blob's name, size in bytes and when it was written."""
+    """A blob's name, its size in bytes, and the time when it was written."""
 
     name: str
     size: int
@@ -246,12 +247,12 @@ class Blobs(Protocol):
         """Read a blob in chunks of a few MiB. Raises `NotFound` at the first step."""
 
     async def delete(self, container: str, name: str) -> None:
-        """Delete. A missing blob is not an error."""
+        """Delete a blob. A missing blob is not an error."""
 
     async def list(
         self, container: str, *, prefix: str = "", limit: int = 1000, cursor: str | None = None
     ) -> tuple[Sequence[Blob], str | None]:
-        """One page of blobs whose names start with `prefix`, by name, and the cursor of the next page or None."""
+        """Return one page of blobs whose names start with `prefix`, by name, and the cursor of the next page or None."""
 
 
 async def every_blob(blobs: Blobs, container: str, *, prefix: str = "") -> AsyncIterator[Blob]:
@@ -266,7 +267,7 @@ async def every_blob(blobs: Blobs, container: str, *, prefix: str = "") -> Async
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
-    """The three together, as `bootstrap` wires them."""
+    """The three ports together, as `bootstrap` wires them."""
 
     queues: Queues
     tables: Tables

@@ -1,4 +1,4 @@
-"""Read rows so that one that cannot be read hides no other.
+"""Read rows so that an unreadable row does not hide the others.
 
 A row can be damaged, or have been written by a newer version of Relay. Loops over rows leave such a row out (`readable`), a
 read of that row alone raises `UnreadableEntry` (`decode`), and either logs it once.
@@ -17,7 +17,7 @@ _logged: set[tuple[str, str, str, str]] = set()
 
 
 def readable[T](table: str, rows: Iterable[Entity], read: Callable[[Entity], T]) -> Iterator[T]:
-    """Yield what `read` makes of each row; log and leave out a row that cannot be read."""
+    """Yield `read(row)` for each row; log and leave out rows that cannot be read."""
     for row in rows:
         try:
             found = decode(table, row, read)
@@ -27,14 +27,14 @@ def readable[T](table: str, rows: Iterable[Entity], read: Callable[[Entity], T])
 
 
 async def readable_rows[T](tables: Tables, table: str, query: Query, read: Callable[[Entity], T]) -> AsyncIterator[T]:
-    """Yield what `read` makes of each row of a query, page by page; log and leave out a row that cannot be read."""
+    """Yield `read(row)` for each row of a query, page by page; log and leave out rows that cannot be read."""
     async for row in every_row(tables, table, query):
         for found in readable(table, (row,), read):
             yield found
 
 
 def decode[T](table: str, row: Entity, read: Callable[[Entity], T]) -> T:
-    """Return what `read`, a pure function, makes of a row. Raises `UnreadableEntry`, and logs that, when it raises."""
+    """Return `read(row)`, where `read` is a pure function. Logs a row that cannot be read, and raises `UnreadableEntry`."""
     try:
         return read(row)
     except UnreadableEntry as error:
@@ -43,7 +43,7 @@ def decode[T](table: str, row: Entity, read: Callable[[Entity], T]) -> T:
     except RelayError:
         raise
     except Exception as error:
-        # Whatever a decoder raises is about this row alone: a missing property, a wrong type, cut or foreign bytes.
+        # Every error of a decoder is about this row alone: a missing property, a wrong type, cut or foreign bytes.
         log_unreadable(table, row, error)
         raise UnreadableEntry(f"a row of table {table} cannot be read") from error
 
@@ -62,7 +62,7 @@ def log_unreadable(table: str, row: Entity, error: Exception) -> None:
 
 
 def moment_of(row: Entity, name: str) -> datetime | None:
-    """Return the time in a property, or when it cannot be read, the time of the last write to the row."""
+    """Return the time in a property, or if that cannot be read, the time of the last write to the row."""
     value = row.properties.get(name)
     if isinstance(value, str):
         try:
@@ -73,6 +73,6 @@ def moment_of(row: Entity, name: str) -> datetime | None:
 
 
 def is_older(row: Entity, name: str, before: datetime) -> bool:
-    """Whether the time in a property, or else that of the last write to the row, is before a moment."""
+    """Return whether the time in a property (see `moment_of`) is before a moment. False if no time is known."""
     at = moment_of(row, name)
     return at is not None and at < before

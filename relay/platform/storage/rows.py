@@ -19,7 +19,7 @@ a tenth and a third of them, 2 % did not, at half as many operations again."""
 
 
 class RowChange[Result](msgspec.Struct, frozen=True, kw_only=True):
-    """What to write to a row, and what `change_row` returns then. Without `properties` nothing is written."""
+    """The properties to write to a row (None: write nothing), and the result that `change_row` returns then."""
 
     result: Result
     properties: Mapping[str, Value] | None = None
@@ -36,10 +36,10 @@ async def change_row[Result](
     known: Entity | None = None,
     retry_after_seconds: int = 2,
 ) -> Result:
-    """Insert or merge what `decide` makes of the row (None: there is no row), and return its result.
+    """Insert or merge a row as `decide` returns it, and return its result. `decide` gets the row, or None if it is missing.
 
-    `decide` is called again after each lost race; it must not have effects, and what it raises ends the change. `is_new`: the
-    row is probably missing, so insert before reading. `known`: the row as the caller read it, which saves the first read.
+    `decide` is called again after each lost race; it must not have effects, and an exception from it ends the change. `is_new`:
+    the row is probably missing, so insert before reading. `known`: the row as the caller read it, which saves the first read.
     Raises `Unavailable` after `MAX_RACES` lost races.
     """
     read_before, may_read = known, not is_new and known is None
@@ -63,7 +63,7 @@ async def change_row[Result](
 async def retry_races[Result](
     attempt: Callable[[], Awaitable[Result]], *, subject: str, retry_after_seconds: int = 2
 ) -> Result:
-    """Repeat an attempt that raises `Changed` after a lost race: it must read again. Raises `Unavailable` after `MAX_RACES`."""
+    """Repeat an attempt, which must read again, while it raises `Changed`. Raises `Unavailable` after `MAX_RACES` lost races."""
     for race in range(MAX_RACES):
         if race > 1:
             # The first retry is immediate. Then a random pause separates writers that would meet again.

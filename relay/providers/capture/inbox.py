@@ -36,7 +36,7 @@ class CapturedMail(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
 
     def belongs_to(self, mac_key: bytes) -> bool:
-        """Whether the message was submitted by the client with this key."""
+        """Return whether the message was submitted by the client with this key."""
         return ids.belongs_to(ids.parse(self.message), mac_key)
 
 

@@ -39,7 +39,9 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def needs_mime(message: Message, *, saves: bool) -> bool:
-    """Whether JSON would lose something. It allows one body, no invitation, no empty file, and five X- headers with ASCII values.
+    """Return whether JSON would lose something.
+
+    JSON allows one body, no invitation, no empty file, and five X- headers with ASCII values.
 
     Without a copy in Sent Items (not `saves`), a text beside the HTML does not need MIME: MIME would always save a copy, and
     Exchange makes a text from the HTML.
@@ -53,7 +55,7 @@ def needs_mime(message: Message, *, saves: bool) -> bool:
 
 
 def is_large(message: Message, *, as_mime: bool) -> bool:
-    """Whether the attachments alone exceed a request."""
+    """Return whether the attachments alone exceed a request."""
     growth = 16 / 9 if as_mime else 4 / 3
     return sum(len(item.content) for item in message.attachments) * growth > MAX_REQUEST_BYTES
 

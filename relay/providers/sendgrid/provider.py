@@ -59,7 +59,7 @@ def optional(options: RouteSettings) -> Sequence[str]:
 
 
 def can_verify(settings: RouteSettings) -> bool:
-    """Whether a lost response can be verified: with the Email Activity feed, if the account has it."""
+    """Return whether a lost response can be verified: with the Email Activity feed, if the account has it."""
     return bool(settings.get("activity_feed", False))
 
 

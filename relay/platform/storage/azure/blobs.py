@@ -16,10 +16,10 @@ from relay.platform.storage.azure.settings import Service
 from relay.platform.storage.ports import Blob
 
 BLOCK_BYTES = 4 * 1024 * 1024
-"""Larger bodies are uploaded in blocks: a connection encrypts what it gets in one piece, which blocks the event loop."""
+"""Larger bodies are uploaded in blocks, because a connection encrypts each write in one piece, which blocks the event loop."""
 _WHOLE = {"x-ms-blob-type": "BlockBlob"}
 TRANSFER_SECONDS = 120.0
-"""Timeout for transferring a whole body, which must not stop in between for as long as one read may take."""
+"""Timeout for transferring a whole body. In between, no byte may fail to move for longer than `READ_SECONDS`."""
 
 
 class AzureBlobs:

@@ -56,8 +56,8 @@ def translated(error: Exception, what: str) -> StorageError:
     # The SDKs give status 0 to some errors without a response.
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not status or _is_from_sdk(error, "ClientAuthenticationError"):
-        # No readable response: a connection error or a timeout. Or getting a token failed, whatever the status of that
-        # failure.
+        # There is no readable response, because of a connection error or a timeout. Or getting a token failed, with any
+        # status.
         return Unavailable(f"{what}: {error.reason if isinstance(error, NoResponse) else type(error).__name__}")
     headers = getattr(response, "headers", None) or {}
     return refused(what, status, _code(error, headers), headers)
@@ -84,7 +84,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class Boundary:
-    """Limit the time of storage calls and translate their errors. Wrap only such calls: `async with Boundary("queue put"):`."""
+    """A context manager that limits the time of storage calls and translates their errors.
+
+    Wrap only such calls: `async with Boundary("queue put"):`.
+    """
 
     def __init__(self, what: str, seconds: float | None = OPERATION_SECONDS) -> None:
         self._what = what

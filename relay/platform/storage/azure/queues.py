@@ -23,8 +23,8 @@ _XML = {"content-type": "application/xml"}
 
 
 class AzureQueues:
-    """The port `Queues`. The SDK creates queues and takes entries. Everything else is needed every minute or by messages,
-    and is an own request: the SDK, imported at its first call, takes 20 MiB of a process.
+    """The port `Queues`. The SDK creates queues and takes entries. All other operations, needed every minute or by messages, send
+    their own requests: the SDK, imported at its first call, takes 20 MiB of a process.
     """
 
     def __init__(self, session: AzureSession, requests: AzureRequests) -> None:

@@ -27,7 +27,7 @@ _CODE = re.compile(rb'"code"\s*:\s*"(\w+)"')
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a whole operation may take, and how long no byte of its request or response may move."""
+    """Time limits of an operation in seconds: for the whole, and for a pause in which no byte of request or response moves."""
 
     seconds: float
     stalled_seconds: float = math.inf
@@ -51,7 +51,7 @@ class AzureRequests:
         parts = urlsplit(self.address)
         self._base = parts.path
         self.is_emulator = bool(parts.path)
-        """The emulator has the account in the path, Azure in the host's name."""
+        """True for the emulator, which has the account in the path; Azure has it in the host's name."""
         self._origin = parse_url(self.address).origin
         self._client = HttpClient(limit=MAX_CONNECTIONS)
 

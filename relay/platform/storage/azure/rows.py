@@ -24,7 +24,7 @@ _decoder = msgspec.json.Decoder()
 
 
 def encode_row(entity: Entity) -> bytes:
-    """Return the body of a request that writes the row. Raises `StorageError` for what a table cannot hold."""
+    """Return the body of a request that writes the row. Raises `StorageError` for a value that a table cannot hold."""
     fields: dict[str, Any] = {"PartitionKey": entity.partition, "RowKey": entity.row}
     for name, value in entity.properties.items():
         match limits.as_stored(value):

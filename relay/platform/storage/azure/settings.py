@@ -79,7 +79,7 @@ def find_account(environment: Mapping[str, str]) -> Account:
 
 
 def read_account(connection_string: str) -> Account:
-    """Return the account of a connection string. Raises `ValueError` with the problem, without the string: it has the key."""
+    """Parse a connection string into its account. Raises `ValueError`, whose message omits the string: it contains the key."""
     found = read_connection_string(connection_string)
     return Account(
         addresses={service: found.endpoints[service] for service in Service},

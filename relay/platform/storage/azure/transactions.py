@@ -36,7 +36,7 @@ def encode_transaction(changes: Sequence[Change]) -> bytes:
 
 
 def check_response(what: str, body: bytes, changes: int) -> None:
-    """Raise the error of the change that failed. Raises `Unavailable` for a response that does not say what became of them."""
+    """Raise the error of the change that failed. Raises `Unavailable` if the response does not have one part for each change."""
     statuses = [int(status) for status in _STATUS.findall(body)]
     failed = next((status for status in statuses if status >= 400), None)
     if failed is not None:

@@ -88,12 +88,12 @@ def _page(result: ExchangeResult) -> Mapping[str, Any] | None:
 
 
 def _is_message(item: Any) -> bool:
-    """Whether an item of a page is a message that is there. A removed one has only its id."""
+    """Return whether an item of a page is a message that is there. A removed one has only its id."""
     return isinstance(item, dict) and "@removed" not in item and bool(item.get("id"))
 
 
 def _is_by_reporter(item: Mapping[str, Any]) -> bool:
-    """Whether a message in a page may be a report."""
+    """Return whether a message in a page may be a report."""
     sender = item.get("from")
     named = sender.get("emailAddress") if isinstance(sender, dict) else None
     address = named.get("address") if isinstance(named, dict) else None

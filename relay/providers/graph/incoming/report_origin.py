@@ -22,7 +22,7 @@ _SENDER = re.compile(r"(?:^|[<\s])(?:microsoftexchange[0-9a-f]{32}|postmaster)@[
 
 
 def is_by_exchange(raw: bytes) -> bool:
-    """Whether Exchange Online made this report: each field is there once, with the value that only its transport writes."""
+    """Return whether Exchange Online made this report: each field occurs once, with the value that only its transport writes."""
     found: dict[str, list[str]] = {}
     for field in parts.read_fields(raw[:_MAX_HEADER_BYTES]):
         if field.name in _FIELDS or field.name == "from":
