@@ -134,7 +134,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         raise problem
 
     def may_call(self, role: Role) -> bool:
-        """Whether a caller of this role may call it."""
+        """Return whether a caller of this role may call it."""
         return self.roles is None or role in self.roles
 
     def _role_refusal(self, caller: Client | None) -> Refusal:
@@ -147,7 +147,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return Refusal(403, "operators_only" if role is Role.CLIENT else "role_not_allowed", text)
 
     def fits_path(self, values: Mapping[str, str]) -> bool:
-        """Whether every value of the path has the form that the document states."""
+        """Return whether every value of the path has the form that the document states."""
         given = (parameter for parameter in self.parameters if parameter.place == "path")
         return all(re.fullmatch(each.schema["pattern"], values[each.name]) for each in given)
 

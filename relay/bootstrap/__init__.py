@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Relay", "start", "utc_now"]
 
 GC_THRESHOLD = 10_000
-"""New objects until Python looks for cycles among them. It visits every message under way each time: with its own 2,000 that is
-5 % of the CPU of acceptance and a sixth of that of delivery, with 5,000 half of this, with 20,000 no less than with 10,000.
+"""New objects after which Python collects cycles. Each collection visits every message in progress: with Python's default of
+2,000 this takes 5 % of the CPU of acceptance and a sixth of that of delivery, with 5,000 half as much, and with 20,000 no less
+than with 10,000.
 """
 
 

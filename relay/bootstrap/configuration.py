@@ -25,7 +25,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         from relay.bootstrap.config_checks import event_problems
 
         problems += event_problems(settings)
-    # What routes share can be compared once each of them is right.
+    # A budget that routes share can be compared only when the settings of each route are right.
     problems += [] if problems else _budget_problems(settings)
     if problems:
         raise SettingsError(problems)

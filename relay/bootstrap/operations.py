@@ -1,4 +1,4 @@
-"""What timers and operators run."""
+"""The operations that timers and operators run."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -135,14 +135,14 @@ class Operations(UseCases):
 
     @cached_property
     def search_indexing(self) -> "SearchIndexing":
-        """Indexes what messages say."""
+        """Updates the search index."""
         from relay.operations.timers.search_indexing import SearchIndexing
 
         return SearchIndexing(self.search_index, self.clock)
 
     @cached_property
     def secret_expiry(self) -> "SecretExpiry":
-        """Knows which secrets expire soon."""
+        """Checks which secrets expire soon."""
         from relay.operations.doctor.secret_expiry import SecretExpiry
 
         return SecretExpiry(settings=self.settings, vault=self.vault, tables=self.storage.tables, clock=self.clock)
@@ -162,7 +162,7 @@ class Operations(UseCases):
 
     @cached_property
     def audit_log(self) -> "AuditLog":
-        """Who changed what."""
+        """The audit log."""
         from relay.operations.audit.log import AuditLog
 
         return AuditLog(self.storage.tables, days=self.settings.audit_days, clock=self.clock)
@@ -198,7 +198,7 @@ class Operations(UseCases):
 
     @cached_property
     def purge(self) -> "Purge":
-        """Deletes what is older than the retention."""
+        """Deletes data older than the retention."""
         from relay.operations.purge import Purge
 
         return Purge(

@@ -96,7 +96,7 @@ class Stores:
 
     @cached_property
     def topics(self) -> "Topics":
-        """What recipients can unsubscribe from."""
+        """The topics that recipients can unsubscribe from."""
         from relay.unsubscribe.topics import Topics
 
         return Topics(self.storage.tables, self.clock)
@@ -131,7 +131,7 @@ class Stores:
 
     @cached_property
     def recipient_usage(self) -> "RecipientUsage":
-        """What is left of the budgets of external recipients."""
+        """The use of the budgets of external recipients."""
         from relay.routes.recipient_budget.usage import RecipientUsage
 
         return RecipientUsage(self.settings, self.storage.tables, self.clock)
@@ -145,7 +145,7 @@ class Stores:
 
     @cached_property
     def readiness(self) -> "Readiness":
-        """Whether storage answers."""
+        """Checks whether storage answers."""
         from relay.routes.readiness import Readiness
 
         return Readiness(self.holds, self.clock)
@@ -204,7 +204,7 @@ class Stores:
 
     @cached_property
     def search_index(self) -> "SearchIndex":
-        """The index of what messages say."""
+        """The search index of messages."""
         from relay.journal.search.index import SearchIndex
 
         retention = timedelta(days=self.settings.retention_days)

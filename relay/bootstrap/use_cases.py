@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class UseCases(Connections):
-    """What happens to a message from its acceptance to its last event."""
+    """The use cases of a message, from its acceptance to its last event."""
 
     @cached_property
     def acceptance(self) -> Acceptance:
@@ -86,12 +86,12 @@ class UseCases(Connections):
         )
 
     async def _notify_of_ends(self, record: "Record", ended: "Sequence[tuple[int, Part]]") -> None:
-        # Nothing of webhooks is loaded before a message ends without being sent.
+        # The webhook modules are not loaded before a message ends without being sent.
         await self.webhooks.follow_ends(record, ended)
 
     @cached_property
     def attempts(self) -> "Attempts":
-        """Makes attempts."""
+        """Makes attempts to send."""
         from relay.delivery.attempts import Attempts
         from relay.routes.circuit_breaker import CircuitBreaker
         from relay.routes.pacing import Pacing
@@ -189,7 +189,7 @@ class UseCases(Connections):
 
     @cached_property
     def preferences(self) -> "Preferences":
-        """Reads and changes what recipients get mail about."""
+        """Reads and changes the preferences of recipients."""
         from relay.unsubscribe.preferences import Preferences
 
         return Preferences(
@@ -204,13 +204,13 @@ class UseCases(Connections):
         try:
             topic = await self.topics.of_group(client_id, group)
         except NotFound:
-            # An environment that was not provisioned again since there are topics has no table of them.
+            # An environment that was last provisioned before topics existed has no table for them.
             return ""
         return "" if topic is None else topic.name
 
     @cached_property
     def reported_refusals(self) -> "ReportedRefusals":
-        """Acts on reports by which a provider refuses the account."""
+        """Acts on reports in which a provider refuses the account."""
         from relay.delivery.reported_refusals import ReportedRefusals
 
         return ReportedRefusals(
@@ -266,7 +266,7 @@ class UseCases(Connections):
 
     @cached_property
     def message_traces(self) -> "MessageTraces":
-        """Reads what became of mail from Exchange Online's message traces."""
+        """Reads the outcomes of mail from Exchange Online's message traces."""
         from relay.events.message_trace.reader import MessageTraces
 
         return MessageTraces([self._trace_reader(trace) for trace in self.settings.message_traces])
@@ -277,7 +277,7 @@ class UseCases(Connections):
         from relay.events.provider_events import key_of
         from relay.providers.graph.message_trace import MessageTraceClient
 
-        # A budget belongs to a tenant. A managed identity's tenant is the one of the app.
+        # A budget belongs to a tenant. A managed identity is in the app's tenant.
         name = key_of(trace.settings.get("tenant_id", ""), trace.settings.get("base_url", ""))
         return TraceReader(
             name=name,

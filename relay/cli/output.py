@@ -57,7 +57,7 @@ def print_list(
 
 
 def print_result(result: Any, text: str, *, as_json: bool) -> None:
-    """Print a result as JSON, or what it means as a line of text, which a program may read: it is not wrapped."""
+    """Print a result as JSON, or `text` as one line, which is not wrapped, because a program may read it."""
     if as_json:
         print_json(result)
     else:

@@ -1,9 +1,9 @@
 """Process a repeated request once: `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
 
-A key is reserved together with the entry that will be put and the response that will be given. So a process may die at
-any point: a repetition puts the same bytes, whatever has changed since (time, policy, template, settings), and the
-journal's duplicate check makes the two one. Table `idempotency`: partition by hash, a row per client (its id) and key, kept for a
-day (docs/decisions/0008-idempotency.md).
+A key is reserved together with the entry to put and the response to return. So a process may die at any point: a repeated
+request puts the same bytes, whatever has changed since (time, policy, template, settings), and the journal's duplicate check
+recognizes the second entry. Table `idempotency`: partition by hash, a row per client (its id) and key, kept for a day
+(docs/decisions/0008-idempotency.md).
 """
 
 import hashlib
@@ -30,9 +30,9 @@ _CHUNK = 60_000
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request will do, decided once: the entry to put on a queue of `lane`, and the response to give.
+    """The effect of a request, decided once: the entry to put on a queue of `lane`, and the response to return.
 
-    `expires_at` is the message's own, of a request that is one message.
+    `expires_at` is the expiry of the message, if the request is one message.
     """
 
     lane: str
@@ -42,7 +42,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reserved(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to put the plan of this key now, until its lease ends."""
+    """The right to put the entry of this key's plan, until the lease ends."""
 
     partition: str
     row: str
@@ -50,14 +50,14 @@ class Reserved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The request of this key was already accepted, with this response."""
+    """The stored response of a key whose request was already accepted."""
 
     response: bytes
     expires_at: datetime | None = None
 
 
 class Idempotency:
-    """Reserves keys with the plan of their request, and records what was accepted."""
+    """Reserves each key with the plan of its request, and records when the request was accepted."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
@@ -78,7 +78,7 @@ class Idempotency:
         try:
             plan, is_done = decode(TABLE, known, _stored)
         except UnreadableEntry as error:
-            # The request may have been accepted, so to repeat it could send the message twice.
+            # The request may have been accepted: repeating it could send the message twice.
             text = (
                 "What was recorded for this Idempotency-Key cannot be read, so the first request may have been accepted. "
                 "Use a new key to send the message again."
@@ -166,7 +166,7 @@ class Idempotency:
 
 
 def _lease_end(known: Entity) -> datetime | None:
-    """Return the end of a lease: by the service's clock at most `LEASE` after its write, whatever the writer's clock was."""
+    """Return the end of a lease: at most `LEASE` after its write by the service's clock, even if the writer's was ahead."""
     lease_until, written_at = moment_of(known, "lease_until"), known.written_at
     if lease_until is None or written_at is None:
         return lease_until
@@ -174,7 +174,7 @@ def _lease_end(known: Entity) -> datetime | None:
 
 
 def _stored(known: Entity) -> tuple[Plan, bool]:
-    """Read the plan of a key, and whether it was carried out."""
+    """Read the plan of a key, and whether its request was finished."""
     for name in ("fingerprint", "lane"):
         msgspec.convert(known.properties[name], str)
     is_done = msgspec.convert(known.properties["is_done"], bool)
@@ -186,7 +186,7 @@ def _stored(known: Entity) -> tuple[Plan, bool]:
 
 
 def _plan(known: Entity) -> Plan:
-    # Counted, because a row that is reused after its day may still contain more chunks of an older response.
+    # Read only `chunks` of them: a row that is reused after its day may still contain more chunks of an older response.
     count = int(str(known.properties["chunks"]))
     chunks = (known.properties[f"response{number:02d}"] for number in range(count))
     expires_at = str(known.properties["expires_at"])

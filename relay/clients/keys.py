@@ -18,7 +18,7 @@ class Role(StrEnum):
     """The rights of a client, or of one of its keys. `relay.clients.roles` says what each role may do."""
 
     CLIENT = "client"
-    """Sends, and reads and manages what is its own."""
+    """Sends mail, and reads and manages its own messages, webhooks and lists."""
     VIEWER = "viewer"
     """Reads states, and no content."""
     SUPPORT = "support"
@@ -42,11 +42,11 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: Role | None = None
 
     def is_over(self, now: datetime) -> bool:
-        """Whether the key has expired."""
+        """Return whether the key has expired."""
         return self.expires_at is not None and self.expires_at <= now
 
     def fits(self, text: str) -> bool:
-        """Whether this is the key of a text."""
+        """Return whether a text is this key."""
         return hmac.compare_digest(self.digest, _digest(text))
 
 

@@ -17,8 +17,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     are refused. `rate_per_minute` counts messages, `daily_quota` recipients. `refused_attachments` are globs over file names.
     `ip_ranges` are CIDR blocks the client may call from; empty means anywhere. `may_bypass_suppressions`: it may ask a provider
     to send to people who unsubscribed or whose addresses bounced. `sees` are the clients whose messages a viewer or
-    support sees; empty means all. `brake` says which lanes Relay may hold for their
-    rates of bounces and complaints (`relay.routes.brakes`).
+    support sees; empty means all. `brake` names the lanes that Relay may hold for their rates of bounces and complaints
+    (`relay.routes.brakes`).
     """
 
     senders: tuple[str, ...] = ()

@@ -1,10 +1,11 @@
-"""Limit what a client sends: a rate and a daily quota, shared by all instances.
+"""Limit how much a client sends: a rate and a daily quota, shared by all instances.
 
-An instance does not access storage for each message: with one read and one write by ETag it reserves a share and spends that.
-Requests that wait for a reservation share it. A share of the rate is what the instance spent in the last two seconds, less what
-chance may add to such a number, so that many instances with little traffic reserve no more than they use; what is left of it
-expires after two seconds. A share of the quota is half of what the instance spent today, at most 1/100 of the quota; what is left
-is lost when the process ends. So the quota is never exceeded, and a client at half of it is never refused.
+An instance does not access storage for each message: with one read and one write by ETag it reserves a share, and spends that
+first. Requests that wait for a reservation share it. A share of the rate is the number of messages that the instance spent in
+the last two seconds, less one standard deviation, so that many instances with little traffic reserve no more than they use; the
+unused messages expire after two seconds. A share of the quota is half of the recipients that the instance spent today, at most
+1/100 of the quota; the unused recipients are lost when the process ends. So the quota is never exceeded, and a client at half of
+it is never refused.
 Table `quotas`: partition the client's id, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-quotas.md).
 """
 
@@ -61,7 +62,7 @@ class _LocalShare(msgspec.Struct):
         self.spent += messages
 
     def next_share(self, now: datetime) -> int:
-        """Return how many messages to reserve: one standard deviation less than what was spent in `SHARE_SECONDS`."""
+        """Return how many messages to reserve: one standard deviation less than were spent in `SHARE_SECONDS`."""
         seconds = (now - self.spent_since).total_seconds()
         if seconds >= SHARE_SECONDS:
             self.spent_before = self.spent * SHARE_SECONDS / seconds
@@ -81,7 +82,7 @@ class Quotas:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def take_messages(self, client: Client, messages: int) -> None:
-        """Take messages from the client's rate before they are read: also those that are only checked, or refused.
+        """Take messages from the client's rate before they are read: messages that are then refused, or only checked, count too.
 
         Raises `Refusal` (429) with `Retry-After` if there are not enough.
         """
@@ -98,10 +99,10 @@ class Quotas:
             local.waiting -= messages
 
     async def take_recipients(self, client: Client, recipients: int) -> None:
-        """Take the recipients of messages that are accepted from the client's daily quota.
+        """Take recipients from the client's daily quota, for messages that Relay is about to accept.
 
-        One message to a thousand people costs its client's standing what a thousand do. Raises `Refusal` (429) with
-        `Retry-After` if there are not enough.
+        A message to a thousand people counts as much as a thousand messages. Raises `Refusal` (429) with `Retry-After` if
+        there are not enough.
         """
         quota = client.policy.daily_quota
         if quota is None:
@@ -139,7 +140,7 @@ class Quotas:
         share = max(wanted - kept, min(expected, math.ceil(rate * SHARE_SECONDS / _MINUTE)))
 
         def decide(known: Entity | None) -> RowChange[tuple[int, int]]:
-            # After lost races the time is another one.
+            # After a lost race, time has passed.
             at = self._clock().timestamp()
             arrival = _arrival(known, pace, at)
             free = free_cells(pace, arrival, at)

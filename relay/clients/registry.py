@@ -1,8 +1,8 @@
 """Store clients, their keys and their policies.
 
-One row per client in table `clients`. Its `id` is drawn when the row is made, and everything that belongs to the client is
-stored under the id: a later client of the same name is another one, and finds nothing of it. A client may have two active keys
-of each role, for rotation. Every process caches all rows for seconds.
+One row per client in table `clients`. Its random `id` is made with the row, and everything that belongs to the client is stored
+under the id, so that a later client of the same name finds nothing of it. A client may have two active keys of each role, for
+rotation. Every process caches all rows for `CACHE_SECONDS`.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ _DELETED = "deleted"
 _ENTRA_PREFIX = "entra-"
 CACHE_SECONDS = 30.0
 UNKNOWN_KEY_SECONDS = 5.0
-"""An unknown key reloads the rows, but not more often than this."""
+"""An unknown key reloads the rows, at most once in this time."""
 MAX_ACTIVE_KEYS = 2
-"""Of one role."""
+"""Active keys of a client with the same role."""
 USE_NOTED_EVERY = timedelta(hours=1)
 """Precision of a key's last use: each process records it at most once in this time."""
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -40,8 +40,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A calling application. `mac_key` ties message ids to it; `principals` are Entra object or application ids.
 
-    `id` names this client and no other, also after it was deleted and its `name` given to another. `role` is that of its keys
-    without one of their own.
+    `id` identifies this client alone, even after it was deleted and another client got its `name`. `role` is the role of its
+    keys without one of their own.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return frozenset({self.role, *(key.role for key in self.keys if key.role is not None)})
 
     def acting_as(self, role: Role) -> "Client":
-        """Return this client as it calls with a key of another role.
+        """Return this client with the role of one of its keys.
 
         With such a key, a client that sends sees its own messages and no others, unless its policy names clients.
         """
@@ -78,7 +78,7 @@ class _KeyRemains(msgspec.Struct, frozen=True):
 
 
 class _Remains(msgspec.Struct, frozen=True, kw_only=True):
-    """What a row that cannot be read as a whole still says about its client."""
+    """The fields of a damaged row that are needed to delete its client."""
 
     id: str
     name: str
@@ -86,7 +86,7 @@ class _Remains(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeletedClient(msgspec.Struct, frozen=True, kw_only=True):
-    """A client that was deleted, and whose belongings may not all be deleted yet."""
+    """A deleted client, some of whose data may still be stored."""
 
     id: str
     name: str
@@ -95,20 +95,20 @@ class DeletedClient(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Clients:
-    """Reads clients (cached for seconds) and changes them."""
+    """Reads clients (cached for `CACHE_SECONDS`) and changes them."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
         self._cached: Mapping[str, Client] = {}
         self._by_key: Mapping[str, Sequence[Client]] = {}
-        """The clients that have a key of this id."""
+        """The clients that have a key with this id."""
         self._read_at: datetime | None = None
         self._noted: dict[str, datetime] = {}
         self._reading = asyncio.Lock()
 
     async def all(self, *, older_than_seconds: float = CACHE_SECONDS) -> Mapping[str, Client]:
-        """Return all clients by name, at most this old."""
+        """Return all clients by name, read at most this long ago."""
         now = self._clock()
         if self._is_older(now, older_than_seconds):
             # One read serves all concurrent callers.
@@ -156,10 +156,10 @@ class Clients:
         return decode(TABLE, await self._tables.get(TABLE, _PARTITION, name), _client)
 
     async def is_enabled(self, name: str, client_id: str) -> bool:
-        """Whether this client exists still and is enabled, as of 30 seconds ago at worst."""
+        """Return whether this client still exists and is enabled, as of at most `CACHE_SECONDS` ago."""
         known = (await self.all()).get(name)
         if known is None or known.id != client_id:
-            # Perhaps it was made since the rows were read.
+            # The client may have been created since the rows were read.
             try:
                 known = await self.get(name)
             except NotFound:
@@ -177,7 +177,7 @@ class Clients:
         return text
 
     async def of_role(self, role: Role) -> Client:
-        """Return the client that stands for all people with a role of Microsoft Entra, and make it, without a key, if needed.
+        """Return the client that stands for all people with a role in Microsoft Entra; create it, without a key, if needed.
 
         Its name is `entra-` and the role.
         """
@@ -230,13 +230,13 @@ class Clients:
     async def delete(self, name: str) -> DeletedClient | None:
         """Remove a client with its keys, and list it as deleted. Raises `NotFound`.
 
-        A row that cannot be read is removed too, so that its name is free. If not even its id is readable, the result is None:
-        what belongs to the client cannot be found.
+        A row that cannot be read is removed too, so that its name is free. Returns None if not even its id is readable: then
+        the client's data cannot be found.
         """
         known = await self._tables.get(TABLE, _PARTITION, name)
         gone = _gone(known, self._clock())
         if gone is not None:
-            # Listed first: if the process dies in between, the client lives on, and `deleted` leaves it out.
+            # List it first: if the process dies in between, the client still exists, and `deleted` leaves it out.
             properties: dict[str, Value] = {"client": msgspec.json.encode(gone)}
             await self._tables.upsert(TABLE, Entity(partition=_DELETED, row=gone.id, properties=properties))
         await self._tables.delete(TABLE, _PARTITION, name, etag=known.etag)
@@ -249,7 +249,7 @@ class Clients:
         return [gone async for gone in found if not await self._lives(gone)]
 
     async def _lives(self, gone: DeletedClient) -> bool:
-        """Whether the client is still there, because its deletion was interrupted. True for a row that cannot be read."""
+        """Return whether the client is still there, because its deletion was interrupted. True for a row that cannot be read."""
         try:
             return (await self.get(gone.name)).id == gone.id
         except NotFound:
@@ -326,7 +326,7 @@ def _client(entity: Entity) -> Client:
 
 
 def _gone(row: Entity, now: datetime) -> DeletedClient | None:
-    """Return what is deleted with a client's row, from whatever is readable of it; None without an id."""
+    """Return the deleted client, from the readable fields of its row; None without an id."""
     try:
         client: Client | _Remains = decode(TABLE, row, _client)
     except UnreadableEntry:
@@ -334,7 +334,7 @@ def _gone(row: Entity, now: datetime) -> DeletedClient | None:
             client = msgspec.json.decode(msgspec.convert(row.properties.get("client"), bytes), type=_Remains)
         except msgspec.MsgspecError:
             return None
-        # The id in a row that names another client may be that of a client which lives.
+        # The id in a row that names another client may belong to a client that still exists.
         if client.name != row.row or not client.id:
             return None
     return DeletedClient(id=client.id, name=row.row, key_ids=tuple(key.id for key in client.keys), at=now)

@@ -1,4 +1,4 @@
-"""Limit how often a client calls. Counted by each instance in memory: a request costs no storage operation for it."""
+"""Limit how often a client calls. Each instance counts in memory, so a request costs no storage operation."""
 
 import math
 from collections import OrderedDict

@@ -1,6 +1,7 @@
-"""Say which roles may do what: the sets that rows of the operations table name, and whose messages a caller may see.
+"""Define the sets of roles that the operations table names, and the clients whose messages a caller may see.
 
-Content is what a sender wrote, and what a provider's reply may quote of it (docs/reference/roles.md). A viewer gets none.
+Content is the mail that a sender wrote, and the replies of providers, which may quote it (docs/reference/roles.md). A viewer
+gets no content.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ STATE_READERS = frozenset({Role.CLIENT, Role.VIEWER, Role.SUPPORT, Role.OPERATOR
 """Read the states of messages: their own, or those they may see."""
 CONTENT_READERS = STATE_READERS - {Role.VIEWER}
 WATCHERS = STATE_READERS - {Role.CLIENT}
-"""Read how Relay as a whole is."""
+"""Read the state of the whole relay."""
 RESENDERS = frozenset({Role.SUPPORT, Role.OPERATOR})
 AUDITORS = frozenset({Role.AUDITOR, Role.OPERATOR})
 EVERY_ROLE = frozenset(Role)

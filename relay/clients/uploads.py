@@ -96,7 +96,7 @@ class Uploads:
         if len(body) > MAX_BYTES:
             raise TooLarge
         upload = self._fresh(client_id, name, type_, size=len(body))
-        # The row first: the purge finds blobs only through their rows.
+        # The row first, so that the purge finds the blob by its row.
         await self._tables.insert(TABLE, _entity(msgspec.structs.replace(upload, is_complete=False)))
         await self._blobs.put(ATTACHMENTS_CONTAINER, upload.blob, body)
         await self._tables.merge(TABLE, _entity(upload))
@@ -139,7 +139,7 @@ class Uploads:
         return decode(TABLE, await self._tables.get(TABLE, client_id, name), _upload)
 
     async def find(self, client_id: str, names: Iterable[str]) -> Mapping[str, Upload]:
-        """Return those of these uploads that belong to the client and are complete, by id."""
+        """Return the complete uploads of the client among these ids, by id."""
 
         async def one(name: str) -> Upload | None:
             try:
@@ -176,7 +176,7 @@ class Uploads:
         await self._tables.delete(TABLE, upload.client_id, upload.id, etag=etag)
 
     async def remove_all(self, client_id: str, deadline: Deadline = NEVER) -> Progress:
-        """Delete the uploads of a deleted client that no message uses; the others are purged when none may need them."""
+        """Delete the uploads of a deleted client that no message uses; the others are purged when no message may need them."""
         return await process(
             self._every(Query(partition=client_id)),
             self._delete_unless_changed,
@@ -197,7 +197,7 @@ class Uploads:
             needs_work=lambda upload: upload.keep_until <= now,
         )
         if progress.is_complete:
-            # Only now every upload that exists is known.
+            # Only now are all existing uploads known.
             progress += Progress(is_complete=await self._sweep(known, now - KEPT_UNUSED, deadline))
         return progress
 

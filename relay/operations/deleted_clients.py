@@ -1,8 +1,8 @@
-"""Delete a client, and what belongs to it: its webhooks, its unused uploads, its topics and suppressions.
+"""Delete a client with its webhooks, its unused uploads, its topics and its suppressions.
 
-Everything is stored under the client's id, so nothing of it can reach a later client of the same name, whatever is left. The
-client is listed as deleted before its row goes; the nightly timer continues from that list, and keeps a client on it for an
-hour, because other processes may accept its keys for 30 seconds more and store something.
+Everything is stored under the client's id, so nothing that is left can reach a later client of the same name. The client is
+listed as deleted before its row is deleted; the nightly timer continues from that list, and keeps a client on it for an hour,
+because other processes may accept its keys for 30 seconds more and store something.
 
 Messages stay until their retention ends, with the uploads they use and the groups that stop them. Idempotency keys and
 counters of the quota expire within two days.
@@ -23,9 +23,9 @@ from relay.routes.brakes import Brakes
 from relay.unsubscribe.topics import Topics
 
 LISTED = timedelta(hours=1)
-"""How long a deleted client is looked at again."""
+"""Time in which each nightly run cleans up a deleted client again."""
 REQUEST_SECONDS = 20.0
-"""How long a request that deletes a client may begin further work."""
+"""Time in which a request that deletes a client may begin further work."""
 
 
 class DeletedClients:
@@ -51,10 +51,10 @@ class DeletedClients:
         self._clock = clock
 
     async def delete(self, name: str) -> None:
-        """Delete a client. Raises `NotFound`. What storage or time prevents now, the nightly timer does."""
+        """Delete a client. Raises `NotFound`. If storage fails or the time is over, the nightly timer does the rest."""
         gone = await self._clients.delete(name)
         if gone is None:
-            # Nothing reaches a later client of the name, and no webhook posts for an id without a client.
+            # The data cannot reach a later client of the same name, and no webhook posts for an id without a client.
             log_event("client_not_cleared", level=logging.ERROR, client=name, error="UnreadableEntry")
             return
         try:
@@ -65,7 +65,7 @@ class DeletedClients:
             log_event("client_deleted", client=name, is_complete=progress.is_complete)
 
     async def clear(self, deadline: Deadline = NEVER) -> Progress:
-        """Delete what is left of deleted clients."""
+        """Delete the remaining data of deleted clients."""
         total = Progress()
         for gone in await self._clients.deleted():
             if deadline.is_over:
@@ -79,7 +79,7 @@ class DeletedClients:
     async def _clear(self, gone: DeletedClient, deadline: Deadline) -> Progress:
         # Webhooks first: they post to the former owner.
         progress = await self._webhooks.remove_all(gone.id, deadline)
-        # Nobody could release it any more: what it had accepted is sent, as of any deleted client.
+        # A deleted client cannot be released any more: its accepted mail is sent, like that of any deleted client.
         await self._brakes.remove(gone.id)
         progress += await self._suppressions.remove_all(gone.id, deadline)
         progress += await self._uploads.remove_all(gone.id, deadline)

@@ -1,6 +1,6 @@
 """Erase the messages of one recipient before their retention ends.
 
-    cancel what waits ─► mark ─► dead letters ─► events ─► blobs ─► search index ─► content
+    cancel waiting parts ─► mark ─► dead letters ─► events ─► blobs ─► search index ─► content
 
 A message is erased whole, even if it had other recipients. Its client, times, route and final state stay. See
 docs/decisions/0017-erasing.md.
@@ -40,10 +40,10 @@ _AHEAD = timedelta(days=1)
 
 
 class ErasureStep(ScanStep, frozen=True, kw_only=True):
-    """The messages that a step erased, cancelled first because they still waited, and left because an attempt was `in_progress`.
+    """The counts of a step: messages `erased`, of these `cancelled` first because they waited, and left `in_progress`.
 
-    Repeat the erasure for messages that are in progress. `shared_files` counts files of these messages
-    that stay, because other messages may use them.
+    Repeat the erasure for messages that are in progress. `shared_files` counts the files of these messages that stay, because
+    other messages may use them.
     """
 
     erased: int = 0
@@ -53,7 +53,7 @@ class ErasureStep(ScanStep, frozen=True, kw_only=True):
 
     @property
     def matches(self) -> int:
-        """The messages to the recipient."""
+        """The number of messages to the recipient."""
         return self.erased + self.in_progress
 
 
@@ -167,7 +167,7 @@ class Erasure:
         )
 
     async def _mark(self, batch: str, named: Mapping[int, _Named]) -> Mapping[int, _Named]:
-        """Mark those of the messages that are over as erased, and return them."""
+        """Mark the messages that have ended as erased, and return them."""
         now = self._clock()
 
         async def decide(record: Record) -> Decision[Mapping[int, _Named]]:
@@ -202,8 +202,8 @@ class Erasure:
     async def _forget_content(self, record: Record, remains: Mapping[int, Submission]) -> None:
         """Delete the content of marked messages: first from their blobs, then from the record.
 
-        Of a blob that messages share, the content of the others stays. Raises `Changed` if another erasure, or the purge,
-        changed the blob or the record concurrently.
+        In a shared blob, the content of the other messages stays. Raises `Changed` if another erasure, or the purge, changed
+        the blob or the record concurrently.
         """
         others = record.entry().messages
         blobs = dict.fromkeys(submission.blob for submission in remains.values() if submission.blob)
@@ -230,7 +230,7 @@ def _recently_erased(record: Record, now: datetime) -> frozenset[int]:
 
 
 def _dry_counts(record: Record, named: Mapping[int, _Named]) -> ErasureStep:
-    """Count what a step would do."""
+    """Count the messages that a step would erase, cancel or leave."""
     statuses = [record.statuses[index] for index in named]
     in_progress = sum(any(part.state not in FINAL | WAITING for part in status.parts) for status in statuses)
     return ErasureStep(

@@ -96,7 +96,7 @@ class HealthLog:
         return len(held)
 
     async def _log_budgets(self) -> None:
-        """Log what is left of each budget of external recipients; of mailboxes, of the one that has used most."""
+        """Log the rest of each budget of external recipients; among mailboxes, of the one that has used the most."""
         budgets = await self._usage.read() if self._usage is not None else {}
         left: dict[tuple[str, str], int] = {}
         for route, uses in budgets.items():

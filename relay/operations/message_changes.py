@@ -24,7 +24,7 @@ from relay.platform import concurrency
 from relay.platform.log import log_event
 
 RECORDS_AT_ONCE = 8
-"""Records that a redrive changes at once."""
+"""Records that a redrive changes concurrently."""
 
 type _StatusChange = Callable[[Record, int], MessageStatus | None]
 """Returns the new status of a message of a record; None if the change does not apply to it."""
@@ -70,7 +70,7 @@ class MessageChanges:
         self._draw = draw
 
     async def cancel(self, batch: str, index: int) -> bool:
-        """Cancel the waiting parts of a message. Returns False if none was cancelled for certain.
+        """Cancel the waiting parts of a message. Returns True if one was certainly cancelled, else False.
 
         A message that is still queued is cancelled before it can be recorded. A part that may have been sent already (the
         provider's response was lost) ends `unknown`.
@@ -100,7 +100,7 @@ class MessageChanges:
         return bool(await self._redrive(batch, (index,), how))
 
     async def _redrive(self, batch: str, indices: Collection[int], how: Redrive) -> Set[int]:
-        """Re-enqueue the dead parts of messages of one batch: one write, and one entry for all. Returns whose there were."""
+        """Re-enqueue the dead parts of messages of one batch: one write, and one entry for all. Returns the changed indices."""
         now = self._unique_time(self._clock())
 
         def redriven(record: Record, index: int) -> MessageStatus | None:
@@ -111,7 +111,10 @@ class MessageChanges:
         return (await self._change(batch, indices, redriven)).keys()
 
     async def resend(self, batch: str, wanted: Mapping[int, Resend]) -> int:
-        """Re-enqueue copies of sent messages of one batch. Returns of how many; parts may match no more. Raises `NotFound`."""
+        """Re-enqueue copies of sent messages of one batch. Returns the number of messages that still matched.
+
+        Raises `NotFound`.
+        """
         now = self._unique_time(self._clock())
 
         def resent(record: Record, index: int) -> MessageStatus | None:

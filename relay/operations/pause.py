@@ -28,12 +28,12 @@ SETTLE_SECONDS = CACHE_SECONDS + 2.0
 """Time until no instance starts attempts any more: each reads the holds again after `CACHE_SECONDS`."""
 POLL_SECONDS = 2.0
 LOOK_BACK = timedelta(days=2)
-"""Batches accepted since then are all read. Older ones have a row in `pending` while they are sent."""
+"""All batches accepted within this time are read. Older ones have a row in `pending` while they are sent."""
 _replace = msgspec.structs.replace
 
 
 class PauseState(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether delivery is paused. `routes` are those that the pause holds, `sending` the attempts that still run.
+    """The state of delivery. `routes` are those that the pause holds, `sending` is the number of attempts that still run.
 
     `owner` is the client that paused it; `until` is when the first route resumes, None if an operator must resume it.
     `is_quiet`: no attempt runs, and none will start before delivery is resumed.
@@ -105,7 +105,7 @@ class Pause:
         """
         now = self._clock()
         holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.is_paused]
-        # Those without a row first: they are paused only while another row is.
+        # Routes without a row first: they are paused only while another row is.
         changes = [
             await self._holds.change(hold, lambda known: resumed(known, now))
             for hold in sorted(holds, key=lambda hold: bool(hold.etag))
@@ -130,7 +130,7 @@ class Pause:
         )
 
     def _is_settled(self, holds: Mapping[str, Hold]) -> bool:
-        """Whether every route has been held without probes for long enough that each instance has noticed."""
+        """Return whether every route has been held without probes for long enough that each instance has noticed."""
         now = self._clock()
         since = [_closed_since(holds.get(route), now) for route in self._settings.routes]
         latest = now - timedelta(seconds=SETTLE_SECONDS)
@@ -184,9 +184,9 @@ def paused(known: Hold, now: datetime, wanted: Hold) -> tuple[Hold | None, bool]
 
 
 def resumed(known: Hold, now: datetime) -> tuple[Hold | None, bool]:
-    """Decide about a row at the end of a pause: release what the pause held, let a fault of before be probed again.
+    """Decide about a row at the end of a pause: release a route that only the pause held, let an earlier fault be probed again.
 
-    An operator's hold of before goes on until its own end.
+    An operator's earlier hold continues until its own end.
     """
     if not known.is_paused:
         return None, False

@@ -15,7 +15,7 @@ _PAGE = 32
 
 
 class PoisonQueues:
-    """All poison queues, each with the function that handles its entries."""
+    """The poison queues, each with the function that handles its entries."""
 
     def __init__(
         self, *, queues: Queues, lanes: Mapping[str, Lane], poison: Poison, events: Events, webhooks: Webhooks

@@ -1,4 +1,4 @@
-"""Delete what is older than the retention: records with their content, dead-letter rows, idempotency keys, groups, blobs.
+"""Delete data older than the retention: records with their content, dead-letter rows, idempotency keys, groups, blobs.
 
 Costs one operation for a thousand rows read and one for each batch deleted; nothing is deleted that still waits.
 """
@@ -30,14 +30,14 @@ from relay.platform.storage.ports import Blobs, Query, Tables, delete_where, eve
 from relay.platform.storage.readable import is_older
 
 ORPHAN_BLOBS = timedelta(days=130)
-"""Blobs without a record are deleted this long after the retention: 90 days scheduled ahead, 30 of expiry, 10 held."""
+"""Blobs without a record are kept this long beyond the retention: 90 days scheduled ahead, 30 of expiry, 10 held."""
 
 RECORDS_AT_ONCE = 16
 BLOBS_AT_ONCE = 16
 
 
 class Purge:
-    """Runs every night, on one instance."""
+    """Deletes old data. Runs every night, on one instance."""
 
     def __init__(
         self,
@@ -55,10 +55,10 @@ class Purge:
         self._clock = clock
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
-        """Delete everything that is old enough. The next run does what is left.
+        """Delete everything that is old enough. The next run does the rest.
 
-        The kinds share the time, so that a kind with more than one run can do does not keep the others from being deleted;
-        and a kind that fails does not either. Raises the first failure after all kinds.
+        The kinds of data share the time, so that neither a kind with more work than a run can do nor one that fails keeps the
+        others from being deleted. Raises the first failure after all kinds.
         """
         # A stopped group must last as long as its messages may wait.
         long = ORPHAN_BLOBS + self._retention
@@ -131,7 +131,7 @@ class Purge:
         return await Rotation(self._tables, "dead_letters").run(list(CAUSES), of_cause, deadline)
 
     async def _old_hours(self, deadline: Deadline) -> Progress:
-        """Delete what was made of the journal, the counts and the search index, of hours that are older than the retention."""
+        """Delete the counts and the search index, both made from the journal, of hours older than the retention."""
         before = self._clock() - self._retention
         old = [(ARRIVALS_TABLE, rows_before(before)), *((SEARCH_TABLE, query) for query in old_rows(before))]
         progress = Progress()

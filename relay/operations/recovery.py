@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 16
 
 
 class Recovery:
-    """Runs every minute, on one instance."""
+    """Recovers held and overdue messages. Runs every minute, on one instance."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Recovery:
         self._clock = clock
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
-        """Probe held routes, wake released ones, recover overdue messages. What is left is done by the next run.
+        """Probe held routes, wake released ones, recover overdue messages. The next run does the rest.
 
-        The probes read the holds again; the steps after them use these, or those that the probes changed.
+        The probes read the holds past the cache. The steps after them use that read, unless a probe changed a hold since.
         """
         probed = await self._probes.run(deadline.share(3))
         return probed + await self.wake(deadline) + await self.recover(deadline)
@@ -133,11 +133,11 @@ class Recovery:
             return False
         current = rows_of(record.batch, record.lane, enumerate(record.statuses)).get(listed.row)
         if listed.damaged_row:
-            # The record says what the row was, or that it is obsolete. The next run finds it whole.
+            # The record has the contents of the row, or shows that it is obsolete. The next run finds it repaired.
             await self._pending.repair(listed, current)
             return True
         if current is None:
-            # The process that ended its messages may have died before the rest followed.
+            # The process that ended its messages may have died before it did the follow-up.
             await self._follow_up.repeat_ends(record, record.having(due.indices))
             await self._pending.remove(due)
             return False

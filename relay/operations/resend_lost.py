@@ -6,8 +6,8 @@ stays in the journal with its content until the retention ends.
 A message matches by its part's last attempt: sent, by this route, within this period. Resending makes the part `deferred`, and
 its next attempt is later than the period. So repeating an interrupted call does not resend a message again.
 
-Where a message trace reports what the provider has, mail that it reports in any way is not lost: Exchange may still be retrying
-it, and does not report the members of a list.
+If a message trace covers the route, mail that it reports in any way is not lost: Exchange may still be retrying it, and does not
+report the members of a list.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class LostMailQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResendStep(ScanStep, frozen=True, kw_only=True):
-    """The lost messages that a step found and re-enqueued. `skipped` ones may not be sent twice (`at_most_once`)."""
+    """The counts of a step: lost messages found and re-enqueued. `skipped` ones may not be sent twice (`at_most_once`)."""
 
     found: int = 0
     redriven: int = 0
@@ -61,7 +61,7 @@ class ResendStep(ScanStep, frozen=True, kw_only=True):
 
     @property
     def matches(self) -> int:
-        """The lost messages."""
+        """The number of lost messages."""
         return self.found
 
 
@@ -83,7 +83,7 @@ class ResendLost:
         return done
 
     async def _process(self, query: LostMailQuery, scanned: Record) -> ResendStep:
-        """Resend what is lost of one record."""
+        """Resend the lost mail of one record."""
         if not any(query.matches(part) for status in scanned.statuses for part in status.parts):
             return ResendStep()
         try:
@@ -114,7 +114,7 @@ class ResendLost:
     async def _copies(self, submission: Submission, events: Sequence[RecordedEvent], *, is_traced: bool) -> "_Copies":
         """Find the recipients of a message, and those whose copy was neither reported as delivered nor as refused.
 
-        No recipients if the content was purged: the message cannot be resent.
+        Returns no recipients if the content was purged: the message cannot be resent.
         """
         message = await self._content.message(submission)
         if message is None:
@@ -145,7 +145,7 @@ def _concerns(part: Part, lost: frozenset[int]) -> bool:
 
 
 def _is_lost(state: RecipientState | None, *, is_known: bool) -> bool:
-    """Whether a copy is lost. `is_known`: the provider is known to have it, and has not said yet what became of it."""
+    """Return whether a copy is lost. `is_known`: the provider is known to have it, and has not reported its outcome yet."""
     if state is None:
         return not is_known
     return state.state is EventKind.BOUNCED and state.bounce_class in _LOST_CLASSES

@@ -1,4 +1,4 @@
-"""Work on parts in turn, and begin where the last run ended: a run that never gets to the end leaves no part out for good."""
+"""Work on parts in turn, and begin where the last run ended, so that runs that never reach the end leave no part out for good."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -13,7 +13,7 @@ _PARTITION = "rotation"
 
 
 class Rotation:
-    """Keeps the part at which the next run begins. It is written only by runs that leave something."""
+    """Keeps the part at which the next run begins. Only runs that leave work write it."""
 
     def __init__(self, tables: Tables, name: str) -> None:
         self._tables = tables
@@ -22,7 +22,7 @@ class Rotation:
     async def run(
         self, parts: Sequence[str], work: Callable[[str, Deadline], Awaitable[Progress]], deadline: Deadline
     ) -> Progress:
-        """Work on each part until the deadline. The next run does what is left first.
+        """Work on each part until the deadline. The next run begins with the rest.
 
         A part that fails, or has more work than a whole run can do, is not the next run's first one.
         """

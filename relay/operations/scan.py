@@ -23,7 +23,7 @@ _CONCURRENCY = 8
 
 
 class ScanStep(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of what a step counted, in messages. `cursor` is where the next step continues; None: the scan is complete.
+    """The base of a step's counts, in messages. `cursor` is where the next step continues; None: the scan is complete.
 
     `unreadable` messages could not be searched: the scan does not know whether they match.
     """
@@ -38,7 +38,7 @@ class ScanStep(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def matches(self) -> int:
-        """The number of messages that match what the scan looks for."""
+        """The number of messages that match the scan's condition."""
         raise NotImplementedError
 
 

@@ -1,6 +1,6 @@
 """Check later whether mail that a provider accepted was sent, for providers that report it after a while (ACS).
 
-A sent part with a `check_at` has a row in `pending`, as everything that must happen later. A part that the provider failed to
+A sent part with a `check_at` has a row in `pending`, like everything that must happen later. A part that the provider failed to
 send becomes `failed`: a dead letter that can be redriven. A part without a final answer within a day stays sent.
 """
 
@@ -31,7 +31,7 @@ MAX_ROWS = 50
 FIRST_DELAY = timedelta(seconds=60)
 CHECK_FOR = timedelta(days=1)
 ASK_SECONDS = 60.0
-"""How long one question may take."""
+"""Timeout of one status request."""
 
 
 def checked(part: Part, answer: Outcome | PerRecipient, now: datetime) -> tuple[Part, ...]:
@@ -40,7 +40,7 @@ def checked(part: Part, answer: Outcome | PerRecipient, now: datetime) -> tuple[
 
 
 class SentChecks:
-    """Runs every minute, on one instance."""
+    """Asks providers about sent mail. Runs every minute, on one instance."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class SentChecks:
         ]
         change = await settle(self._journal, record, changes)
         settled = change.after
-        # Without changes, an earlier run died after it had settled: what should have followed does so now.
+        # Without a change, an earlier run died after it had settled: its follow-up is done now.
         await self._follow_up.run(change.before if change.is_written else None, settled, indices)
         if due.row not in rows_of(settled.batch, settled.lane, enumerate(settled.statuses)):
             await self._pending.remove(due)

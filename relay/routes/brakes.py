@@ -1,8 +1,8 @@
 """Store which clients are held because too much of their mail bounces or is reported as spam.
 
 One row per client that was ever held, in table `routes`, by the client's id. The row outlives the release: mail that was sent
-before it counts no more (`relay.core.arrival.brake`). What is held waits in `pending` under the row's scope, like mail for a held
-route. The rows are read with those of the held routes, at no cost. See docs/decisions/0047-brake.md.
+before it counts no more (`relay.core.arrival.brake`). Held mail waits in `pending` under the row's scope, like mail for a held
+route. The rows are read with those of the held routes, at no extra cost. See docs/decisions/0047-brake.md.
 """
 
 import logging
@@ -23,7 +23,7 @@ from relay.routes.holds import Holds
 
 
 class Notice(StrEnum):
-    """What is still to be posted to the webhooks of a client."""
+    """A notice that must still be posted to the webhooks of a client."""
 
     NONE = ""
     HELD = "held"
@@ -31,7 +31,7 @@ class Notice(StrEnum):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a client was held: the cause, the recipients that it is about, and since when their mail was accepted."""
+    """The figures behind a hold: its cause, the recipients that were counted, and since when their mail was accepted."""
 
     cause: str
     sent: int
@@ -41,9 +41,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Brake(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A row. `lanes` are those that are held, `held_at` is None after a release.
+    """The hold of a client, as a row. `lanes` are the held ones, `held_at` is None after a release.
 
-    `must_wake`: released, but its held messages are not on the queue yet. `notice` is still to be posted to its webhooks.
+    `must_wake`: released, but its held messages are not on the queue yet. `notice` must still be posted to its webhooks.
     """
 
     client_id: str
@@ -57,7 +57,7 @@ class Brake(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def scope(self) -> str:
-        """The name under which held parts wait in `pending`. No scope of a route has a bar without an address behind it."""
+        """The name under which held parts wait in `pending`. In a route's scope an address follows the bar, so the two differ."""
         return f"client|{self.client_id}"
 
     @property
@@ -66,12 +66,12 @@ class Brake(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.held_at is not None
 
     def covers(self, lane: str) -> bool:
-        """Whether mail of this lane waits."""
+        """Return whether mail of this lane waits."""
         return self.is_held and self.lanes.covers(lane)
 
 
 class Brakes:
-    """Reads the rows (cached for seconds, as the holds are) and changes them."""
+    """Reads the rows (cached with the holds) and changes them."""
 
     def __init__(self, tables: Tables, holds: Holds, clock: Callable[[], datetime]) -> None:
         """`holds` reads these rows with its own."""
@@ -87,7 +87,7 @@ class Brakes:
         return self.known()
 
     def known(self) -> Mapping[str, Brake]:
-        """Return the rows as they were when the holds were last read: whoever reads those needs no read of these."""
+        """Return the rows as of the last read of the holds, which reads them too."""
         if self._rows is not self._holds.rows_of_clients:
             self._rows = self._holds.rows_of_clients
             self._known = {brake.client_id: brake for brake in readable(TABLE, self._rows, _brake)}
@@ -102,7 +102,7 @@ class Brakes:
     ) -> bool:
         """Hold lanes of a client. Returns False if it is held already, or was released since these figures were read.
 
-        `released_at` is the last release that they know of.
+        `released_at` is the last release that the figures take into account.
         """
         now = self._clock()
 
@@ -135,7 +135,7 @@ class Brakes:
         return is_new
 
     async def release(self, client_id: str) -> bool:
-        """Release a client. Returns False if it was not held. What waits must then be enqueued again (`must_wake`)."""
+        """Release a client. Returns False if it was not held. Its waiting messages must then be enqueued (`must_wake`)."""
         now = self._clock()
 
         def decide(known: Brake) -> tuple[Brake | None, Brake | None]:
@@ -181,13 +181,13 @@ class Brakes:
             self._holds.forget()
 
     async def remove(self, client_id: str) -> None:
-        """Delete the row of a deleted client: what of it still waits is sent when it is next due."""
+        """Delete the row of a deleted client: its waiting messages are sent when they are next due."""
         await self._tables.delete(TABLE, CLIENTS, client_id)
         self._holds.forget()
 
 
 def _known(row: Entity | None) -> Brake | None:
-    """Read a row to change it. One that cannot be read is replaced, or no operator could release the client."""
+    """Read a row to change it; None for an unreadable one, which is replaced: else no operator could release the client."""
     if row is None:
         return None
     try:

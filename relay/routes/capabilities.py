@@ -12,9 +12,9 @@ from relay.providers.contract import FEATURES, Capabilities
 from relay.providers.registry import demanded_options, optional_options, provider_module
 
 _OPTIONS = "options."
-"""How the name of an option begins among the features: `options.sendgrid.asm`."""
+"""The prefix of an option's name among the features: `options.sendgrid.asm`."""
 _OF_FINISHED = frozenset(("raw_mime", "long_lines"))
-"""What a message needs of a route only as long as it is finished."""
+"""Features that a finished message needs of a route, and its rebuilt content does not."""
 _OTHER_RECIPIENTS = "To and Cc with addresses that are not recipients"
 
 
@@ -48,7 +48,7 @@ def sends_content(route: Route) -> bool:
 
 
 def required(message: Message) -> frozenset[str]:
-    """Return what a route needs to carry a message: features (`relay.providers.contract.FEATURES`) and named options.
+    """Return the requirements of a message on a route: features (`relay.providers.contract.FEATURES`) and named options.
 
     Only the providers that the message has options for are loaded; each names the options that it alone can carry.
     """
@@ -57,7 +57,10 @@ def required(message: Message) -> frozenset[str]:
 
 
 def rebuilt(message: Message) -> Rebuilt:
-    """Return what routes would send of a finished message that take none. Takes time in proportion to its size."""
+    """Return the size, features and losses of a finished message on routes that send its content instead.
+
+    Takes time in proportion to the message's size.
+    """
     from relay.mime.finished import content
 
     found = content.rebuild(message)

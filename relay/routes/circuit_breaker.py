@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 FAILURES = 10
-"""Messages whose attempts fail, without another outcome in between, that hold the route.
+"""Messages in a row whose attempts must fail before the route is held.
 
-Retries of a message count once: one that its provider cannot take would else hold the route for all."""
+Retries of a message count once: otherwise one message that its provider cannot take would hold the route for all."""
 SPREAD = timedelta(seconds=5)
 """Consecutive failures must span at least this time: concurrent sends that fail together count as one failure."""
 CODES = frozenset({"provider_unavailable", "unreachable", "response_lost"})

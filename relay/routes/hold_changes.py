@@ -1,12 +1,12 @@
-"""Decide what becomes of a hold. Pure: `relay.routes.holds` reads the row and writes what is decided here.
+"""Decide how a hold changes. Pure: `relay.routes.holds` reads the row and writes the decision.
 
     active ──route fault──► held ──probe succeeds──► trial ──its canary batch is sent──► active
                            ▲  └─probe fails: next probe later    │
                            └──────────another route fault────────┘
 
-A hold that a report led to ends only some minutes after its canary was accepted, when no report has refused that too.
+A hold caused by a report ends only some minutes after its canary was accepted, if no report has refused the canary too.
 
-Each function returns the changed hold, None where nothing changes.
+Each function returns the changed hold, or None if nothing changes.
 """
 
 from datetime import datetime, timedelta
@@ -87,7 +87,7 @@ def by_operator(known: Hold, now: datetime, *, owner: str, reason: str, until: d
 
 
 def is_held_by_operator(known: Hold) -> bool:
-    """Whether an operator holds the route, or the pause does."""
+    """Return whether an operator holds the route, or the pause does."""
     return known.state is RouteState.HELD and known.code == OPERATOR
 
 
@@ -127,7 +127,7 @@ def after_failed_probe(known: Hold, now: datetime, *, code: str, reply: str) -> 
 
 
 def may_send(known: Hold, now: datetime, batch: str) -> bool | None:
-    """Whether a batch may send by the route as it is; None if it must claim the trial first (`with_canary`)."""
+    """Return whether a batch may send by the route as it is; None if it must claim the trial first (`with_canary`)."""
     if known.state is not RouteState.TRIAL:
         return known.state is RouteState.ACTIVE
     if known.canary_until is not None and known.canary_until > now:
@@ -154,9 +154,9 @@ def without_suspects(known: Hold) -> Hold | None:
 
 
 def released(known: Hold, now: datetime, *, is_by_canary: bool = False, message: str = "") -> Hold | None:
-    """Release a route. By a canary only one that is still in `trial`, and after a report not before `REPORT_SECONDS` more.
+    """Release a route. A canary releases only a route in `trial`, and ends a hold by report only after `REPORT_SECONDS` more.
 
-    `message` is the one that the canary sent; the others under suspicion stay so.
+    `message` is the one that the canary sent; the other suspects stay suspects.
     """
     if known.state is RouteState.ACTIVE or (is_by_canary and known.state is not RouteState.TRIAL):
         return None
@@ -173,12 +173,12 @@ def released(known: Hold, now: datetime, *, is_by_canary: bool = False, message:
 
 
 def later_end(one: datetime | None, other: datetime | None) -> datetime | None:
-    """Return the later of two ends; None is never."""
+    """Return the later of two ends; None means never."""
     return None if one is None or other is None else max(one, other)
 
 
 def _is_late(known: Hold, reported_attempt_at: datetime | None) -> bool:
-    """Whether a report about an attempt of that time says nothing new about a route.
+    """Return whether a report about an attempt of that time says nothing new about a route.
 
     A provider that is away may refuse the account as well, which lasts longer.
     """
@@ -192,7 +192,7 @@ def _wait(probes: int, code: str, retry_after: float | None) -> timedelta:
 
 
 def probe_delay(probes: int, code: str) -> timedelta:
-    """Return the delay of the next probe after this number of failed probes, by what the route is held for."""
+    """Return the delay of the next probe after this number of failed probes, by the code of the hold."""
     delays = (*EARLY_PROBE_DELAYS, *PROBE_DELAYS) if code in PROVIDER_AWAY else PROBE_DELAYS
     return timedelta(seconds=delays[min(probes, len(delays) - 1)])
 

@@ -1,4 +1,4 @@
-"""A hold, and how it lies in its row: the pure functions between the two. `relay.routes.holds` reads and changes the rows."""
+"""A hold, and the pure functions that convert it from and to its row. `relay.routes.holds` reads and changes the rows."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -21,11 +21,11 @@ CLIENTS = "client"
 OPERATOR = "operator"
 """The code of a hold that an operator asked for."""
 EARLY_PROBE_DELAYS = (5.0, 15.0, 30.0)
-"""The same before `PROBE_DELAYS` while the provider is away: most such faults pass within a minute."""
+"""Seconds before the first probes while the provider is away, before `PROBE_DELAYS`: most such faults pass within a minute."""
 
 
 class RouteState(StrEnum):
-    """Whether a route may be used."""
+    """The state of a route, or of one sender on it."""
 
     ACTIVE = "active"
     HELD = "held"
@@ -33,16 +33,16 @@ class RouteState(StrEnum):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `sender` is empty when the whole route is held. `code` and `reply` are the reason.
+    """The hold of a route, or of one sender on it. `sender` is empty for the whole route. `code` and `reply` are the reason.
 
     `canary_until` ends the canary batch's claim. `must_wake`: released, but its held messages are not on the queue yet.
-    `suspects` are the messages whose attempts made the route look at fault. They are not the canary while others wait. If
-    others are sent, the suspects are at fault themselves, and hold the route no more.
+    `suspects` are the messages whose attempts made the route look at fault. They are not the canary while other messages wait.
+    If others are sent, the suspects are at fault themselves, and hold the route no more.
     `next_probe_at` is None on a held route that only an operator releases. `owner` is the client that held or paused it, for
     `reason`; `until` is the end that a hold's owner set, at which Relay probes the route. `paused_at`: held while delivery is
     paused (`relay.operations.pause`), without probes until `next_probe_at`, if the pause has an end.
-    `is_by_report`: the provider refuses by a report, after it has accepted; `confirmed_at` is when a canary that it accepted
-    counts as sent. `reopened_at`: since when attempts show whether the route works again.
+    `is_by_report`: the provider accepts mail and refuses it later, in a report; `confirmed_at` is when a canary that it accepted
+    counts as sent. `reopened_at`: attempts since then show whether the route works again.
     """
 
     route: str
@@ -72,7 +72,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return scope_of(self.route, self.sender)
 
     def suspects_batch(self, batch: str) -> bool:
-        """Whether any message of this batch is a suspect."""
+        """Return whether any message of this batch is a suspect."""
         return any(suspect.startswith(batch) for suspect in self.suspects)
 
     @property
@@ -82,17 +82,17 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_paused(self) -> bool:
-        """Whether this is a hold of the pause. An operator's later release or probe of the route ends that."""
+        """Whether the pause holds the route. An operator's later release or probe of the route ends that."""
         return self.paused_at is not None and self.state is RouteState.HELD
 
     @property
     def is_deliberate(self) -> bool:
-        """Whether somebody wants the route held. It is probed at its end, if it has one, and not before."""
+        """Whether an operator or the pause holds the route. Such a hold is probed at its end, if it has one, and not before."""
         return self.state is RouteState.HELD and (self.is_paused or self.code == OPERATOR)
 
     @property
     def ends_at(self) -> datetime | None:
-        """When a deliberate hold ends without an operator."""
+        """The end of a deliberate hold, if it ends without an operator."""
         return (self.next_probe_at if self.is_paused else self.until) if self.is_deliberate else None
 
 
@@ -123,7 +123,7 @@ def entity_of(hold: Hold) -> Entity:
 
 
 def hold_of(entity: Entity) -> Hold:
-    """Read a row. One that cannot be read as a whole holds the route: nothing is sent against an operator's wish."""
+    """Read a row. A damaged row counts as a hold unless its state is readable: nothing is sent against an operator's wish."""
     try:
         return decode(TABLE, entity, _whole_hold)
     except UnreadableEntry:
@@ -131,7 +131,7 @@ def hold_of(entity: Entity) -> Hold:
 
 
 def _salvaged(entity: Entity) -> Hold:
-    """Return what is readable of a row. Without a readable time of its next probe only an operator releases the route."""
+    """Return the hold in a damaged row. If the time of its next probe is not readable, only an operator releases the route."""
     known: dict[str, Any] = {}
     for field in msgspec.structs.fields(Hold):
         value = entity.properties.get(field.name, "")
@@ -149,6 +149,6 @@ def _whole_hold(entity: Entity) -> Hold:
     known = {field: value for field, value in entity.properties.items() if field in _FIELDS and value != ""}
     suspects = tuple(str(known.pop("suspects", "")).split())
     if known.get("code") == OPERATOR and "reason" not in known:
-        # Older rows have the reason of a pause as their reply.
+        # Older rows have an operator's reason in `reply`.
         known["reason"] = known.pop("reply", "")
     return msgspec.convert({**known, "suspects": suspects, "etag": entity.etag}, Hold)

@@ -35,12 +35,12 @@ SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
 
 
 def scope_for(code: str, route: str, sender: str) -> tuple[str, str]:
-    """Return what a fault with this code holds: the route, and the sender if the fault is the sender's."""
+    """Return the route that a fault with this code holds, and the sender, or "" if it holds the whole route."""
     return (route, sender.lower()) if code in SENDER_CODES else (route, "")
 
 
 class Holds:
-    """Reads the rows (cached for seconds) and changes them."""
+    """Reads the rows (cached for `CACHE_SECONDS`) and changes them."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime], routes: Collection[str]) -> None:
         """Read and change the holds of these routes, which the settings name."""
@@ -76,7 +76,7 @@ class Holds:
         return self._clients
 
     def forget(self) -> None:
-        """Read the rows again when they are next asked for: one of them was changed."""
+        """Drop the cached rows, because one of them was changed: the next caller reads them again."""
         self._cached_until = None
 
     def _is_known(self, now: datetime) -> bool:
@@ -96,8 +96,8 @@ class Holds:
         """Hold a route, or one sender of it. Returns the hold, which is `active` if nothing is held.
 
         `suspect` is the message that met the fault. If it is a suspect already and the route has worked for others since,
-        nothing is held. `reported_attempt_at`: a report says so of an attempt of that time. It is too late if the route was
-        held or reopened since.
+        nothing is held. `reported_attempt_at`: the fault comes from a report about an attempt of that time. The report is too
+        late if the route was held or reopened since.
         """
         now = self._clock()
 
@@ -183,10 +183,10 @@ class Holds:
         await self.change(active_hold(scope), lambda known: (hold_changes.without_suspects(known), None))
 
     async def release(self, scope: str, why: str, *, is_by_canary: bool = False, message: str = "") -> Hold | None:
-        """Release a route; None if it was active. Its held messages must then be re-enqueued (`must_wake`).
+        """Release a route, whose held messages must then be re-enqueued (`must_wake`). Returns None if it was active already.
 
         `is_by_canary`: release only a route that is still in `trial`, not one that was held again since. `message` is the one
-        that was sent. None also while reports about the canary may arrive.
+        that was sent. Returns None also while reports about the canary may arrive.
         """
         now = self._clock()
 
@@ -233,7 +233,7 @@ class Holds:
 
 
 def with_new_routes(holds: Mapping[str, Hold], routes: Collection[str]) -> Mapping[str, Hold]:
-    """Add the routes that the pause holds although it has no row of them."""
+    """Add the routes that the pause holds although they have no row."""
     pauses = [hold for hold in holds.values() if hold.is_paused]
     if not pauses:
         return holds

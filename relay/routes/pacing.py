@@ -23,10 +23,10 @@ from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.PACING_TABLE
 SLOT_LASTS = timedelta(seconds=20)
-"""A slot expires when it is not used within this time: a backlog of old slots must not become a burst."""
+"""A slot expires if it is not used within this time: a backlog of old slots must not become a burst."""
 
 CLOCKS_DIFFER = timedelta(seconds=5)
-"""The difference between a writer's clock and the service's that is no fault: clocks drift, and a write takes time."""
+"""The tolerated difference between a writer's clock and the service's: clocks drift, and a write takes time."""
 
 
 class Pacing:
@@ -38,7 +38,7 @@ class Pacing:
         self._rows: WeakValueDictionary[tuple[str, Pace], Joined[int, Sequence[datetime]]] = WeakValueDictionary()
 
     async def slots(self, paces: Sequence[Pace], resources: Sequence[str], wanted: int) -> list[datetime]:
-        """Reserve a slot for each of `wanted` sends under every pace, and return the times (`resources`: what each pace limits).
+        """Reserve a slot for each of `wanted` sends under every pace, and return the times. `resources` names what each limits.
 
         Raises `Unavailable` when storage is unavailable or too many instances update the same row.
         """
@@ -50,7 +50,7 @@ class Pacing:
         return latest
 
     async def _reserve(self, pace: Pace, resource: str, wanted: int) -> Sequence[datetime]:
-        """Reserve slots in a pace's row, together with whatever else this process wants from it at the same time."""
+        """Reserve slots in a pace's row, together with the other reservations that this process makes at the same time."""
         row = self._rows.get((resource, pace))
         if row is None:
             row = self._rows[resource, pace] = Joined(partial(self._reserve_all, pace, resource))
@@ -62,7 +62,7 @@ class Pacing:
         row = f"{pace.count}-{pace.seconds:g}"
 
         def decide(known: Entity | None) -> RowChange[list[float]]:
-            # After lost races the time is another one, and a slot of the first would have expired.
+            # After a lost race, time has passed: slots from the time before it could have expired.
             before, now = _arrival(known), self._clock().timestamp()
             slots, arrival = reserve(pace, before, now, sum(wanted))
             return RowChange(
@@ -84,7 +84,7 @@ def _arrival(known: Entity | None) -> float:
 
 
 def _read(row: Entity) -> float:
-    """Read the arrival time. What a clock that was ahead of the service's added to it is taken off."""
+    """Read the arrival time, less the time that a writer's clock was ahead of the service's."""
     arrival = float(str(row.properties["arrival"]))
     if row.written_at is None or "at" not in row.properties:
         return arrival

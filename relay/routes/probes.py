@@ -1,7 +1,7 @@
 """Probe held routes. A success starts a trial with one canary batch.
 
 The minute timer probes every held route whose probe is due. While a provider is away the first probes come within seconds, too
-early for the timer: a function that delivers mail makes them. The row of the hold decides who probes: one process claims it.
+early for the timer: a function that delivers mail makes them. Only the process that claims the row of the hold probes.
 """
 
 import asyncio

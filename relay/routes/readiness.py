@@ -1,6 +1,6 @@
 """Report whether storage answers: it does when the routes' holds can be read.
 
-Anyone may ask, so each process asks storage at most every few seconds, one caller for all, and remembers a failure too.
+Anyone may ask, so each process reads storage at most once in `CACHE_SECONDS`, for all callers, and caches a failure too.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from relay.routes.holds import CACHE_SECONDS, Holds
 
 
 class Readiness:
-    """Whether storage answers, at most `CACHE_SECONDS` old."""
+    """The result of reading storage, at most `CACHE_SECONDS` old."""
 
     def __init__(self, holds: Holds, clock: Callable[[], datetime]) -> None:
         self._holds = holds

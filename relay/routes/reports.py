@@ -1,4 +1,4 @@
-"""What the provider of each route can report of the mail it took, by today's settings.
+"""Determine what each route's provider can report about accepted mail, by the current settings.
 
 `delivered` comes only by a webhook of the vendor or by a message trace (docs/reference/events.md). A mailbox that Relay reads
 gets bounces, but no reports of deliveries: Relay does not ask for them (RFC 3461), because few servers send them.
@@ -10,20 +10,20 @@ from relay.core.arrival.arrivals import Reports
 from relay.core.settings import Route, Settings
 
 _TENANTS = "graph"
-"""The provider whose routes without a `tenant_id` are all of one tenant: that of the app's managed identity."""
+"""The provider whose routes without a `tenant_id` all belong to one tenant: that of the app's managed identity."""
 
 
 def reports_of(settings: Settings) -> Callable[[str], Reports]:
-    """Return what can be reported, by the name of a route. Of a route that is no longer configured nothing can be."""
+    """Return a function from a route's name to its reports: none for a route that is no longer configured."""
     known = {name: _reports(route, settings) for name, route in settings.routes.items()}
     return lambda route: known.get(route, Reports.NONE)
 
 
 def gets_reports(settings: Settings, mailbox: str, read_by: str, route: str, sender: str) -> bool:
-    """Whether a mailbox, which the identity of a route reads, is of the tenant in which another route sends.
+    """Return whether `mailbox`, read with the identity of route `read_by`, is in the tenant in which `route` sends.
 
-    Only then reports in it can be about that route: in another tenant, others may write what looks like Exchange's own report.
-    Where the settings of one of the two do not name its tenant, the domains must be equal: each is of one tenant only.
+    Only then can reports in it be about that route: in another tenant, others could forge what looks like Exchange's own report.
+    If the settings of one of the two routes do not name its tenant, the domains must be equal: a domain is in one tenant only.
     """
     reader, known = settings.routes.get(read_by), settings.routes.get(route)
     if reader is None or known is None:

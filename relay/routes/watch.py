@@ -21,7 +21,7 @@ from relay.routes.routing import Router
 
 
 class _Attempted(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose attempt it was: route, sender (lower case), batch, and the message in the batch."""
+    """The origin of an attempt: route, sender (lower case), batch, and the message in the batch."""
 
     route: str
     sender: str
@@ -50,7 +50,7 @@ class RouteWatch:
     ) -> RouteHold | None:
         """Update the route after an attempt. Returns the hold that a route fault led to. `index` is the message's place.
 
-        While storage is unavailable there is none; the next attempt holds the route.
+        Returns None while storage is unavailable; the next attempt holds the route.
         """
         outcomes = _outcomes(answer)
         attempted = _Attempted(
@@ -92,7 +92,7 @@ class RouteWatch:
         lane: Lane,
         now: datetime,
     ) -> str | None:
-        """Return an active route for a part that its own certainly did not take, and for which that asks for a long wait."""
+        """Return an active route for a part whose own route certainly did not take it and asks for a long wait; else None."""
         if (
             message is None
             or isinstance(answer, PerRecipient)

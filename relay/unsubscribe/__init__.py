@@ -1,1 +1,1 @@
-"""One-click unsubscription (RFC 8058) and topics. Nothing of it is loaded before a message or a call is about a topic."""
+"""One-click unsubscription (RFC 8058) and topics. No module is loaded before a message or a call is about a topic."""

@@ -1,4 +1,4 @@
-"""Read the form of a request to unsubscribe: as mail programs post it (RFC 8058 section 3.2), or from one of our pages."""
+"""Read the form of a request to unsubscribe: as mail programs post it (RFC 8058 section 3.2), or as Relay's pages do."""
 
 from collections.abc import Mapping, Sequence
 from email import policy

@@ -1,6 +1,6 @@
 """Make unsubscribe links, and write them into mail (RFC 2369, RFC 8058).
 
-A link is `<public URL>/unsubscribe/<token>`; delivery appends the id of the message, which is not known before.
+A link is `<public URL>/unsubscribe/<token>`; delivery appends the id of the message, which is not known earlier.
 """
 
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ PATH = "/unsubscribe"
 LINK = "List-Unsubscribe"
 POST = "List-Unsubscribe-Post"
 ONE_CLICK = "List-Unsubscribe=One-Click"
-"""The value of the field, and the body of the request that mail programs then send (RFC 8058 section 3.1)."""
+"""The value of `List-Unsubscribe-Post`, and the body of the request that mail programs then send (RFC 8058 section 3.1)."""
 
 
 def public_url_problem(public_url: str) -> str:
@@ -31,17 +31,17 @@ def public_url_problem(public_url: str) -> str:
 
 
 def address_of_links(public_url: str, origin: str) -> str:
-    """Return where links lead: to the public address; without one, to a relay on the caller's own machine, to try links there."""
+    """Return the base URL of links: the public URL, or without one the caller's if it is a loopback address, to try links."""
     return origin if not public_url and urlsplit(origin).hostname in LOOPBACK_NAMES else public_url
 
 
 def link_of(public_url: str, subscriber: Subscriber) -> str:
-    """Return the link of a subscriber, without a message."""
+    """Return the link of a subscriber, without the id of a message."""
     return f"{public_url}{PATH}/{token.write(subscriber)}"
 
 
 def with_link(message: Message, url: str) -> Message:
-    """Return the message with both fields. Those of a finished message go before its own, so that a signature stays valid."""
+    """Add both fields to a message. In a finished message they come before its own, so that its signature stays valid."""
     fields = {LINK: f"<{url}>", POST: ONE_CLICK}
     if message.raw is None:
         return msgspec.structs.replace(message, headers={**message.headers, **fields})

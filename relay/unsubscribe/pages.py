@@ -26,7 +26,7 @@ _STYLE = (
     "@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#121212}small{color:#b0b0b0}a{color:#8ab4f8}}"
 )
 STYLE_SOURCE = f"'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
-"""What a content security policy allows as the style of these pages."""
+"""The source in a content security policy that allows the style of these pages."""
 ASK, DONE, CHOOSE, SAVED = "ask", "done", "choose", "saved"
 
 _TEXTS: Mapping[str, Mapping[str, str]] = {
@@ -104,7 +104,7 @@ def confirmation(topic: Topic, email: str, languages: Sequence[str]) -> bytes:
 def choices(
     preferences: Sequence[Preference], email: str, languages: Sequence[str], *, is_saved: bool = False
 ) -> bytes:
-    """Offer all topics with check boxes. The form also says what it showed, so that an old one changes only what was clicked."""
+    """Offer all topics with check boxes. The form also has the choices it showed: an old one changes only the clicked ones."""
     texts = _texts(languages)
     rows = "".join(_row(number, each, languages) for number, each in enumerate(preferences))
     body = (
@@ -127,7 +127,7 @@ def refusal(kind: str) -> bytes:
 
 
 def masked(email: str) -> str:
-    """Return an address that its owner recognizes, and that is no use to others."""
+    """Mask an address so that its owner recognizes it and others cannot use it."""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}•••@{domain}"
 
@@ -158,7 +158,7 @@ def _title(topic: Topic, languages: Sequence[str]) -> str:
 
 
 def _chosen(texts: Mapping[str, str], languages: Sequence[str]) -> str:
-    """Return the text in the best language there is, escaped; empty if there is none."""
+    """Return the text in the best available language, escaped; empty if there is none."""
     wanted = [*(part for name in languages for part in fallbacks(name)), language_of(languages), "en"]
     language = next((name for name in wanted if name in texts), next(iter(texts), ""))
     text = escape(texts.get(language, ""))

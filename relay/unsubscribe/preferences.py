@@ -1,9 +1,9 @@
-"""Read and change what a recipient gets mail about, by the signed link in a mail.
+"""Read and change the topics that a recipient gets mail about, by the signed link in a mail.
 
     link ─► subscriber ─► event on the queue `events` ─► suppression of the topic
 
-The event is stored first. If the process dies before it writes the suppression, the event writes it; if the response is lost, a
-repetition finds the suppression and changes nothing. Two requests that cross have the same event, by its key.
+The event is stored first. If the process dies before it writes the suppression, the queue function writes it; if the response is
+lost, a repeated request finds the suppression and changes nothing. Concurrent requests make the same event, with the same key.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from relay.unsubscribe.token import Subscriber
 from relay.unsubscribe.topics import Topic, Topics
 
 REQUESTS_A_MINUTE = 30
-"""Requests with one valid link: a person and the programs that look at their mail need fewer."""
+"""Requests with one valid link: a person and the programs that scan their mail need fewer."""
 WRONG_LINKS_A_MINUTE = 20
 """Requests of one IP address with links that are not valid."""
 _READS_AT_ONCE = 16
@@ -49,7 +49,7 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preferences:
-    """What recipients get mail about."""
+    """Reads and changes the preferences of recipients."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class Preferences:
         before = await self._last(subscriber, topic)
         if self._is_subscribed(before) is wants:
             return
-        # Later than what it replaces, whatever the clock of the process that wrote that.
+        # Later than the row it replaces, even if the clock of that row's writer was ahead.
         at = self._clock() if before is None else max(self._clock(), before.at + timedelta(microseconds=1))
         kind = EventKind.RESUBSCRIBED if wants else EventKind.UNSUBSCRIBED
         await self._enqueue([_event(holder, topic, kind, at, before)])
@@ -149,7 +149,7 @@ class Preferences:
 
 
 def _event(holder: Holder, topic: str, kind: EventKind, at: datetime, before: Suppression | None) -> ProviderEvent:
-    """Return the event of a change. Requests that cross, and repetitions, see the same state before, and make the same key."""
+    """Return the event of a change. Concurrent and repeated requests see the same state before, so they make the same key."""
     subscriber = holder.subscriber
     since = at.astimezone(UTC).date() if before is None else before.at.astimezone(UTC)
     return ProviderEvent(

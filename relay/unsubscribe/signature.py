@@ -1,6 +1,6 @@
 """Look at the DKIM signatures of a mail that was received: do they cover the unsubscribe link (RFC 8058 section 4)?
 
-Only which fields a signature names is read. Whether it is valid is what the receiver wrote into `Authentication-Results`.
+This module reads which fields a signature names. The receiver's `Authentication-Results` says whether it is valid.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ _WANTED = (LINK, POST)
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """A signature of a domain, and those of the two fields that it does not cover."""
+    """A signature of a domain, and which of the two fields it does not cover."""
 
     domain: str
     missing: tuple[str, ...]
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a mail has of the two fields, and its signatures. It is right if one signature covers both."""
+    """The fields that a mail lacks, and its signatures. The mail is correct if one signature covers both fields."""
 
     absent: tuple[str, ...]
     signatures: tuple[Signature, ...]

@@ -1,4 +1,4 @@
-"""Limit how often one key, such as an address, may ask in a minute. Counted in each process."""
+"""Limit the requests of one key, such as an IP address, in a minute. Each process counts for itself."""
 
 import math
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 WINDOW = timedelta(minutes=1)
 MOST_KEYS = 10_000
-"""Keys that are remembered; the one that was counted the longest time ago is forgotten first."""
+"""Keys that are remembered; the least recently counted one is forgotten first."""
 
 
 class Throttle:
@@ -19,7 +19,7 @@ class Throttle:
         self._rows: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
 
     def seconds_left(self, key: str) -> int:
-        """Return for how many seconds this key may not ask; 0 if it may."""
+        """Return the seconds until this key may send a request; 0 if it may now."""
         now = self._clock()
         count, until = self._rows.get(key, (0, now))
         return max(1, math.ceil((until - now).total_seconds())) if count >= self._limit and until > now else 0

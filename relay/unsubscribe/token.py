@@ -1,9 +1,9 @@
-"""Write and read the token of an unsubscribe link: whose mail it is, the topic, the recipient's address, and the groups to show.
+"""Write and read the token of an unsubscribe link: the client, the topic, the recipient's address, and the groups to show.
 
     1-<client id>-<base64url of AES-SIV(key of the client, topic, address and groups)>
 
-AES-SIV (RFC 5297) hides and authenticates. It needs no nonce, so no number of messages wears out a key, and a recipient has one
-link for a topic. The key derives from the client's MAC key, which is drawn with the client and never changes: keys of the API can
+AES-SIV (RFC 5297) encrypts and authenticates. It needs no nonce, so no number of messages wears out a key, and a recipient has
+one link for a topic. The key is derived from the client's MAC key, which is made with the client and never changes: API keys can
 be rotated, and links stay valid as long as the client exists. No name or address is readable in a URL.
 """
 
@@ -20,7 +20,7 @@ VERSION = "1"
 MAX_TOKEN = 700
 """Characters of the longest token: an address has 254 bytes, a topic's name 64, and there are 25 groups."""
 MAX_GROUPS = 25
-"""As many as SendGrid shows."""
+"""The number of groups that SendGrid shows at most."""
 _PURPOSE = b"relay unsubscribe link 1"
 _KEY_BYTES = 64
 
@@ -49,7 +49,7 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True):
 def write(subscriber: Subscriber) -> str:
     """Return the token of a subscriber, always the same one."""
     client = subscriber.client
-    # Without groups as links were before there were any: they lie in mailboxes for years.
+    # Without groups, a token has the format from before groups existed: old links stay in mailboxes for years.
     groups = (subscriber.groups,) if subscriber.groups else ()
     plain = msgspec.msgpack.encode((subscriber.topic, subscriber.email, *groups))
     sealed = _cipher(client.mac_key).encrypt(plain, [_bound_to(client)])
@@ -57,7 +57,7 @@ def write(subscriber: Subscriber) -> str:
 
 
 def client_id_of(token: str) -> str | None:
-    """Return the id of the client that a token claims to be of; None for what is no token."""
+    """Return the client id that a token claims; None if the text is not a token."""
     version, _, rest = token.partition("-")
     client_id, _, sealed = rest.partition("-")
     return client_id if version == VERSION and sealed and len(token) <= MAX_TOKEN and token.isascii() else None
@@ -75,7 +75,7 @@ def read(client: Client, token: str) -> Subscriber | None:
         return None
     sealed_in = msgspec.msgpack.decode(plain, type=_Sealed)
     found = Subscriber(client=client, topic=sealed_in.topic, email=sealed_in.email, groups=sealed_in.groups)
-    # Base64 has several spellings of the same bytes; only ours is a link.
+    # Base64 has several spellings of the same bytes; only the one that `write` produces is accepted.
     return found if write(found) == token else None
 
 

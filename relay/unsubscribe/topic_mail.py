@@ -23,7 +23,7 @@ MAX_GROUP = 2**31 - 1
 
 
 class TopicMail(msgspec.Struct, frozen=True, kw_only=True):
-    """The topics that the messages of a request are about, as far as the client has them, and where links lead."""
+    """The topics of a request's messages that the client has, by name, and the base URL of their links."""
 
     client: Client
     topics: Mapping[str, Topic]
@@ -35,7 +35,7 @@ class TopicMail(msgspec.Struct, frozen=True, kw_only=True):
         return self.topics
 
     def linked(self, draft: Draft) -> Callable[[Message], LinkedMessage]:
-        """Return what gives this message its link. Raises `Refusal` if it can have none."""
+        """Return a function that adds the link to this draft's message. Raises `Refusal` if it can have no link."""
         if problem := public_url_problem(self.public_url):
             raise Refusal(422, "no_unsubscribe_link", problem, target="unsubscribe")
         problems = list(self._problems(draft))
@@ -74,7 +74,7 @@ async def topic_mail(topics: Topics, client: Client, public_url: str, names: Ite
     known = await topics.of(client.id)
     wanted = dict.fromkeys(names)
     if any(name not in known for name in wanted):
-        # Perhaps it was made since they were read.
+        # A topic may have been made since they were read.
         known = await topics.of(client.id, fresh=True)
     found = {name: known[name] for name in wanted if name in known}
     return TopicMail(client=client, topics=found, public_url=public_url)
@@ -87,7 +87,7 @@ def _group_of(message: Message) -> int:
 
 
 def _groups_to_display(message: Message) -> Set[int]:
-    """Return the groups that SendGrid's page would show, without what cannot be one."""
+    """Return the groups that SendGrid's page would show, without numbers that cannot be a group."""
     return {group for group in _asm_of(message).get("groups_to_display", ()) if 0 < group <= MAX_GROUP}
 
 

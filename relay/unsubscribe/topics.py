@@ -1,7 +1,7 @@
 """Store the topics of clients: table `topics`, partition the client's id, a row for each topic.
 
-A topic is what a recipient can unsubscribe from. Deleting one keeps its suppressions, so that a topic that is made again under
-the name reaches nobody who had unsubscribed from it.
+A recipient can unsubscribe from a topic. Deleting a topic keeps its suppressions, so that recipients who had unsubscribed get no
+mail about a later topic of the same name.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 class Topic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A topic. `titles` and `descriptions` are by language (`en`, `ja`, `pt-br`).
 
-    `sendgrid_group_id` is the unsubscribe group of SendGrid that means the same; 0: none.
+    `sendgrid_group_id` is the unsubscribe group of SendGrid for the same topic; 0: none.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Topics:
-    """Reads topics (cached for seconds) and changes them."""
+    """Reads topics (cached for `CACHE`) and changes them."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
@@ -63,7 +63,7 @@ class Topics:
         return decode(TABLE, await self._tables.get(TABLE, client_id, name), _topic)
 
     async def of_group(self, client_id: str, group: int) -> Topic | None:
-        """Return the topic that means a group of SendGrid; of several the first by name."""
+        """Return the topic for an unsubscribe group of SendGrid, the first by name if there are several; else None."""
         found = (each for _, each in sorted((await self.of(client_id)).items()) if each.sendgrid_group_id == group)
         return next(found, None) if group else None
 

@@ -71,6 +71,6 @@ def caller_in(headers: Mapping[str, str], tenants: Set[str]) -> EntraCaller | No
 
 
 def _has_too_many_groups(principal: _Principal) -> bool:
-    """Whether the token has a reference in place of the groups (learn.microsoft.com/entra/identity-platform/
+    """Return whether the token has a reference in place of the groups (learn.microsoft.com/entra/identity-platform/
     access-token-claims-reference, groups overage claim)."""
     return bool(principal.values({"hasgroups"})) or any("groups" in text for text in principal.values({"_claim_names"}))

@@ -122,7 +122,7 @@ async def _put_back(call: Call, history: MessageHistory, until: datetime, route:
 
 
 def _is_repeated(history: MessageHistory, until: datetime, route: str | None) -> bool:
-    """Whether copies that were sent until then were put back since, for this route: the same request had its effect before."""
+    """Return whether copies sent until then were put back since, for this route: then the same request had its effect before."""
     parts = () if history.status is None else history.status.parts
     return any(part_history.was_put_back(part, until, route) for part in parts)
 

@@ -162,7 +162,7 @@ async def _chosen(call: Call) -> Subscription:
 
 
 def _is_possible(name: str) -> bool:
-    """Whether a webhook may have this id. A row's key cannot contain slashes and some other characters."""
+    """Return whether a webhook may have this id. A row's key cannot contain slashes and some other characters."""
     return name.startswith("wh_") and name.isascii() and name.replace("_", "").isalnum()
 
 

@@ -1,4 +1,4 @@
-"""`relay send`, `status`, `messages`, `arrivals`: send and list messages, show their status and what became of them."""
+"""`relay send`, `status`, `messages`, `arrivals`: send and list messages, show their status and the rates of bounces."""
 
 import base64
 import time

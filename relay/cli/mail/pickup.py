@@ -29,7 +29,7 @@ MAX_BACKOFF_SECONDS = 300.0
 
 
 class Result(Enum):
-    """What became of a file. `WAITING`: it stays in `Queue` for another try."""
+    """The result of posting a file. `WAITING`: it stays in `Queue` for another try."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -72,7 +72,7 @@ class Pickup:
         try:
             stuck = set(self._folder.claim(self._clock()))
             waiting = self._folder.waiting()
-        except OSError as error:  # a network share that is away for a while
+        except OSError as error:  # such as a network share that is temporarily unavailable
             self._report(f"the folder cannot be read: {error.strerror}")
             return [Result.WAITING]
         for name in sorted(stuck - self._stuck):
@@ -115,7 +115,7 @@ class Pickup:
         key = idempotency_key(path, content)
         posted = 0
         for people in calls(sender, found.recipients):
-            # A file that is tried again repeats the calls that were accepted, with their keys.
+            # A retried file repeats the calls that were accepted, with the same keys.
             part_key = f"{key}-{posted}" if posted else key
             try:
                 accepted = post(self._remote, found.mail, sender=sender, recipients=people, key=part_key)
@@ -185,7 +185,7 @@ async def _run(worker: Pickup, files: PickupFolder, *, once: bool, settle_second
         typer.echo("Watching the folder")
         await worker.run(stopping)
         return 0
-    files.claim(time.monotonic())  # notes which files are there, for the step to see which ones changed
+    files.claim(time.monotonic())  # notes the files, so that the step sees which ones have changed since
     await asyncio.sleep(settle_seconds)
     results = await worker.step(stopping)
     if Result.WAITING in results or files.count_incomplete():

@@ -78,7 +78,7 @@ class PickupFolder:
 
     def _observe(self, entry: os.DirEntry[str], now: float) -> _Seen | None:
         try:
-            # Of the path: on Windows the entry's own size is not updated while the file is open.
+            # `os.stat`, because on Windows the directory entry's size is not updated while the file is open.
             found = os.stat(entry.path)
         except OSError:
             return None

@@ -1,4 +1,4 @@
-"""Copy SendGrid's dynamic templates into Relay, each under its id. A repetition changes only what has changed there."""
+"""Copy SendGrid's dynamic templates into Relay, each under its id. A repeated import writes only changed templates."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,11 +19,11 @@ _FILLED_BY_SENDGRID = re.compile(
 """
 _COPIED = ("kind", "description", "subject", "text", "html", "test_data")
 _KEPT = ("locale", "translations", "variables")
-"""What Relay's operators add to an imported template, and the next import keeps."""
+"""Members that Relay's operators add to an imported template, and that the next import keeps."""
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What became of one version: `template` is its name in Relay; `reason` says why it was not imported."""
+    """The result of importing one version: `template` is its name in Relay; `reason` says why it was not imported."""
 
     template: str
     name: str
@@ -33,7 +33,7 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """What to import: inactive versions too, templates with tags that only SendGrid fills in; or only to look."""
+    """The options of an import: inactive versions too, templates with tags that only SendGrid fills in, a dry run."""
 
     all_versions: bool = False
     sendgrid_tags: bool = False
@@ -41,7 +41,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def import_templates(remote: Remote, templates: Iterable[DynamicTemplate], choices: Choices) -> Iterator[Imported]:
-    """Import templates and yield what became of each. Raises `RemoteError` when Relay cannot be called at all."""
+    """Import templates and yield the result of each version. Raises `RemoteError` if Relay cannot be called at all."""
     for template in templates:
         active = [each for each in template.versions if each.active]
         others = [each for each in template.versions if not each.active]

@@ -50,7 +50,7 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class SendGridAccount:
-    """Reads an account. Waits and tries again while SendGrid limits the rate or is unavailable."""
+    """Reads an account. Waits and retries while SendGrid limits the rate or is unavailable."""
 
     def __init__(self, url: str, key: str, transport: httpx2.BaseTransport | None = None) -> None:
         self._url = url.rstrip("/")

@@ -1,4 +1,4 @@
-"""Keep the suppressions of a process up to date with one query in half a minute.
+"""Keep the suppressions of a process up to date with one query in 30 seconds.
 
 A process reads a scope once, caches digests and reasons, and then reads only the log (partition `log`, a row for each change, by
 time): a message of a thousand recipients costs one query or none.
@@ -31,7 +31,7 @@ LOG = "log"
 """The partition of the log."""
 LOG_KEPT = timedelta(days=1)
 TOPIC = "topic_unsubscribed"
-"""Why a recipient gets no mail about a topic, whoever made the entry."""
+"""The reason given for a recipient who gets no mail about a topic, whatever the entry's own reason is."""
 UNREADABLE = "unreadable"
 """The reason of an entry whose reason cannot be read: the address stays suppressed."""
 
@@ -56,7 +56,7 @@ type Entries = Mapping[str, KnownEntry]
 
 
 class KnownSuppressions:
-    """The suppressions that apply to mail of one client, some of its topics among them, at one time."""
+    """The suppressions that apply to mail of one client, and to some of its topics, at one time."""
 
     def __init__(self, scopes: Sequence[Entries], now: datetime, topics: Mapping[str, Entries] | None = None) -> None:
         self._scopes = scopes
@@ -64,7 +64,7 @@ class KnownSuppressions:
         self._topics = topics or {}
 
     def among(self, recipients: Sequence[Address], topic: str | None = None) -> Mapping[int, str]:
-        """Return the numbers of the suppressed recipients of mail, about a topic or about none, with their reasons."""
+        """Return the reason of each suppressed recipient, by number, for mail about this topic or about none."""
         of_topic = self._topics[topic] if topic is not None else {}
         if not any(self._scopes) and not of_topic:
             return {}
@@ -98,9 +98,10 @@ class SuppressionCache:
         return self._scopes[scope]
 
     async def refresh(self, scopes: Iterable[str], client_id: str) -> datetime:
-        """Read what is older than `MAX_AGE`, and return the time it is for.
+        """Update these scopes from storage, unless that was done within `MAX_AGE`. Returns the time of the call.
 
-        Raises `StorageError` only before the first read. `client_id` is for the log.
+        Raises `Unavailable` only before the first read of a scope; later the known entries stay in use, which is logged with
+        `client_id`.
         """
         now, wanted = self._clock(), set(scopes)
         if self._is_fresh(wanted, now):
@@ -118,7 +119,7 @@ class SuppressionCache:
         return now
 
     def _is_fresh(self, scopes: Iterable[str], now: datetime) -> bool:
-        """Whether nothing has to be read: then nobody waits for the lock."""
+        """Return whether nothing has to be read: then no caller waits for the lock."""
         if self._log_read_at is None or now - self._log_read_at >= MAX_AGE:
             return False
         return min([self._loaded_at.get(scope, _NEVER) for scope in scopes]) >= now - RELOAD
@@ -160,7 +161,7 @@ class SuppressionCache:
 
 
 def _known(entity: Entity) -> KnownEntry:
-    """Read what an entry says about its address. It stays suppressed if that cannot be read."""
+    """Read an entry. If its reason cannot be read, the address stays suppressed."""
     reason, expires_at = entity.properties.get("reason"), entity.properties.get("expires_at")
     if not isinstance(reason, str) or not reason:
         log_unreadable(TABLE, entity, TypeError("the reason is not text"))

@@ -1,6 +1,7 @@
 """Suppress recipients after events: the address does not exist, a complaint, an unsubscription.
 
-Partition `reported` of the table holds a row for each address that mailed reports name, with the clients whose mail it was.
+Partition `reported` of the table has a row for each address that bounced by a report sent as mail, with the clients that had
+written to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,11 +61,11 @@ class EventRules:
                 await self._suppressions.resubscribe(scope, email, at)
 
     async def _is_believed_for_all(self, event: MessageEvent, made: Suppression) -> bool:
-        """Whether an event may suppress its recipient for other clients too.
+        """Return whether an event may suppress its recipient for other clients too.
 
-        A provider's authenticated event may. A report that came as mail may be forged by everyone who knows the message's id:
-        its recipients and its client. So it counts only if the message had no other recipient, and only when a second client
-        has such a report too. What a client reports itself reaches that client.
+        A provider's authenticated event may. A report sent as mail can be forged by anyone who knows the message's id: its
+        recipients and its client. So it counts only if the message had no other recipient, and only once a second client has
+        such a report too. A client's own report counts for that client alone.
         """
         if event.source is EventSource.PROVIDER:
             return True

@@ -1,7 +1,7 @@
 """The entries of the table `suppressions`.
 
 Partition `all`, `of-<client id>` or `of-<client id>~<topic>`, row a digest of the address. The partitions `log` (`cache`) and
-`reported` (`event_rules`) stand in the same table.
+`reported` (`event_rules`) are in the same table.
 """
 
 import hashlib
@@ -18,13 +18,14 @@ TABLE = resources.SUPPRESSIONS_TABLE
 ALL = ""
 """The scope of entries for all clients; any other scope is a client's id, or that of a topic of a client (`topic_scope`)."""
 OF_CLIENTS = "of-"
-"""How the partitions of clients and their topics begin."""
+"""The prefix of the partitions of clients and their topics."""
 RESUBSCRIBED = "resubscribed"
-"""The reason of an entry that is over because its recipient wants the mail again. It outlasts the events from before."""
+"""The reason of an entry that ended because its recipient wants the mail again. The row stays, so that no event from before
+suppresses the address again."""
 NO_EXPIRY = datetime(9999, 12, 31, tzinfo=UTC)
-"""When an entry expires that replaced one with an expiry and has none itself: a merge keeps what it does not name."""
+"""The stored expiry of an entry that never expires but replaced another one: a merge would keep that one's expiry."""
 EXPIRED = datetime(2000, 1, 1, tzinfo=UTC)
-"""When an entry expired that has been revoked, whatever the clocks of processes say."""
+"""The expiry of a revoked entry: past by the clock of every process."""
 
 REASONS: Mapping[str, str] = {
     "bounced": "A mail bounced because the address does not exist.",
@@ -92,7 +93,7 @@ def entity_of(each: Suppression) -> Entity:
 
 
 def suppression_of(entity: Entity) -> Suppression:
-    """Read a row. Raises what `readable` expects."""
+    """Read a row. Raises an error, which `readable` handles, if it cannot be read."""
     scope = "" if entity.partition == "all" else entity.partition.removeprefix(OF_CLIENTS)
     return msgspec.convert({**entity.properties, "expires_at": _expiry(entity), "scope": scope}, Suppression)
 

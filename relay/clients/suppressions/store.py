@@ -43,7 +43,7 @@ class Suppressions:
     # ── reading ──
 
     async def known_to(self, client_id: str, topics: Iterable[str] = ()) -> KnownSuppressions:
-        """Return the suppressions of a client and of these topics, as of half a minute ago at worst.
+        """Return the suppressions of a client and of these topics, as of at most 30 seconds ago.
 
         Raises `StorageError` only before the first read.
         """
@@ -53,14 +53,14 @@ class Suppressions:
         return KnownSuppressions((self._cache[client_id], self._cache[ALL]), now, of_topics)
 
     async def is_unsubscribed(self, client_id: str, topic: str, email: str) -> bool:
-        """Whether an address gets no mail about a topic. As old as `known_to`, and raises as it does."""
+        """Return whether an address gets no mail about a topic: as old as the result of `known_to`, with the same errors."""
         scope = topic_scope(client_id, topic)
         now = await self._cache.refresh((scope,), client_id)
         known = KnownSuppressions((), now, {topic: self._cache[scope]})
         return bool(known.among([Address(email=email)], topic))
 
     async def last(self, scope: str, email: str) -> Suppression | None:
-        """Read the row of an address, also when it is over."""
+        """Read the entry of an address, even an expired one; None if there is none."""
         try:
             return decode(TABLE, await self._tables.get(TABLE, partition_of(scope), key_of(email)), suppression_of)
         except NotFound:
@@ -100,13 +100,13 @@ class Suppressions:
     async def add(self, suppression: Suppression) -> None:
         """Write an entry, unless an existing one lasts as long or longer."""
         entity = entity_of(suppression)
-        # A merge keeps what it does not name: an older entry's expiry too.
+        # A merge keeps properties that it does not name, such as an older entry's expiry.
         properties = {"expires_at": NO_EXPIRY, **entity.properties}
 
         def decide(known: Entity | None) -> RowChange[bool]:
             existing = list(readable(TABLE, (known,) if known is not None else (), suppression_of))
             if any(each.prevails_over(suppression) for each in existing):
-                # The log of this very entry may be missing: a process can die between the two.
+                # The log may lack this very entry: a process can die between the two writes.
                 return RowChange(result=any(each.at == suppression.at for each in existing))
             return RowChange(result=True, properties=entity.properties if known is None else properties)
 
@@ -114,8 +114,8 @@ class Suppressions:
             await self._cache.log([suppression])
 
     async def remove(self, scope: str, emails: Iterable[str]) -> None:
-        """Remove addresses from a scope, whatever is known of them. Missing ones are not an error."""
-        # The time is from before the removal: in the log, what is added after it must follow it.
+        """Remove addresses from a scope. Missing ones are not an error."""
+        # The time from before the removal: an entry that is added after it must come later in the log.
         chosen, now = list(emails), self._clock()
         await self._tables.delete_all(TABLE, partition_of(scope), [key_of(email) for email in chosen])
         await self._cache.log([_removal(scope, each, now) for each in chosen])
@@ -125,7 +125,10 @@ class Suppressions:
         await self.put([Suppression(email=email, reason=RESUBSCRIBED, scope=scope, at=at, expires_at=EXPIRED)])
 
     async def forget_address(self, email: str) -> int:
-        """Blank an address in the entries of topics. Their digests stay, so that the recipient's wish holds. Scans the table."""
+        """Blank an address in the entries of topics. Returns the number of changed entries. Scans the table.
+
+        The digest of the address stays, so that the recipient stays unsubscribed.
+        """
         query = Query(partition_from=OF_CLIENTS, partition_before=f"{OF_CLIENTS}~", row=key_of(email))
         forgotten = 0
         async for row in every_row(self._tables, TABLE, query):
@@ -184,7 +187,7 @@ class Suppressions:
 
 
 def _removal(scope: str, email: str, now: datetime) -> Suppression:
-    """Return what the log says of an entry that is gone."""
+    """Return the log's entry for a removed address."""
     return Suppression(email=email, reason="", scope=scope, at=now, expires_at=now)
 
 

@@ -1,1 +1,1 @@
-"""The templates of an installation: their versions, and what fills them in. See docs/decisions/0024-templates.md."""
+"""The templates of an installation: store, compiler and sandbox. See docs/decisions/0024-templates.md."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from relay.rendering.work import WorkBudget
 
 DEFAULT_LOCALE = "en"
-"""Whose formats a text without a locale gets."""
+"""The locale whose formats a text without a locale gets."""
 
 
 class Part(Protocol):
@@ -72,7 +72,7 @@ class CompiledTemplate:
         return next((tag for tag in fallbacks(locale.lower()) if tag in self._parts), "")
 
     def _formats(self, locale: str, chosen: str) -> str:
-        """Return the locale whose formats belong to a text: the one that was asked for, if the text is in its language."""
+        """Return the locale whose formats a text gets: the requested one, if the text is in its language."""
         own = self.template.locale
         is_in_language = chosen or not (own or len(self._parts) > 1) or _language(own) == _language(locale)
         return (locale if is_in_language else own) or DEFAULT_LOCALE

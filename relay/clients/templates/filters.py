@@ -1,7 +1,7 @@
-"""The filters and tests of Jinja2 that templates may use, each charged by what it reads and writes.
+"""The filters and tests of Jinja2 that templates may use, each charged for the text that it reads and writes.
 
-What has no entry here does not exist: filters that pad, repeat or format to any width, or reach attributes.
-`tests/unit/clients/templates/test_work.py` holds this list against Jinja2's own.
+A filter or test without an entry here does not exist for templates, such as those that pad, repeat or format to any width, or
+reach attributes. `tests/unit/clients/templates/test_work.py` compares this list with Jinja2's own.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from relay.rendering.work import BACKTRACKING, STEP, Function, charge, charge_al
 
 _BY_LENGTH = ("abs", "count", "d", "default", "first", "float", "int", "items", "last", "length", "list", "map", "reject",
     "rejectattr", "reverse", "select", "selectattr")  # fmt: skip
-"""Filters that look at elements, or pass them on, without reading what is within them."""
+"""Filters that look at elements, or pass them on, without reading their content."""
 _BY_CONTENT = ("capitalize", "e", "escape", "forceescape", "lower", "safe", "string", "striptags", "title", "truncate",
     "upper", "urlencode", "wordcount")  # fmt: skip
 """Filters that read everything in their value once."""
@@ -42,10 +42,10 @@ REFUSED = (
 """Jinja2's other filters."""
 _READING_TESTS = ("!=", "<", "<=", "==", ">", ">=", "eq", "equalto", "ge", "greaterthan", "gt", "in", "le", "lessthan", "lower",
     "lt", "ne", "upper")  # fmt: skip
-"""Tests that read everything in what they compare. The others look at a value's kind."""
+"""Tests that read everything in the values they compare. The others look at a value's kind."""
 _MAX_DIGITS = 100
 FORMATS: dict[str, Function] = {"currency": format_currency, "date": format_date, "number": format_number}
-"""Relay's own filters, which charge what they do."""
+"""Relay's own filters, which charge their work themselves."""
 
 
 def filters() -> dict[str, Function]:
@@ -74,9 +74,9 @@ def tests() -> dict[str, Function]:
 
 
 def _charged(function: Any, charge_values: Function) -> Function:
-    """Wrap a filter or test so that what it reads is charged: now, or as it takes the items of an iterator."""
+    """Wrap a filter or test so that its input is charged: at the call, or as it takes the items of an iterator."""
 
-    @wraps(function)  # which keeps the mark of what Jinja2 passes first
+    @wraps(function)  # keeps the mark by which Jinja2 knows what to pass as the first argument
     def call(*args: Any, **kwargs: Any) -> Any:
         at = 1 if args and isinstance(args[0], Context | Environment | nodes.EvalContext) else 0
         texts = sum(len(each) for each in (*args[at + 1 :], *kwargs.values()) if isinstance(each, str))
@@ -142,7 +142,7 @@ def _trim(value: Any, characters: str | None = None) -> str:
 
 @wraps(FILTERS["urlize"])
 def _urlize(context: nodes.EvalContext, value: Any, *args: Any, **kwargs: Any) -> str:
-    """Make links. Its expressions go back over a word for each of its characters, and its words get all arguments."""
+    """Turn URLs into links. Jinja2's expressions backtrack over a word for each character, and each word gets all arguments."""
     charge_all(value, *args, *kwargs.values())
     words = str(value).split()
     charge(sum(len(word) ** 2 for word in words) // BACKTRACKING)

@@ -1,6 +1,6 @@
 """Run Jinja2 in a sandbox. Only this module and `filters` import it.
 
-Templates are written by operators and filled in with what clients send. Neither may reach Python's inside, the file system
+Operators write templates, and clients send the values that fill them in. Neither may reach Python's internals, the file system
 or another template, and neither may keep the process busy: everything that repeats, grows or is compared is charged to a
 budget of work (`relay.rendering.work`).
 Source: jinja.palletsprojects.com/en/stable/sandbox/ ("Security Considerations").
@@ -40,7 +40,7 @@ _PLAIN_TEXT = 8
 _MAX_BITS = 512
 _REACHING_OUT = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _BODIES = (nodes.Macro, nodes.CallBlock, nodes.Block)
-"""Parts of a template that may run several times, beside loops."""
+"""Parts of a template besides loops that may run several times."""
 _METHODS = frozenset(
     [
         "lower",
@@ -144,7 +144,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return found
 
     def entered(self, cost: int) -> str:
-        """Charge what a macro or block holds, each time it runs."""
+        """Charge the content of a macro or block each time it runs."""
         charge(cost)
         return ""
 
@@ -194,7 +194,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 def _static_cost(part: nodes.Node) -> int:
-    """Return what a part of a template costs each time it runs, beside what its values cost."""
+    """Return the cost of a part of a template each time it runs, without the cost of its values."""
     plain = sum(len(text.data) for text in part.find_all(nodes.TemplateData))
     return plain // _PLAIN_TEXT + _EXPRESSION * sum(1 for _ in part.find_all(nodes.Expr))
 

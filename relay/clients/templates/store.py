@@ -1,7 +1,7 @@
 """Store templates by name and version.
 
-Table `templates`: partition the name, a row for each version, the newest first. A row is never changed: whoever inserts a
-number first has it. Deleting is a version too, an empty one, so that a number never comes to mean something else.
+Table `templates`: partition the name, a row for each version, the newest first. A row is never changed: the first writer to
+insert a number has it. A deletion is a version too, an empty one, so that a number is never used for another version.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Templates:
         self._tables = tables
         self._clock = clock
         self._compiled: dict[_Key, tuple[CompiledTemplate, datetime]] = {}
-        # Apart, so that a client that names templates which do not exist drops no compiled one.
+        # Kept apart, so that requests for templates that do not exist push no compiled one out.
         self._missing: dict[_Key, datetime] = {}
 
     async def put(self, template: Template) -> Template:
@@ -79,7 +79,7 @@ class Templates:
     async def find(self, name: str, version: int | None = None) -> CompiledTemplate | None:
         """Return a compiled version, or None if there is none, at most `CACHE` old.
 
-        Raises `StorageError` only before the first read: while storage is away, what was read last counts.
+        Raises `StorageError` only before the first read: while storage is unavailable, the last read counts.
         """
         key, now = (name, version), self._clock()
         compiled, read_at = self._compiled.get(key, (None, now))
@@ -100,7 +100,7 @@ class Templates:
             log_event("templates_stale", level=logging.WARNING)
             return compiled
         if compiled is None or compiled.template != template:
-            # A large template takes longer to compile than others may be kept waiting.
+            # Compiling a large template would block the event loop for too long.
             compiled = await asyncio.to_thread(CompiledTemplate, template)
         _put_bounded(self._compiled, key, (compiled, now))
         return compiled
@@ -167,7 +167,7 @@ def _version_of(row: Entity) -> int:
 
 
 def _is_deleted(row: Entity) -> bool:
-    """Whether a version is a deletion; one that does not say so is not."""
+    """Return whether a version is a deletion; one that does not say so is not."""
     return row.properties.get("is_deleted") is True
 
 

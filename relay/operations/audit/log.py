@@ -33,7 +33,7 @@ _AFTER = "~"
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which records: from `since` to before `before`; an absent value fits every record."""
+    """Selects records from `since` (inclusive) to `before` (exclusive); an absent value matches every record."""
 
     since: datetime | None = None
     before: datetime | None = None
@@ -53,7 +53,7 @@ class AuditLog:
         self._clock = clock
 
     async def add(self, record: AuditRecord) -> None:
-        """Insert a record. An id is unique, so a row that exists is this record, and only the response to its write was lost."""
+        """Insert a record. Ids are unique, so an existing row is this record: only the response to its write was lost."""
         with suppress(AlreadyExists):
             await self._tables.insert(TABLE, to_row(record))
 
@@ -92,7 +92,7 @@ class AuditLog:
 
 
 def _query(wanted: AuditFilter) -> Query:
-    """Return the rows of a filter. The rows' keys bound the time, the partitions' keys what is scanned for it."""
+    """Return the query of a filter. The row keys bound the time, and the partition keys bound the scan."""
     target = None if wanted.target is None else clipped(wanted.target)
     named = {
         "client": wanted.client,

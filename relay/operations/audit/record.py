@@ -1,7 +1,7 @@
 """A record of the audit log, and its row in table `audit`.
 
-The keys run backwards in time: a scan of the table meets the newest record first, so that a page of a list costs the same
-however many records there are. A partition has the records of an hour.
+The keys run backwards in time: a scan of the table meets the newest record first, so that the cost of a page does not grow with
+the number of records. A partition has the records of an hour.
 """
 
 import re
@@ -22,7 +22,7 @@ from relay.platform.storage.readable import decode
 
 TABLE = resources.AUDIT_TABLE
 MAX_TEXT = 256
-"""Characters of a value that a caller chose."""
+"""Characters kept of a value that a caller chose."""
 MAX_DETAIL = 1024
 """The same of a detail, which may list message ids."""
 _LAST_HOUR = 99_999_999
@@ -31,7 +31,7 @@ _VERSION = re.compile(r"[0-9]{1,7}")
 
 
 class AuditOutcome(StrEnum):
-    """What came of a call. `unknown`: it still runs, or Relay or storage failed before the outcome was recorded."""
+    """The outcome of a call. `unknown`: it still runs, or Relay or storage failed before the outcome was recorded."""
 
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
@@ -40,7 +40,7 @@ class AuditOutcome(StrEnum):
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One call. `credential` is the key or Entra principal of the client, `role` what it was, `target` what the call is about.
+    """One call. `credential` is the key or Entra principal of the client, `role` its role then, `target` what the call names.
 
     `code` is the error's code. `before` and `after` are SHA-256 digests of the stored resource, empty where there is none.
     """
@@ -64,12 +64,12 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_id(at: datetime) -> str:
-    """Return the id of a record of this time: ids of later records are less."""
+    """Return an id for a record of this time. Ids of later records are less."""
     return f"{row_floor(at)}{secrets.token_hex(8)}"
 
 
 def row_floor(at: datetime) -> str:
-    """Return the least id of the records of this millisecond. No id of a later one is as great."""
+    """Return a lower bound of the ids of this millisecond's records. Ids of later records are less than it."""
     return f"{_LAST_MILLISECOND - int(at.timestamp() * 1000):015d}-"
 
 
@@ -86,7 +86,7 @@ def partition_of_id(record_id: str) -> str:
 def clipped(text: str, limit: int = MAX_TEXT) -> str:
     """Return a caller's text as the log keeps it: shortened, without control characters, and without an address.
 
-    Of an address it keeps a digest, by which a reader who knows the address finds the record.
+    A digest replaces an address, so that a reader who knows the address finds the record.
     """
     if "@" in text and not _VERSION.fullmatch(text.rpartition("@")[2]):
         return address_digest(text)
@@ -99,7 +99,7 @@ def plain(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def address_digest(address: str) -> str:
-    """Return what the log keeps of an address."""
+    """Return the digest that the log keeps instead of an address."""
     return f"sha256:{sha256(address.strip().casefold().encode(errors='replace')).hexdigest()[:32]}"
 
 

@@ -1,4 +1,4 @@
-"""Archive the audit log, if the settings ask for it, and delete what is older than its retention. Runs every night.
+"""Archive the audit log, if the settings ask for it, and delete records older than its retention. Runs every night.
 
 The archive is a blob for each day that has records, written once, after the day is over: a container whose policy forbids
 changes accepts that, and refuses a second write with 409 (`BlobImmutableDueToPolicy`,

@@ -15,7 +15,7 @@ CHECK_SECONDS = 20.0
 
 
 async def examine(services: "DoctorServices", resolve: domains.Resolve | None = None) -> Sequence[Finding]:
-    """Run all checks. Findings are ordered as one would fix them. `resolve` asks the DNS (default: the machine's resolver)."""
+    """Run all checks. Returns findings in the order in which to fix them. `resolve` asks the DNS (default: the machine's)."""
     clients = await _clients(services)
     senders = domains.sender_domains(services.settings, clients)
     checks: list[tuple[str, Check]] = [

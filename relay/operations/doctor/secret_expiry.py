@@ -1,7 +1,7 @@
-"""Know which secrets expire before they do: by the expiry date in the vault, or that of the certificate itself.
+"""Warn before secrets expire: by the expiry date in the vault, or that of the certificate itself.
 
-A client secret of Entra and a key of SendGrid do not contain a date. The vault knows theirs if it was stored with `--expires`;
-SendGrid's keys have none (docs/how-to/rotate-keys.md).
+A client secret of Entra and a key of SendGrid do not contain a date. The vault knows the date of a secret that was stored with
+`--expires`; SendGrid's keys do not expire (docs/how-to/rotate-keys.md).
 """
 
 import logging
@@ -31,7 +31,7 @@ _PARTITION, _ROW = "secrets", "expiring"
 
 
 class ExpiringSecret(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret that expires soon, or has expired, with what reads it."""
+    """A secret that expires soon, or has expired, with the parts of the settings that use it."""
 
     name: str
     used_by: tuple[str, ...]
@@ -39,7 +39,7 @@ class ExpiringSecret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret with what reads it and its dates, or why they cannot be read."""
+    """A secret with the parts of the settings that use it, and its dates or why they cannot be read."""
 
     name: str
     used_by: tuple[str, ...]
@@ -48,7 +48,7 @@ class SecretReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretExpiry:
-    """Checks every secret that the settings name. What expires soon is kept in one row for the overview."""
+    """Checks every secret that the settings name, and keeps those that expire soon in one row for the overview."""
 
     def __init__(
         self, *, settings: "Settings", vault: "KeyVault | None", tables: Tables, clock: Callable[[], datetime]
@@ -75,7 +75,7 @@ class SecretExpiry:
         return reports
 
     async def expiring(self) -> Sequence[ExpiringSecret]:
-        """Return what the last check found to expire soon. Costs one read of a row, and none without secrets."""
+        """Return the secrets that expire soon, as of the last check. Costs one read of a row, and none without secrets."""
         if not self._uses:
             return ()
         try:
@@ -105,7 +105,7 @@ class SecretExpiry:
                 yield ExpiringSecret(name=report.name, used_by=report.used_by, expires_at=expires_at)
 
     async def _store(self, expiring: Sequence[ExpiringSecret]) -> None:
-        """Replace the row. It is for display: storage that is away is logged and fails no check."""
+        """Replace the row. It is for display, so unavailable storage is logged and fails no check."""
         properties = {"secrets": msgspec.json.encode(expiring).decode()}
         try:
             await self._tables.upsert(TIMERS_TABLE, Entity(partition=_PARTITION, row=_ROW, properties=properties))
@@ -114,7 +114,7 @@ class SecretExpiry:
 
 
 def uses_of(settings: "Settings") -> Mapping[str, tuple[str, ...]]:
-    """Return the references to secrets (`vault:NAME`, `setting:NAME`), each with what reads it."""
+    """Return the references to secrets (`vault:NAME`, `setting:NAME`), each with the parts of the settings that use it."""
     found: dict[str, tuple[str, ...]] = {}
     for user, value in _references(settings):
         if not isinstance(value, str) or not value.startswith(("setting:", "vault:")) or reference_problem(value):

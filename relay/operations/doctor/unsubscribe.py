@@ -1,7 +1,7 @@
-"""Check unsubscribe links: where they lead, and what is known about the signatures that must cover them.
+"""Check unsubscribe links: their address, and the signatures that must cover them, as far as they are known.
 
 A DKIM signature must cover both fields, or mail programs offer no click (RFC 8058 section 4). The provider or the mail server
-signs after Relay has handed the mail over, so Relay cannot see it. docs/how-to/unsubscribe.md says what is known, and its source.
+signs after Relay has handed the mail over, so Relay cannot see it. docs/how-to/unsubscribe.md says what is known, with sources.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _FIX = "Send a message with a topic to yourself, save it, and run: relay doctor 
 
 
 async def unsubscribe(services: "DoctorServices") -> Sequence[Finding]:
-    """Check the address of the links, and name what to look at for each provider. Nothing while no client has a topic."""
+    """Check the address of the links, and name what to check at each provider. Returns nothing while no client has a topic."""
     page = await services.storage.tables.query(TOPICS_TABLE, Query(select=()), limit=1)
     if not page.entities:
         return []

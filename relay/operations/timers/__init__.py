@@ -1,1 +1,1 @@
-"""The timers: their steps, and what stands in for them."""
+"""The timers: their steps, runs at an operator's request, and recovery when a timer is late."""

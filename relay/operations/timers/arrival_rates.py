@@ -22,7 +22,7 @@ _LOGGED = (Dimension.CLIENT, Dimension.ROUTE)
 
 
 class ArrivalRates:
-    """Runs every minute."""
+    """Counts arrivals, and reports and acts on their rates. Runs every minute."""
 
     def __init__(
         self, hours: ArrivalHours, brake: ClientBrake, clock: Callable[[], datetime], telemetry: Telemetry = OFF
@@ -41,7 +41,7 @@ class ArrivalRates:
         return await self._count(await self._hours.due(), deadline)
 
     async def run_now(self, deadline: Deadline = NEVER) -> Progress:
-        """Do the same, and count the running hour also if that was done a moment ago: an operator wants to see the last mail."""
+        """Do the same, and count the running hour even if it was just counted: an operator wants to see the latest mail."""
         await self._brake.post_notices()
         running, due = start_of_hour(self._clock()), await self._hours.due()
         return await self._count(due if running in due else [running, *due], deadline)

@@ -19,13 +19,13 @@ from relay.journal.counts.hours import Hour
 from relay.routes.brakes import Brake, Brakes, Figures, Notice
 
 UNAWARE = timedelta(minutes=2)
-"""How long after a release an hour may have been counted by a run that did not know of it: with the mail of before. Longer than
-any run of the timer's step."""
+"""Time after a release in which a run that does not know of it may still count an hour, with the mail from before the release.
+Longer than any run of the timer's step."""
 _KINDS = {Notice.HELD: NoticeKind.HELD, Notice.RELEASED: NoticeKind.RELEASED}
 
 
 class ClientBrake:
-    """Decides by counted hours, and posts notices."""
+    """Holds clients by the counts of hours, and posts notices."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Recover from traffic when the minute timer is late.
 
-All recovery hangs on one timer, and timers of Flex Consumption have been seen to stop after a deployment
-(github.com/Azure/azure-functions-host/issues/11828). The timer leaves its time in table `timers`; a function that delivers
-mail looks there once a minute, and runs the recovery if the last run is too long ago. Costs one read a minute and process.
+All recovery depends on one timer, and timers of Flex Consumption have been seen to stop after a deployment
+(github.com/Azure/azure-functions-host/issues/11828). The timer writes its time to table `timers`; a function that delivers
+mail reads it once a minute, and runs the recovery if the last run is too long ago. Costs one read a minute for each process.
 """
 
 import logging
@@ -18,10 +18,10 @@ from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.TIMERS_TABLE
 LATE = timedelta(minutes=5)
-"""How long ago the last run may be."""
+"""Time since the last run after which the timer is late."""
 LOOK_EVERY = timedelta(minutes=1)
 RUN_SECONDS = 60.0
-"""How long a run from traffic may begin further work: the function has its own entry to deliver."""
+"""Time in which a run from traffic may begin further work: the function has its own entry to deliver."""
 _PARTITION, _ROW = "timer", "every_minute"
 
 
@@ -31,19 +31,19 @@ class LateTimer:
     def __init__(
         self, tables: Tables, recover: Callable[[Deadline], Awaitable[Progress]], clock: Callable[[], datetime]
     ) -> None:
-        """`recover` does what the timer would have done for mail."""
+        """`recover` runs the timer's recovery of mail and of webhook posts."""
         self._tables = tables
         self._recover = recover
         self._clock = clock
         self._next_look = datetime.min.replace(tzinfo=clock().tzinfo)
 
     async def note(self) -> None:
-        """Remember that the timer runs now."""
+        """Record that the timer runs now."""
         row = Entity(partition=_PARTITION, row=_ROW, properties={"at": self._clock()})
         await self._tables.upsert(TABLE, row)
 
     async def run_if_late(self) -> bool:
-        """Run the recovery if the timer is late and no other process does. Never raises for storage."""
+        """Run the recovery if the timer is late and no other process runs it. Does not raise storage errors."""
         now = self._clock()
         if now < self._next_look:
             return False
@@ -61,7 +61,7 @@ class LateTimer:
 
 
 def _claimed(known: Entity | None, now: datetime) -> RowChange[timedelta | None]:
-    """Claim a late run by writing its time: of several processes one succeeds."""
+    """Claim a late run by writing its time: only one of several processes succeeds."""
     at = known.properties.get("at") if known is not None else None
     if isinstance(at, datetime) and now - at < LATE:
         return RowChange(result=None)

@@ -1,7 +1,7 @@
 """Run a step of a timer now, at an operator's request: when a timer has stopped, or when its next run is too far away.
 
-One step runs at once, in all processes together. A row in table `timers` says which: a lease, taken by ETag. If the process dies
-while it holds the lease, the lease ends by its time, and the step's work goes on at the next run, as after any killed timer.
+Only one step runs at any time, across all processes. A row in table `timers` names it: a lease, taken by ETag. If the process
+dies while it holds the lease, the lease expires, and the next run continues the step's work, as after any killed timer.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from relay.platform.storage.lease import HeldLease, RowLease
 from relay.platform.storage.ports import Tables
 
 BEGIN_SECONDS = 20.0
-"""How long a run begins further work."""
+"""Time in which a run begins further work."""
 LIMIT_SECONDS = 25.0
-"""When a run is cancelled. Below the timeouts of common HTTP clients, and far below that of the function."""
+"""Time after which a run is cancelled. Below the timeouts of common HTTP clients, and far below that of the function."""
 LEASE = timedelta(seconds=60)
-"""How long a run keeps others out if it never ends: longer than `LIMIT_SECONDS`, so that two runs never overlap."""
+"""Time for which a run excludes others if it never ends: longer than `LIMIT_SECONDS`, so that two runs never overlap."""
 _PARTITION, _ROW = "manual", "lease"
 
 
@@ -34,7 +34,7 @@ class StepRunning(RelayError):
 
 
 class RunNow:
-    """Runs steps for operators, and lists what steps last did."""
+    """Runs steps for operators, and lists the last report of each step."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the timers run, in which order, and until when.
+"""The steps of the timers, in order, with their deadlines.
 
 Each step gets a deadline below the function's time limit (host.json, functionTimeout), begins nothing after it, and goes on
 at the next run; the log and the step's report say which step left work. A step that fails is logged, and the steps after it
@@ -97,9 +97,9 @@ class MessageTraceTimer:
 
 
 class Nightly:
-    """The timer of the night: drain the poison queues, delete what is older than the retention, check the secrets' expiry.
+    """The nightly timer: drain the poison queues, delete data older than the retention, check the secrets' expiry.
 
-    It runs every hour from two to seven: what one run leaves, the next one does.
+    It runs every hour from two to seven: each run continues the work that the last one left.
     """
 
     def __init__(

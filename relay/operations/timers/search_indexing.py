@@ -1,4 +1,4 @@
-"""Index what messages say, when a slice of time is over."""
+"""Add messages to the search index when a slice of time is over."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,7 +9,7 @@ from relay.platform.concurrency import NEVER, Deadline, Progress
 
 
 class SearchIndexing:
-    """Runs every minute."""
+    """Updates the search index. Runs every minute."""
 
     def __init__(self, index: SearchIndex, clock: Callable[[], datetime]) -> None:
         self._index = index
@@ -17,7 +17,7 @@ class SearchIndexing:
         self._idle_until = clock()
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
-        """Index what is due. If that was all, the next run that looks is the one after the running slice is over."""
+        """Index the slices that are due. When all are done, later runs do nothing until the running slice is over."""
         now = self._clock()
         if now < self._idle_until:
             return Progress()

@@ -21,7 +21,7 @@ _PARTITION, _ROW = "report", "steps"
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A step of a timer. `until_seconds` counts from the start of the timer's run.
 
-    `run_now` is what an operator starts, if that does more than what is due.
+    `run_now` runs in place of `run` when an operator starts the step, if it does more than the work that is due.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run of a step did, and whether it left work. `error` is the type of the exception that ended it, or empty."""
+    """The result of a step's run: the work done, and whether it is complete. `error` is the type of its exception, or empty."""
 
     at: datetime
     seconds: float
@@ -54,7 +54,7 @@ class StepReports:
         self._tables = tables
 
     async def store(self, reports: Mapping[str, StepReport]) -> None:
-        """Replace the reports of these steps. They are for display: storage that is away is logged and fails no run."""
+        """Replace the reports of these steps. They are for display, so unavailable storage is logged and fails no run."""
         properties = {name: msgspec.json.encode(report).decode() for name, report in reports.items()}
         try:
             await self._merge(Entity(partition=_PARTITION, row=_ROW, properties=properties))

@@ -2,9 +2,9 @@
 
 Each limit has a row: recipients by the hour (see `window` beside this file). Concurrent attempts of a process count together,
 with one read and one merge by ETag, before their mail is sent. So a process that dies has counted too much, never too little.
-What an attempt counted and certainly did not send stays with the process, for its next attempts in the same hour: taken off the
-row, it would be taken off twice if the response to that write was lost. When the provider says that a limit is reached, what is
-left of it is counted too: others have used it.
+Recipients that an attempt counted and certainly did not send to stay with the process, for its next attempts in the same hour:
+subtracted from the row, they would be subtracted twice if the response to that write was lost. When the provider says that a
+limit is reached, the rest of the limit is counted too: other senders have used it.
 Table `quotas`: partition `recipients-<tenant>`, rows `all`, `limited` and `mailbox-<hash>` (docs/decisions/0043).
 """
 
@@ -31,9 +31,9 @@ from relay.routes.recipient_budget.window import HOUR, Hours, Shortage, added, f
 TABLE = resources.QUOTAS_TABLE
 CODE, EXCESS_CODE = "external_recipient_limit", "too_many_external_recipients"
 CACHE_SECONDS = 5.0
-"""How old may be what planning knows of a row."""
+"""The age up to which planning uses the last read of a row."""
 MAX_COUNTERS = 1_000
-"""Rows that a process remembers. Of the one it forgets, it loses what it may still use of this hour."""
+"""Rows that a process remembers. With a row it forgets the recipients that it counted there and may still use."""
 _AT_ONCE = 1.0
 _STORAGE_PAUSE = 30.0
 _hours_decoder = msgspec.json.Decoder(dict[int, int])
@@ -51,7 +51,10 @@ class ExternalRecipients:
     async def shortages(
         self, message: Message, routes: Sequence[str]
     ) -> Callable[[str, Sequence[int]], Shortage | None]:
-        """Return what finds out whether these routes have room for some recipients of a message, by what is known now."""
+        """Return a function that checks whether one of these routes has room for recipients of a message, by the known counts.
+
+        It takes the route and the recipients' numbers, and returns None if there is room.
+        """
         everyone = range(len(message.recipients))
         for route in routes:
             if route in self._budgets and external_of(self._budgets[route], message, everyone):
@@ -76,7 +79,7 @@ class ExternalRecipients:
     async def take(self, route: str, request: SendRequest, *, is_bound: bool = False) -> "Counted | NotYet":
         """Count the recipients of an attempt that is about to send. `NotYet` if a limit has no room for all of them.
 
-        `is_bound`: no other route may send it, so that it waits for room. Else it is planned again at once.
+        `is_bound`: no other route may send it, so it waits for room. Otherwise it is planned again at once.
         """
         budget = self._budgets.get(route)
         count = len(external_of(budget, request.message, request.recipients)) if budget is not None else 0
@@ -100,7 +103,7 @@ class ExternalRecipients:
     ) -> bool:
         """Record that the provider has refused these recipients of an attempt, because the limit of this row is reached.
 
-        Returns False if the route has no such limit, or does not count all of them: then waiting for it helps nothing. Raises
+        Returns False if the route has no such limit, or does not count all of them: then waiting does not help. Raises
         `Unavailable`.
         """
         budget = self._budgets.get(route)
@@ -119,7 +122,7 @@ class ExternalRecipients:
 
     def _counter(self, key: CounterKey, limit: int) -> "_Counter":
         counter = self._counters.pop(key, None) or _Counter(self._tables, self._clock, key, limit)
-        # Last used, last forgotten.
+        # The least recently used row is forgotten first.
         self._counters[key] = counter
         if len(self._counters) > MAX_COUNTERS:
             del self._counters[next(iter(self._counters))]
@@ -134,13 +137,13 @@ class Counted:
         self._count = count
 
     def give_back(self) -> None:
-        """Keep what was counted, and certainly not sent, for the next attempts of this process."""
+        """Keep the counted recipients, to which nothing was sent, for the next attempts of this process."""
         for counter, hour in self._counters:
             counter.give_back(self._count, hour)
 
 
 class _Counter:
-    """One limit: its row, what this process knows of it, and what it may still use of this hour."""
+    """One limit: its row, the counts that this process knows, and the counted recipients that it may still use this hour."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime], key: CounterKey, limit: int) -> None:
         self._tables = tables
@@ -154,12 +157,12 @@ class _Counter:
         self._reading = Joined(self._read_all)
 
     async def refresh(self) -> None:
-        """Read the row unless it is known well enough."""
+        """Read the row unless the last read is recent enough."""
         if self._known_until is None or self._clock() >= self._known_until:
             await self._reading.call(None)
 
     def opens_at(self, wanted: int) -> float | None:
-        """When there may be room for this many recipients; None: now."""
+        """Return the Unix time at which there may be room for this many recipients; None: now."""
         now = self._clock().timestamp()
         if self._spare_now() >= wanted or fits(self._limit, self._hours, now, wanted):
             return None
@@ -179,7 +182,7 @@ class _Counter:
             self._spare = spare + count
 
     async def mark_spent(self, attempt_at: datetime) -> bool:
-        """Count what is left, unless that was done after this attempt began. Raises `Unavailable`."""
+        """Count the rest of the limit, unless that was done after this attempt began. Raises `Unavailable`."""
 
         def decide(known: Entity | None) -> RowChange[Hours | None]:
             now = self._clock()
@@ -204,7 +207,7 @@ class _Counter:
 
     async def _take_all(self, wanted: Sequence[int]) -> Sequence[int | None]:
         def decide(known: Entity | None) -> RowChange[tuple[list[int | None], Hours]]:
-            # After lost races the time is another one.
+            # After a lost race, time has passed.
             now = self._clock()
             at, hours, taken = now.timestamp(), read_hours(known), list[int | None]()
             for each in wanted:

@@ -10,11 +10,11 @@ from relay.core.settings import RecipientBudget, Route, Settings
 from relay.providers.registry import recipient_budget
 
 TENANT, LIMITED, MAILBOX = "all", "limited", "mailbox-"
-"""The rows of a tenant; the last is how those of mailboxes begin."""
+"""The names of a tenant's rows; the last is the prefix of a mailbox's."""
 
 
 class CounterKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `name` is what the limit is of: `tenant`, a domain, or a mailbox."""
+    """The key of a row. `name` is the subject of the limit: `tenant`, a domain, or a mailbox."""
 
     tenant: str
     row: str
@@ -33,7 +33,7 @@ def budgets_of(settings: Settings) -> Mapping[str, RecipientBudget]:
 
 
 def external_of(budget: RecipientBudget, message: Message, numbers: Sequence[int]) -> tuple[int, ...]:
-    """Return those of these recipients that count."""
+    """Return the external recipients among these, by number."""
     return tuple(number for number in numbers if budget.is_external(message.recipients[number].domain))
 
 
@@ -56,7 +56,7 @@ def partition_of(tenant: str) -> str:
 
 
 def never_fits(budget: RecipientBudget, message: Message, count: int) -> bool:
-    """Whether a limit is smaller than this number of external recipients, so that waiting gives them no room."""
+    """Return whether a limit is smaller than this number of external recipients, so that waiting gives them no room."""
     return any(count > limit for _, limit in limits_of(budget, message))
 
 

@@ -1,4 +1,4 @@
-"""Show the budgets of external recipients: what is used, what is left, and when there is room again."""
+"""Show the budgets of external recipients: how much is used and left, and when there is room again."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -13,12 +13,12 @@ from relay.routes.recipient_budget.limits import LIMITED, MAILBOX, TENANT, budge
 from relay.routes.recipient_budget.window import opens_at, used
 
 MAX_MAILBOXES = 10
-"""Mailboxes that are shown of a route: those that have used most."""
+"""Mailboxes shown for a route: those that have used the most."""
 _MAX_ROWS = 1_000
 
 
 class Scope(StrEnum):
-    """What a limit counts."""
+    """The senders that a limit counts."""
 
     TENANT = "tenant"
     SENDER_DOMAIN = "sender_domain"
@@ -39,7 +39,7 @@ class BudgetUse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def left(self) -> int:
-        """How many recipients are left."""
+        """The number of recipients left."""
         return max(0, self.limit - self.used)
 
 

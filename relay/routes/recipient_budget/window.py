@@ -12,26 +12,26 @@ import msgspec
 HOUR = 3_600
 DAY = 86_400
 GRACE = 600
-"""An attempt may send this long after it was counted: its lease is over then. It also covers clocks that differ."""
+"""Seconds after its count in which an attempt may still send: then its lease is over. Also covers clocks that differ."""
 COUNTED_SECONDS = HOUR + DAY + GRACE
-"""How long an hour's count lasts, from the start of the hour."""
+"""Seconds that an hour's count lasts, from the start of the hour."""
 SLOW_FROM = 0.8
-"""The share of the limit from which on sending slows down."""
+"""The share of the limit above which sending slows down."""
 
 type Hours = Mapping[int, int]
 """Recipients by hour (hours since 1970)."""
 
 
 def used(hours: Hours, now: float) -> int:
-    """How many recipients the window holds."""
+    """Return the number of recipients in the window."""
     return sum(count for hour, count in hours.items() if _ends_at(hour) > now)
 
 
 def fits(limit: int, hours: Hours, now: float, wanted: int) -> bool:
-    """Whether this many recipients may be sent to now.
+    """Return whether this many recipients may be sent to now.
 
-    From `SLOW_FROM` on, each hour may begin a 24th of the rest, so that it lasts until the window has rolled. A message that
-    was begun goes as a whole, within the limit.
+    From `SLOW_FROM` on, each hour gets a 24th of the rest of the limit, so that the rest lasts until the window has moved on.
+    The last message of an hour may exceed the hour's part, but not the limit.
     """
     total = used(hours, now)
     before = total - hours.get(int(now // HOUR), 0)
@@ -41,7 +41,7 @@ def fits(limit: int, hours: Hours, now: float, wanted: int) -> bool:
 
 
 def opens_at(limit: int, hours: Hours, now: float, wanted: int) -> float:
-    """When this many recipients may be sent to, if nothing else is sent until then. In a day if they exceed the limit."""
+    """Return when this many recipients may be sent to, if nothing else is sent until then: in a day if they exceed the limit."""
     if fits(limit, hours, now, wanted):
         return now
     next_hours = ((int(now // HOUR) + ahead) * HOUR for ahead in range(1, COUNTED_SECONDS // HOUR + 2))
@@ -58,7 +58,7 @@ def added(hours: Hours, now: float, count: int) -> Hours:
 
 
 def filled(limit: int, hours: Hours, now: float) -> Hours:
-    """Count in this hour what is left of the limit: others have used it."""
+    """Count the rest of the limit in this hour: other senders have used it."""
     return added(hours, now, max(0, limit - used(hours, now)))
 
 

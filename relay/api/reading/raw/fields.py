@@ -30,7 +30,7 @@ _FOR = re.compile(r"(?<!\s)\s+for\s+<?[^\s;<>]*[^\x00-\x7f][^\s;<>]*>?", re.IGNO
 
 
 def can_fold(line: bytes) -> bool:
-    """Whether a line of a header that is too long can be folded: it has blanks, or is a list of addresses."""
+    """Return whether a line of a header that is too long can be folded: it has blanks, or is a list of addresses."""
     name = line.partition(b":")[0].decode("latin-1").lower()
     return name in _LISTS or structured.can_fold_anywhere(name) or _LONG_WORD.search(line) is None
 
@@ -58,7 +58,7 @@ def _list(name: str, people: Sequence[Address]) -> bytes:
 
 
 def _is_whole(field: Field, people: Sequence[Address]) -> bool:
-    """Whether every address of a field is valid."""
+    """Return whether every address of a field is valid."""
     return len(mailboxes(field_text(field), limit=len(people) + 1)) == len(people) > 0
 
 
@@ -69,7 +69,7 @@ def _reply_to(field: Field, people: Sequence[Address]) -> list[Field]:
 
 
 def _is_odd(field: Field, people: Sequence[Address]) -> bool:
-    """Whether programs may read a list of addresses differently, or it is too long or not ASCII."""
+    """Return whether programs may read a list of addresses differently, or it is too long or not ASCII."""
     return (
         not field.line.isascii()
         or _has_long_line(field)
