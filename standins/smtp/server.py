@@ -44,7 +44,7 @@ class SmtpStandIn(StandIn):
     `users` maps users to passwords, for AUTH PLAIN and LOGIN; an empty mapping requires no authentication. The
     same users may use XOAUTH2 with tokens of `issuer`. `senders` maps a user to the senders it may use;
     None allows all. Of one user's connections, only the first `max_connections` may send.
-    `extensions`: which of 8BITMIME and SMTPUTF8 EHLO offers; `certificate_hosts`: the names in the
+    `extensions`: which of 8BITMIME, SMTPUTF8 and PIPELINING EHLO offers; `certificate_hosts`: the names in the
     certificate; `limits`: the rate limits.
     """
 
@@ -60,7 +60,7 @@ class SmtpStandIn(StandIn):
         issuer: TokenIssuer | None = None,
         users: Mapping[str, str] | None = None,
         senders: Mapping[str, Collection[str]] | None = None,
-        extensions: Collection[str] = ("8BITMIME", "SMTPUTF8"),
+        extensions: Collection[str] = ("8BITMIME", "SMTPUTF8", "PIPELINING"),
         max_message_bytes: int = 35 * 1024 * 1024,
         max_connections: int | None = None,
         limits: Sequence[Limit] = (),
@@ -115,6 +115,8 @@ class SmtpStandIn(StandIn):
         session.host_name = hostname
         hidden = {"8BITMIME", "SMTPUTF8"} - self.extensions
         offered = [line for line in responses if line[4:] not in hidden]
+        # aiosmtpd takes commands that come together, but does not say so.
+        offered[1:1] = ["250-PIPELINING"] if "PIPELINING" in self.extensions else []
         return offered if self.gate.users else [line for line in offered if not line[4:].startswith("AUTH ")]
 
     async def handle_MAIL(

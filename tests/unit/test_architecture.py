@@ -175,7 +175,6 @@ def test_only_the_composition_root_and_the_command_line_import_an_adapter_of_sto
 HOMES = {
     "aiohappyeyeballs": ["relay.platform.http.connect"],
     "aiosmtpd": ["relay.submission.protocol.connection", "relay.submission.protocol.dialogue"],
-    "aiosmtplib": ["relay.providers.smtp"],
     "babel": ["relay.rendering.formats"],
     "azure.data": ["relay.platform.storage.azure.tables"],
     "azure.functions": ["function_app"],
@@ -256,7 +255,7 @@ def test_every_owner_imports_its_package() -> None:
 
 # fmt: off
 HEAVY = (
-    "aiohttp", "aiosmtplib", "azure.core", "azure.data", "azure.identity", "azure.keyvault", "azure.storage",
+    "aiohttp", "azure.core", "azure.data", "azure.identity", "azure.keyvault", "azure.storage",
     "babel", "cryptography", "email_validator", "jinja2", "sendgrid", "standardwebhooks", "uuid_utils", "httptools",
     "httpx", "typer", "rich", "opentelemetry",
 )
@@ -342,7 +341,7 @@ asyncio.run(run())
 
 def test_delivery_without_azure_identities_loads_no_http_client_library() -> None:
     loaded = loaded_by(DELIVER)
-    assert {"relay.platform.http.client", "standardwebhooks", "aiosmtplib", "sendgrid"} <= loaded
+    assert {"relay.platform.http.client", "standardwebhooks", "relay.providers.smtp.session", "sendgrid"} <= loaded
     assert not {name for name in loaded if is_in(name, "aiohttp", "aiohappyeyeballs", "requests", "httpx", "azure")}
 
 

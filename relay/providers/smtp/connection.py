@@ -1,13 +1,14 @@
-"""Open an authenticated connection to an SMTP server with aiosmtplib, and send messages over it.
+"""Open an authenticated connection to an SMTP server, and send messages over it.
 
-A method returns None if its step succeeded, else the outcome. A lost connection or a timeout is an exception
-(`relay.providers.smtp.outcomes`). `is_handed_over` then says whether it happened after the final dot.
+A method returns None if its step succeeded, else the outcome. A lost connection or a timeout is an `OSError`. `is_handed_over`
+then says whether it happened after the final dot.
 """
 
 import asyncio
 import base64
+import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import msgspec
@@ -15,10 +16,14 @@ import msgspec
 from relay.core.outcomes import Outcome, RouteFault, Sent
 from relay.platform.concurrency import run_sized
 from relay.providers.smtp.envelope import SmtpEnvelope
-from relay.providers.smtp.outcomes import SmtpReply, connection_errors, queue_id, read_reply
+from relay.providers.smtp.outcomes import SmtpReply, queue_id, read_reply
+from relay.providers.smtp.session import Session, connect
 
 _CHUNK_BYTES = 64 * 1024
 _QUIT_SECONDS = 2.0
+_DATA, _SEND_CONTENT = "DATA", 354
+_CLOSING = 421
+"""The server closes the connection (RFC 5321 section 3.8)."""
 
 
 class SmtpTimeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,24 +56,12 @@ class SmtpConnection:
     """A connection, for one transaction at once."""
 
     def __init__(self, server: Server, tls_context: ssl.SSLContext | None, timeouts: SmtpTimeouts) -> None:
-        """Prepare a connection. Raises `ValueError` for an invalid EHLO name."""
-        import aiosmtplib
-
         self._server = server
+        self._tls_context = tls_context
         self._timeouts = timeouts
-        self._client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            use_tls=server.tls == "implicit",
-            start_tls=False,
-            tls_context=tls_context,
-            local_hostname=server.ehlo_name,
-            timeout=timeouts.step_seconds,
-        )
-        self._writer: asyncio.StreamWriter | None = None
-        # Kept here because the client forgets them when the connection ends, which must not look like missing extensions.
+        self._session: Session | None = None
+        self._ahead = 0
         self._extensions: Mapping[str, str] = {}
-        self._mechanisms: Sequence[str] = ()
         self.is_handed_over = False
         self.transactions = 0
         self.idle_since = 0.0
@@ -76,16 +69,16 @@ class SmtpConnection:
     @property
     def is_open(self) -> bool:
         """Whether the connection is not known to have ended."""
-        return self._client.is_connected
+        return self._session is not None and self._session.is_open
 
     async def open(self, secret: str) -> Outcome | None:
         """Connect, start TLS, send EHLO and authenticate with the password or token."""
-        from aiosmtplib import SMTPConnectResponseError
-
-        try:
-            await self._client.connect(timeout=self._timeouts.connect_seconds)
-        except SMTPConnectResponseError as error:
-            return read_reply(SmtpReply(step="connect", code=error.code, text=error.message))
+        context = self._tls_context if self._server.tls == "implicit" else None
+        async with asyncio.timeout(self._timeouts.connect_seconds):
+            self._session = await connect(self._server.host, self._server.port, context)
+            greeting = await self._reply("connect", self._timeouts.connect_seconds)
+        if greeting.code != 220:
+            return read_reply(greeting)
         return await self._ehlo() or await self._secure() or await self._authenticate(secret)
 
     async def noop(self) -> Outcome | None:
@@ -98,12 +91,20 @@ class SmtpConnection:
         numbers = [number for number, _ in envelope.recipients]
         self.transactions += 1
         self.is_handed_over = False
-        if refused := await self._begin(envelope, content):
+        beginning = self._beginning(envelope, content)
+        recipients = [f"RCPT TO:<{address}>" for _, address in envelope.recipients]
+        if self.supports("pipelining"):
+            # DATA may be the last of the commands whose replies are read later (RFC 2920 section 3.1).
+            self._opened().command([beginning, *recipients, _DATA])
+            self._ahead = len(recipients) + 2
+        reply = await self._command("mail", beginning)
+        if not reply.is_good:
+            refused = read_reply(reply)
             return [(number, refused) for number in numbers]
         outcomes: list[tuple[int, Outcome]] = []
         taken: list[int] = []
-        for number, address in envelope.recipients:
-            reply = await self._command("rcpt", f"RCPT TO:<{address}>")
+        for number, line in zip(numbers, recipients, strict=True):
+            reply = await self._command("rcpt", line)
             if reply.is_good:
                 taken.append(number)
             else:
@@ -115,6 +116,12 @@ class SmtpConnection:
 
     async def reset(self) -> bool:
         """Reset an incomplete transaction. Returns whether the connection can be reused."""
+        while self._ahead and self.is_open:
+            self._ahead -= 1
+            if (await self._reply("data", self._timeouts.step_seconds)).code == _SEND_CONTENT:
+                # The server waits for content that nobody shall get. A connection that ends before it cancels the transaction
+                # (RFC 5321 section 4.1.1.10).
+                self.close()
         return self.is_open and (await self._command("mail", "RSET")).is_good
 
     async def quit(self) -> None:
@@ -122,15 +129,16 @@ class SmtpConnection:
         try:
             if self.is_open:
                 async with asyncio.timeout(_QUIT_SECONDS):
-                    await self._client.quit()
-        except connection_errors():
+                    await self._command("connect", "QUIT")
+        except OSError:
             pass
         finally:
             self.close()
 
     def close(self) -> None:
         """Close the connection immediately."""
-        self._client.close()
+        if self._session is not None:
+            self._session.close()
 
     def supports(self, extension: str) -> bool:
         """Return whether the server offered the extension in EHLO."""
@@ -143,36 +151,29 @@ class SmtpConnection:
         return int(limit) if limit.isdecimal() else 0
 
     async def _ehlo(self) -> Outcome | None:
-        from aiosmtplib import SMTPHeloError
-
-        try:
-            await self._client.ehlo()
-        except SMTPHeloError as error:
-            return read_reply(SmtpReply(step="connect", code=error.code, text=error.message))
-        self._extensions = dict(self._client.esmtp_extensions)
-        self._mechanisms = tuple(self._client.server_auth_methods)
+        reply = await self._command("connect", f"EHLO {self._server.ehlo_name}")
+        if reply.code != 250:
+            return read_reply(reply)
+        self._extensions = _extensions(reply.text)
         return None
 
     async def _secure(self) -> Outcome | None:
-        from aiosmtplib import SMTPResponseException
-
         if self._server.tls != "starttls":
             return None
-        if not self.supports("starttls"):
+        if not self.supports("starttls") or self._tls_context is None:
             return RouteFault(code="misconfigured", reply="the server offers no STARTTLS")
-        try:
-            await self._client.starttls()
-        except SMTPResponseException as error:
-            return read_reply(SmtpReply(step="connect", code=error.code, text=error.message))
+        reply = await self._command("connect", "STARTTLS")
+        if reply.code != 220:
+            return read_reply(reply)
+        await self._opened().start_tls(self._tls_context, self._server.host, self._timeouts.step_seconds)
         return await self._ehlo()
 
     async def _authenticate(self, secret: str) -> Outcome | None:
         if self._server.auth == "none":
             return None
-        mechanism = self._server.auth or next(
-            (name for name in ("plain", "login") if name in self._mechanisms), "plain"
-        )
-        if mechanism not in self._mechanisms:
+        offered = self._extensions.get("auth", "").lower().split()
+        mechanism = self._server.auth or next((name for name in ("plain", "login") if name in offered), "plain")
+        if mechanism not in offered:
             return RouteFault(code="misconfigured", reply=f"the server offers no AUTH {mechanism.upper()}")
         reply = await self._run_mechanism(mechanism, self._server.username, secret)
         return None if reply.is_good else read_reply(reply)
@@ -193,7 +194,7 @@ class SmtpConnection:
             reply = await self._command("auth", _base64(text))
         return reply
 
-    async def _begin(self, envelope: SmtpEnvelope, content: bytes) -> Outcome | None:
+    def _beginning(self, envelope: SmtpEnvelope, content: bytes) -> str:
         words = [f"MAIL FROM:<{envelope.return_path}>"]
         if self.supports("size"):
             words.append(f"SIZE={len(content)}")
@@ -201,41 +202,57 @@ class SmtpConnection:
             words.append("BODY=8BITMIME")
         if envelope.is_utf8:
             words.append("SMTPUTF8")
-        reply = await self._command("mail", " ".join(words))
-        return None if reply.is_good else read_reply(reply)
+        return " ".join(words)
 
     async def _content(self, content: bytes) -> Outcome:
         """Send DATA, the lines and the final dot. Before the dot is written, nothing can have been sent."""
-        reply = await self._command("data", "DATA")
-        if reply.code != 354:
+        reply = await self._command("data", _DATA)
+        if reply.code != _SEND_CONTENT:
             return read_reply(reply)
         async with asyncio.timeout(self._timeouts.content_seconds):
             await self._write(await run_sized(partial(_stuffed, content), len(content)))
-        if not self.is_open:
-            raise ConnectionResetError("the connection was lost")
-        self.is_handed_over = True
-        reply = await self._command("content", ".", timeout=self._timeouts.content_seconds)
+        reply = await self._reply("content", self._timeouts.content_seconds)
         if reply.is_good:
             return Sent(reply=reply.kept, provider_id=queue_id(reply.text))
         return read_reply(reply)
 
     async def _write(self, lines: bytes) -> None:
-        """Write the lines as fast as the network accepts them, so that a lost connection is noticed."""
-        transport, protocol = self._client.transport, self._client.protocol
-        if transport is None or protocol is None:
-            raise ConnectionResetError("the connection was lost")
-        if self._writer is None:
-            # Kept for the connection's lifetime: a StreamWriter closes its transport when it is collected.
-            self._writer = asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())  # type: ignore[arg-type]
-        view = memoryview(lines)
-        for start in range(0, len(view), _CHUNK_BYTES):
-            self._writer.write(view[start : start + _CHUNK_BYTES])
-            await self._writer.drain()
+        """Write the lines, many as fast as the network takes them, so that a lost connection is noticed; then the final dot."""
+        session, rest = self._opened(), memoryview(lines)
+        while rest and len(lines) > _CHUNK_BYTES:
+            session.write(rest[:_CHUNK_BYTES])
+            rest = rest[_CHUNK_BYTES:]
+            await session.drained()
+        session.write(b"".join((rest, b".\r\n")), replies=1)
+        self.is_handed_over = True
 
-    async def _command(self, step: str, line: str, timeout: float | None = None) -> SmtpReply:
-        timeout = self._timeouts.step_seconds if timeout is None else timeout
-        response = await self._client.execute_command(line.encode(), timeout=timeout)
-        return SmtpReply(step=step, code=response.code, text=response.message)
+    async def _command(self, step: str, line: str) -> SmtpReply:
+        """Write a command, unless it was written ahead, and return the reply to it."""
+        if self._ahead:
+            self._ahead -= 1
+        else:
+            self._opened().command([line])
+        return await self._reply(step, self._timeouts.step_seconds)
+
+    async def _reply(self, step: str, seconds: float) -> SmtpReply:
+        code, text = await self._opened().reply(seconds)
+        if code == _CLOSING:
+            self.close()
+        return SmtpReply(step=step, code=code, text=text)
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            raise ConnectionError("not connected")
+        return self._session
+
+
+def _extensions(text: str) -> Mapping[str, str]:
+    """Return the parameters of each extension in a reply to EHLO. Old servers write `AUTH=LOGIN`, some beside `AUTH LOGIN`."""
+    found: dict[str, str] = {}
+    for line in text.splitlines()[1:]:
+        name, _, parameters = re.sub("(?i)^auth=", "AUTH ", line).partition(" ")
+        found[name.lower()] = f"{found.get(name.lower(), '')} {parameters}".strip()
+    return found
 
 
 def _stuffed(content: bytes) -> bytes:

@@ -11,13 +11,6 @@ from relay.providers.account_refusals import EXCHANGE
 from relay.providers.vendor_words import own_words
 
 
-def connection_errors() -> tuple[type[BaseException], ...]:
-    """Return the exceptions of a lost connection, a timeout or a server that does not speak SMTP."""
-    from aiosmtplib import SMTPException
-
-    return (SMTPException, OSError, TimeoutError)
-
-
 def opening_failed(error: BaseException) -> Deferred | RouteFault:
     """Return the outcome of a failure to open a connection. Nothing was sent."""
     cause: BaseException | None = error

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from relay.providers.smtp.connection import SmtpConnection
-from relay.providers.smtp.outcomes import connection_errors
 
 MAX_IDLE_SECONDS = 45.0
 """A connection that was idle longer is closed: servers and NAT drop idle connections silently."""
@@ -56,7 +55,7 @@ class Pool:
                 connection.idle_since = self._clock().timestamp()
                 self._idle.append(connection)
                 return
-        except connection_errors():
+        except OSError:
             pass
         await connection.quit()
 

@@ -1,6 +1,7 @@
 """Send through any smart host with authenticated submission: on-premises Exchange, Exchange Online SMTP AUTH, other relays.
 
-RFC 5321 over TLS (RFC 3207, RFC 8314), AUTH (RFC 4954), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531).
+RFC 5321 over TLS (RFC 3207, RFC 8314), AUTH (RFC 4954), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), PIPELINING
+(RFC 2920).
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from relay.core.settings import RouteSettings
 from relay.providers.contract import Capabilities, Provider, ProviderContext
 from relay.providers.smtp.connection import Server, SmtpConnection, SmtpTimeouts
 from relay.providers.smtp.envelope import SmtpEnvelope, content_of, envelope_of, seven_bit
-from relay.providers.smtp.outcomes import connection_errors, distinct, opening_failed
+from relay.providers.smtp.outcomes import distinct, opening_failed
 from relay.providers.smtp.pool import Pool
 from relay.providers.smtp.settings import check_settings, connections_of, default_paces, server_of
 
@@ -79,7 +80,7 @@ class SmtpProvider:
             return _as_fault(connection)
         try:
             refused = await connection.noop()
-        except connection_errors() as error:
+        except OSError as error:
             refused = opening_failed(error)
         await connection.quit()
         return Sent() if refused is None else _as_fault(refused)
@@ -120,7 +121,7 @@ class SmtpProvider:
         except ValueError as error:
             await self._pool.give_back(connection, is_clean=True)
             return Rejected(code="invalid_message", reply=str(error))
-        except connection_errors() as error:
+        except OSError as error:
             connection.close()
             return _lost(connection, error)
         except BaseException:
@@ -152,10 +153,10 @@ class SmtpProvider:
         try:
             connection = SmtpConnection(self._server, await self._tls(), self._timeouts)
         except (OSError, ValueError) as error:
-            return RouteFault(code="misconfigured", reply=f"ca_file or ehlo_name: {type(error).__name__}")
+            return RouteFault(code="misconfigured", reply=f"ca_file: {type(error).__name__}")
         try:
             refused = await connection.open(secret)
-        except connection_errors() as error:
+        except OSError as error:
             connection.close()
             return opening_failed(error)
         except BaseException:

@@ -283,7 +283,9 @@ async def test_invalid_address_is_rejected_before_connecting(place: Place, email
     assert place.standin.connections == 0
 
 
-async def test_recipients_have_different_outcomes_in_one_transaction(place: Place) -> None:
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+async def test_recipients_have_different_outcomes_in_one_transaction(place: Place, extensions: tuple[str, ...]) -> None:
+    place.standin.extensions = frozenset(extensions)
     place.script.respond(550, "5.1.1 User unknown", operation="rcpt", recipient="gone@*")
     place.script.respond(450, "4.2.1 Greylisted", operation="rcpt", recipient="grey@*")
     outcome = await place.send("ada@example.org", "gone@example.org", "grey@example.org", "bob@example.org")
