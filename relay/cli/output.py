@@ -17,6 +17,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Url = Annotated[str | None, typer.Option(envvar="RELAY_URL", help="The relay's URL.", show_envvar=True)]
 Key = Annotated[str | None, typer.Option(envvar="RELAY_KEY", help="The client key.", show_envvar=True)]
 
+WIDTH_OF_IDS = 110
+"""Columns of a terminal from which an id in a table stays on one line."""
+
 console = Console()
 _STYLES = {
     **dict.fromkeys(("sent", "delivered", "active", "ok"), "green"),
@@ -75,7 +78,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     """Print a table, or the text `empty` if there are no rows."""
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # An id in pieces cannot be copied; a narrow terminal has no room for it beside the other columns.
+        table.add_column(column, overflow="fold", no_wrap=column == "id" and console.width >= WIDTH_OF_IDS)
     count = 0
     for row in rows:
         table.add_row(*(styled(cell) for cell in row))

@@ -81,6 +81,14 @@ async def test_j_and_k_move_through_the_list(screen: Screen) -> None:
         assert await links.nth(place).evaluate("link => link === document.activeElement")
 
 
+async def test_long_list_scrolls_without_the_page(screen: Screen) -> None:
+    await screen.page.set_viewport_size({"width": 1280, "height": 320})
+    await screen.go("/inbox")
+    await screen.page.get_by_role("link", name="Nightly report").wait_for()
+    assert await screen.page.locator(".inbox-list").evaluate("list => list.scrollHeight > list.clientHeight")
+    assert await screen.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
 async def test_client_key_on_a_phone_sees_only_its_own_mail(clock_screen: Screen, site: Site) -> None:
     _, created, _ = await site.relay.call("POST", "/v1/clients", json={"name": "quiet", "policy": {"senders": ["*"]}})
     await clock_screen.sign_in_as(created["key"])
