@@ -95,7 +95,7 @@ class TokenIssuer:
         ]
 
     def identity_routes(self, standin: StandIn) -> list[web.RouteDef]:
-        """App Service's managed identity endpoint: IDENTITY_ENDPOINT is its URL, IDENTITY_HEADER its secret."""
+        """Return App Service's managed identity endpoint: IDENTITY_ENDPOINT is its URL, IDENTITY_HEADER its secret."""
 
         async def identity(request: web.Request) -> web.StreamResponse:
             async def examine(_body: bytes) -> Acceptance | web.Response:
@@ -106,7 +106,7 @@ class TokenIssuer:
         return [web.get("/msi/token", identity)]
 
     def _identity_answer(self, request: web.Request) -> web.Response:
-        """Source: learn.microsoft.com/azure/app-service/overview-managed-identity (REST endpoint reference)."""
+        """Respond as learn.microsoft.com/azure/app-service/overview-managed-identity says (REST endpoint reference)."""
         resource, client = request.query.get("resource", ""), request.query.get("client_id", DEFAULT_CLIENT)
         if request.headers.get("X-IDENTITY-HEADER") != self.identity_header:
             return json_response({"statusCode": 401, "message": "Unauthorized"}, 401)

@@ -73,7 +73,8 @@ class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyVaultStandIn(StandIn):
-    """`url` is https://localhost:port: both the vault and the authority for azure-identity. Clients must trust `authority`.
+    """A stand-in for a vault. `url` is https://localhost:port: both the vault and the authority for azure-identity. Clients must
+    trust `authority`.
 
     `put` sets a secret's newest version. Account states other than `active` refuse every read.
     """

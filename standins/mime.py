@@ -22,7 +22,7 @@ def read_mime(
     envelope: tuple[str, ...] | None = None,
     envelope_sender: str | None = None,
 ) -> Mail:
-    """Parse a message, whatever it is. Without an envelope, the headers To, Cc and Bcc define it (Graph)."""
+    """Parse any message. Without an envelope, the headers To, Cc and Bcc define it (Graph)."""
     reading = reader.read(raw)
     fields = parts.parse(raw).root.fields
     people = {name: _addresses(fields, name) for name in (*_ENVELOPE_HEADERS, "from", "reply-to")}

@@ -14,7 +14,7 @@ import msgspec
 
 
 class Act(StrEnum):
-    """What a fault does to a matching request."""
+    """The effect of a fault on a matching request."""
 
     RESPOND = "respond"
     """Responds with the given status, body and headers; accepts nothing."""

@@ -87,7 +87,7 @@ def parse(text: str) -> MessageId:
     digits = text[len(PREFIX) :]
     if not (digits.isascii() and digits.isalnum()):
         raise ValueError("not a message id")
-    # The digits of base32hex are those of Python's numbers to the base 32, which are read 20 times as fast.
+    # Base32hex has the digits of Python's integers to the base 32, which are parsed 20 times as fast.
     packed = int(digits, 32).to_bytes(25)
     return MessageId(batch=packed[:16].hex(), index=packed[16], mac=packed[17:].hex())
 

@@ -168,7 +168,7 @@ FIXES = {
     "poisoned": "Find the exception in the log, deploy a version that fixes it, and redrive the message.",
     "unreadable": "Deploy the newest version of Relay. The container `unreadable` keeps what cannot be read.",
 }
-"""What to do about each cause."""
+"""The fix for each cause, as an instruction to an operator or caller."""
 
 
 PROVIDER_AWAY = frozenset(

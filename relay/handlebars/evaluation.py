@@ -24,14 +24,14 @@ class Failed(Exception):
 
 
 class _Data(NamedTuple):
-    """The values with `@`, and those around them."""
+    """The `@` values of a block, and those of the block around it."""
 
     values: Mapping[str, Any]
     outer: "_Data | None"
 
 
 class _Scope(NamedTuple):
-    """What names mean: `this`, the scope that `../` leads to, the values with `@`, and block parameters."""
+    """The meaning of names: `this`, the scope that `../` leads to, the `@` values, and block parameters."""
 
     context: Any
     outer: "_Scope | None"
@@ -47,7 +47,7 @@ def evaluate(program: Program, variables: Mapping[str, Any]) -> Iterable[str]:
 
 
 def helper_of(call: Call, names: Iterable[str]) -> Helper | None:
-    """Return the helper that a call means: its name alone means a value, unless it can only open blocks."""
+    """Return the helper of a call; None for a value. A name alone is a value, unless its helper only opens blocks."""
     path = call.path
     if path.depth or path.is_data or path.is_scoped or len(path.parts) != 1 or path.parts[0] in names:
         return None
@@ -97,7 +97,7 @@ class _Evaluation:
                 self._enter(block.program, value, scope, scope.data, (value,))
 
     def _section(self, block: Block, value: Any, scope: _Scope) -> None:
-        """Write `{{#name}}`: a block for each element of a list, or with an object, or if it is true."""
+        """Write `{{#name}}`: the block for each element of a list, once for true, or once with another value as `this`."""
         if value is None or value is False or value == []:
             self.run(block.inverse, scope)
         elif value is True:
@@ -120,13 +120,13 @@ class _Evaluation:
     def _enter(
         self, program: Program | None, context: Any, scope: _Scope, data: _Data, values: tuple[Any, ...]
     ) -> None:
-        """Write a program with another `this`. `../` leads out of it, unless nothing has changed."""
+        """Write a program with another `this`. `../` leads to the scope around it, unless `this` stays the same."""
         if program is None:
             return
         outer = scope.outer if _is_same(context, scope.context) else scope
         names = scope.names
         if program.names:
-            # All names are copied, also those of the blocks around.
+            # All names are copied, including those of the blocks around.
             charge(ELEMENT * (len(names) + len(program.names)))
             padded = (*values, *(None for _ in program.names))
             names = {**names, **dict(zip(program.names, padded, strict=False))}

@@ -1,6 +1,6 @@
 """The helpers that SendGrid documents (twilio.com/docs/sendgrid/for-developers/sending-email/using-handlebars), and a few more.
 
-Blocks are open to `if`, `unless`, `each` and `with`. A condition opens a block too, or gives true or false in parentheses.
+`if`, `unless`, `each` and `with` open blocks. Other conditions open a block too, or return true or false in parentheses.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ from relay.rendering.formats import format_date as format_local_date
 
 
 class Helper(msgspec.Struct, frozen=True):
-    """A helper: a function, how many values it takes, and the names of its options."""
+    """A helper: its function, the minimum and maximum number of its values, and the names of its options."""
 
     function: Callable[..., Any]
     minimum: int
     maximum: int
     options: tuple[str, ...] = ()
     is_condition: bool = False
-    """It shows a block or its `{{else}}`."""
+    """It chooses between a block and its `{{else}}`."""
     is_block: bool = False
     """It only opens blocks."""
 
@@ -36,12 +36,12 @@ def _length(value: Any) -> int:
 
 
 def _insert(value: Any, default: Any = None) -> Any:
-    """Return the value, or what is given for a missing one: `"default=friend"` or `"friend"`."""
+    """Return the value, or the default for a missing or empty one: `"default=friend"` or `"friend"`."""
     return to_text(default).removeprefix("default=") if value is None or value == "" else value
 
 
 def _lookup(value: Any, name: Any) -> Any:
-    """Return the member with a computed name; of a falsy value the value, as handlebars.js does."""
+    """Return the member with a computed name. A falsy value is returned itself, as in handlebars.js."""
     return value if is_falsy(value) else member(value, to_text(name))
 
 
@@ -55,7 +55,7 @@ _ZERO = ("includeZero",)
 HELPERS: Mapping[str, Helper] = {
     "if": Helper(_if, 1, 1, _ZERO, is_condition=True, is_block=True),
     "unless": Helper(lambda value, **options: not _if(value, **options), 1, 1, _ZERO, is_condition=True, is_block=True),
-    # These two change what `this` is; the evaluation writes them.
+    # These two change `this`, so the evaluation implements them.
     "each": Helper(to_text, 1, 1, is_block=True),
     "with": Helper(to_text, 1, 1, is_block=True),
     "equals": _condition(are_equal, 2),

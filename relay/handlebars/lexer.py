@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 SPACE = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
-"""What JavaScript takes for whitespace."""
+"""The characters that JavaScript treats as whitespace."""
 _S = f"[{SPACE}]"
 _END = rf"(?=[=~}}{SPACE}/.)\]|])"
 _LITERAL_END = rf"(?=[~}}{SPACE})\]])"
@@ -53,7 +53,7 @@ _ESCAPED_END = re.compile(r"\{\{|\\\{\{|\\\\\{\{|\Z")
 
 
 class SyntaxProblem(Exception):
-    """The template is wrong at an offset of its source."""
+    """A syntax error, at an offset of the source."""
 
     def __init__(self, at: int, reason: str) -> None:
         super().__init__(reason)
@@ -79,7 +79,7 @@ def tokens(source: str) -> Iterator[Token]:
             break
         text = source[at:begin]
         is_literal = text.endswith("\\") and not text.endswith("\\\\")
-        text = text.removesuffix("\\")  # of two backslashes one stays, and the tag is a tag
+        text = text.removesuffix("\\")  # of two backslashes one stays, and the tag is not literal text
         if text:
             yield Token("content", text, at)
         if is_literal:

@@ -40,7 +40,7 @@ def parse(source: str) -> Program:
 
 
 class _Parser:
-    """Reads tokens with one token of foresight."""
+    """Reads tokens with one token of lookahead."""
 
     def __init__(self, found: Iterator[Token]) -> None:
         self._tokens = found
@@ -115,7 +115,7 @@ class _Parser:
         return call, tuple(names), _strip(opening.text, self._expect("close").text)
 
     def _inverse(self) -> tuple[Program | None, Strip]:
-        """Read what follows `{{else}}` or `{{else if …}}`."""
+        """Read the program after `{{else}}` or `{{else if …}}`."""
         if self.next.kind != "chain":
             return self._plain_inverse()
         opening = self._take()
@@ -234,7 +234,7 @@ class _Parser:
 
 
 def _chained(program: Program) -> Block:
-    """Return the block that an `else if` is."""
+    """Return the block of an `else if`."""
     [block] = program.body
     assert isinstance(block, Block)  # noqa: S101 # a chained program is made with one block
     return block
@@ -245,7 +245,7 @@ def _strip(opening: str, closing: str) -> Strip:
 
 
 def _written(value: object) -> str:
-    """Return a literal in the place of a name, as it is written."""
+    """Return the text of a literal that is in the place of a name."""
     if value is None:
         return "null"
     if isinstance(value, bool):

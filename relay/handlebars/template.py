@@ -13,12 +13,12 @@ from relay.rendering.work import Exhausted, WorkBudget, exhausted, rendering
 
 
 class Part:
-    """A parsed source. Missing variables are empty, so none of them is named as needed."""
+    """A parsed source. `names`, the variables that it needs, is empty, because a missing variable is written as nothing."""
 
     names: frozenset[str] = frozenset()
 
     def __init__(self, source: str) -> None:
-        """Raises `NoTemplate`."""
+        """Parse and check a source. Raises `NoTemplate`."""
         self._source = source
         try:
             self._program = parse(source)

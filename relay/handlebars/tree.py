@@ -14,7 +14,7 @@ class Path(msgspec.Struct, frozen=True):
     depth: int = 0
     is_data: bool = False
     is_scoped: bool = False
-    """It begins with `this` or a dot, so it is never a helper or a block parameter."""
+    """True if it begins with `this` or a dot: then it is never a helper or a block parameter."""
 
 
 class Literal(msgspec.Struct, frozen=True):
@@ -24,13 +24,13 @@ class Literal(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A path with what follows it: a value, or a helper with its parameters."""
+    """A path with its parameters: a value, or a call of a helper."""
 
     path: Path
     params: tuple["Path | Literal | Call", ...] = ()
     options: tuple[tuple[str, "Path | Literal | Call"], ...] = ()
     is_nested: bool = False
-    """It stands in parentheses."""
+    """True in parentheses."""
 
     @property
     def is_helper(self) -> bool:
@@ -42,7 +42,7 @@ type Expression = Path | Literal | Call
 
 
 class Strip(msgspec.Struct, frozen=True):
-    """Where a tag has `~`: whitespace before or after it is removed."""
+    """The sides on which a tag has `~`, so that whitespace there is removed."""
 
     before: bool = False
     after: bool = False
@@ -72,7 +72,7 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Program(msgspec.Struct):
-    """A sequence of statements, with the names of its block parameters. `is_chained`: it is what follows `else if`."""
+    """A sequence of statements, with the names of its block parameters. `is_chained`: it is the block of an `else if`."""
 
     body: list["Statement"]
     names: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class Program(msgspec.Struct):
 
 
 class Block(msgspec.Struct):
-    """A block with what it shows, or shows otherwise. `{{^name}}` has no program."""
+    """A block with its program and its inverse (`{{else}}`). In `{{^name}}`, the inverse comes first."""
 
     call: Call
     program: Program | None

@@ -1,6 +1,6 @@
-"""What values are to a template: those of JSON, with JavaScript's meaning of truth, equality, order and text.
+"""The values of a template: those of JSON, with JavaScript's rules of truth, equality, order and text.
 
-handlebars.js defines some of it (lib/handlebars/utils.js, internal/proto-access.js), the rest is ECMAScript's.
+handlebars.js defines some rules (lib/handlebars/utils.js, internal/proto-access.js), ECMAScript the rest.
 """
 
 import math
@@ -52,17 +52,17 @@ def is_true(value: Any) -> bool:
 
 
 def is_empty(value: Any) -> bool:
-    """Return whether there is nothing to show: null, false, an empty text or list. Zero is something."""
+    """Return whether there is nothing to show: null, false, an empty text or list. Zero is not empty."""
     return value is None or value is False or (isinstance(value, str | list) and not value)
 
 
 def is_falsy(value: Any) -> bool:
-    """Return whether JavaScript takes a value for false. An empty list is true there."""
+    """Return whether a value is falsy in JavaScript, where an empty list is true."""
     return value is None or value is False or value == "" or _is_zero(value)
 
 
 def _is_zero(value: Any) -> bool:
-    # Huge whole numbers are no floats, which `math.isnan` needs.
+    # `math.isnan` raises for whole numbers that are too large for a float.
     return is_number(value) and (value == 0 or (isinstance(value, float) and math.isnan(value)))
 
 
@@ -72,7 +72,7 @@ def escape(text: str) -> str:
 
 
 def to_text(value: Any) -> str:
-    """Return a value as it is written. Charged with everything in it."""
+    """Return the text that is written for a value. Charges the value with everything in it."""
     charge_all(value)
     return "" if value is None else _text(value)
 
@@ -114,7 +114,7 @@ def _number_text(value: float) -> str:
 
 
 def are_equal(left: Any, right: Any) -> bool:
-    """Return whether two values are equal when a text, number or truth value may stand for another (ECMAScript's `==`)."""
+    """Return whether two values are equal by ECMAScript's `==`, which compares texts, numbers and booleans with each other."""
     charge_all(left, right)
     if left is None or right is None:
         return left is None and right is None
@@ -142,7 +142,7 @@ def _primitive(value: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    """Return a value as a number; what is none is NaN. Missing values are NaN too, since JSON's null is what they look like."""
+    """Return a value as a number, or NaN. Null is NaN too, because it also stands for missing values."""
     if isinstance(value, str):
         text = value.strip(SPACE)
         if not text:

@@ -52,7 +52,7 @@ def _first(block: Block) -> Program:
 
 
 def _block(block: Block) -> tuple[bool, bool]:
-    """Control a block. Return whether its opening and its closing tag have nothing else inside on their line."""
+    """Remove whitespace in a block. Return whether only spaces are after its opening, and before its closing tag, on the line."""
     for each in (block.program, block.inverse):
         if each is not None:
             _program(each)
@@ -111,7 +111,7 @@ def _begins_line(body: _Body, at: int, *, is_root: bool = False) -> bool:
 
 
 def _cut_after(body: _Body, at: int, *, every: bool = False) -> None:
-    """Remove the spaces at the beginning of a text up to its second line, or all."""
+    """Remove the spaces at the beginning of a text up to its second line; with `every`, all whitespace there."""
     node = body[at] if at < len(body) else None
     if not isinstance(node, Content) or (node.is_right_stripped and not every):
         return
@@ -127,7 +127,7 @@ def _cut_before_end(body: _Body, *, every: bool = False) -> None:
 
 
 def _cut_before(body: _Body, at: int, *, every: bool = False) -> None:
-    """Remove the spaces of the last line of a text, or all at its end."""
+    """Remove the spaces at the end of a text's last line; with `every`, all whitespace there."""
     node = body[at] if at >= 0 else None
     if not isinstance(node, Content) or (node.is_left_stripped and not every):
         return

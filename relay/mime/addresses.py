@@ -1,4 +1,4 @@
-"""Read lists of addresses (RFC 5322 section 3.4) as mail programs do, and give each address one spelling. Never raises.
+"""Read lists of addresses (RFC 5322 section 3.4) as mail programs do, and normalize their spelling. Never raises.
 
 The standard library loses names in comments, keeps blanks within Japanese names, raises for some groups, and takes seconds for
 a line of quotes (decision 0033). This takes time in proportion to the text.
@@ -25,8 +25,8 @@ _SEPARATORS = frozenset(",;:")
 _BRACKETS = frozenset('<>"()')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 CARRIERS = frozenset(("docomo.ne.jp", "ezweb.ne.jp", "au.com"))
-"""Carriers that gave out addresses with dots at the end or together, which RFC 5322 allows only in quotes. Their customers write
-them without.
+"""Mobile carriers that assigned local parts with a dot at the end or with adjacent dots. RFC 5322 allows those only in quotes,
+but customers write them without.
 
 docomo names both forms (docomo.ne.jp/service/docomo_mail/rfc_add). au's page of that time is gone; others quote its warning about
 them (sgu.ac.jp/inf/edu/live/keitai-address.html). au.com is the domain that au's customers could change to from ezweb.ne.jp with
@@ -36,7 +36,7 @@ found for SoftBank's domains, so they are not among these.
 
 
 class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
-    """A display name and an address, as written. `is_odd` says that brackets or quotes do not match, or that text follows."""
+    """A display name and an address, as written. `is_odd`: brackets or quotes do not match, or text follows the address."""
 
     name: str
     email: str
@@ -44,7 +44,10 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Token(msgspec.Struct, frozen=True, kw_only=True):
-    """`kind` is `text`, `quoted`, `comment`, `angle` or a separator; `text` is without quotes and brackets, `raw` as written."""
+    """A token: `raw` as written, and `text` without quotes and brackets.
+
+    `kind` is `text`, `quoted`, `comment`, `angle` or a separator.
+    """
 
     kind: str
     text: str
@@ -52,7 +55,7 @@ class _Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mailboxes(text: str, *, limit: int = MAX_MAILBOXES, decodes: bool = True) -> list[Mailbox]:
-    """Read the mailboxes of a field, those in groups too. `decodes`: decode the encoded words of names."""
+    """Read the mailboxes of a field, including those in groups. `decodes`: decode the encoded words of names."""
     return [_mailbox(piece, decodes=decodes) for piece in islice(_pieces(_tokens(text, limit)), limit)]
 
 
@@ -65,13 +68,13 @@ def split_list(text: str, limit: int) -> list[str]:
 
 
 def spelling(email: str) -> str:
-    """Return the one spelling of an address: its local part in quotes only where it needs them. Keeps upper and lower case."""
+    """Normalize the spelling of an address: its local part is in quotes only if it needs them. Keeps upper and lower case."""
     local, at, domain = email.strip().rpartition("@")
     return f"{local_part(local)}@{domain}" if at else domain
 
 
 def local_part(local: str) -> str:
-    """Return the one spelling of a local part (RFC 5321 section 4.1.2)."""
+    """Normalize the spelling of a local part (RFC 5321 section 4.1.2)."""
     quoted = _QUOTED.fullmatch(local)
     text = _ESCAPED.sub(r"\1", quoted[1]) if quoted else local
     if _DOT_ATOM.fullmatch(text) or not (quoted or _DOTS.fullmatch(local)):
@@ -85,7 +88,7 @@ def quote(text: str) -> str:
 
 
 def _tokens(text: str, limit: int) -> list[_Token]:
-    """Split a text, as far as that many mailboxes may need. The rest is one token, which makes the last mailbox invalid."""
+    """Split a text, as far as `limit` mailboxes may need. The rest is one token, which makes the last mailbox invalid."""
     found = list(islice(_TOKEN.finditer(text), 1_000 + 20 * limit))
     ends = _ends(found)
     tokens: list[_Token] = []
@@ -105,7 +108,7 @@ def _tokens(text: str, limit: int) -> list[_Token]:
 
 
 def _ends(found: Sequence[re.Match[str]]) -> Mapping[int, int]:
-    """Return where each bracket closes. One that does not close is text."""
+    """Return the index of the token that closes each bracket, by the index of its opening. An unclosed bracket is text."""
     ends: dict[int, int] = {}
     opened: list[int] = []
     for at, token in enumerate(found):
@@ -160,13 +163,13 @@ def _mailbox(piece: Sequence[_Token], *, decodes: bool) -> Mailbox:
 
 
 def _name(words: Sequence[str], *, decodes: bool) -> str:
-    """Join the words of a name. A comment's brackets and escapes are as written."""
+    """Join the words of a name. Brackets and escapes within a comment stay as written."""
     text = "".join(words)
     return " ".join(encoded_words.decode(text).split()) if decodes else text.strip()
 
 
 def _email(text: str) -> str:
-    """Remove what an address may have around its dots and its @, and a source route (RFC 5321 appendix F.2)."""
+    """Remove a source route (RFC 5321 appendix F.2) and, if the address has no quotes, comments and blanks around dots and @."""
     text = text.strip()
     route = _ROUTE.match(text)
     text = text[route.end() :] if route else text

@@ -45,7 +45,7 @@ _CONTENT_ID = "!#$%&'*+/=?^_`{|}~.@-"
 
 
 def build(request: SendRequest, *, with_bcc: bool = False) -> bytes:
-    """Return the message of a request as bytes with CRLF line ends.
+    """Build the message of a request as bytes with CRLF line ends.
 
     Without `with_bcc`, To and Cc name all recipients that the caller gave and there is no Bcc, because the envelope is separate
     (SMTP). With it, the fields are the envelope (Graph): they name exactly this attempt's recipients. A `raw` message is
@@ -166,9 +166,9 @@ def _file(item: Attachment) -> MIMEPart:
 
 
 def _attached_message(item: Attachment) -> bytes:
-    """Return an attached message in 7 bits, since RFC 2046 section 5.2.1 forbids base64 around it; empty if it is none.
+    """Return an attached message in 7 bits, since RFC 2046 section 5.2.1 forbids base64 around it; empty for other files.
 
-    A message that cannot be written in 7 bits without changing more than transfer encodings is a file like others.
+    A message that cannot be written in 7 bits without changing more than transfer encodings is attached like any other file.
     """
     if item.type.partition(";")[0].strip().lower() != "message/rfc822" or b"\0" in item.content:
         return b""
@@ -197,7 +197,7 @@ def _add(part: MIMEPart, name: str, value: str, parameters: Mapping[str, str], f
 
 
 def _type(text: str) -> tuple[str, dict[str, str]]:
-    """Return a media type and its parameters. Types that may not be base64 (RFC 2046 section 5) become octet-stream."""
+    """Return a media type and its parameters. Types that must not be in base64 (RFC 2046 section 5) become octet-stream."""
     header = _POLICY.header_factory("Content-Type", clean(text))
     maintype, subtype = header.maintype, header.subtype
     is_composite = maintype in ("multipart", "message")

@@ -24,7 +24,7 @@ _SUPERSETS = {
     "cp154": "ptcp154",
     "cp10007": "mac_cyrillic",
 }
-"""Python's codecs, and the ones to use instead."""
+"""The codec to use instead of each of these codecs of Python."""
 _LABELS = {
     "x_sjis": "cp932",
     "x_ms_cp932": "cp932",
@@ -62,9 +62,10 @@ _CODECS = frozenset((
     "iso8859_10", "iso8859_13", "iso8859_14", "iso8859_15", "iso8859_16", "mac_roman", "mac_cyrillic", "mac_greek",
     "mac_latin2", "mac_turkish", "ptcp154", "kz1048",
 ))  # fmt: skip
-"""Codecs of text in linear time. Python has others (`zip`, `idna`, `punycode`), which a label must not reach."""
+"""Codecs that decode text in linear time. Python has others (`zip`, `idna`, `punycode`), which a label must not select."""
 _MAX_OWN = 1_000_000
-"""Bytes decoded here; Python's own codecs, which lack some characters, decode longer texts a hundred times as fast."""
+"""Maximum of bytes that this module decodes itself. Python's codecs, for longer texts, lack some characters, but are a hundred
+times as fast."""
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 _ESCAPE = re.compile(rb"\x1b(\([BJI]|\$[@B]|\$\([BD])")
 _EUC = re.compile(
@@ -73,7 +74,7 @@ _EUC = re.compile(
 
 
 def decode(content: bytes, label: str) -> str:
-    """Decode text. What is not valid becomes U+FFFD. Without a known label it is UTF-8, or else Windows-1252."""
+    """Decode text. Invalid bytes become U+FFFD. Without a known label, the text is UTF-8, or else Windows-1252."""
     codec = codec_of(label)
     if codec in ("", "cp1252"):
         return _western(content, is_labelled=codec != "" and not label.lower().endswith("ascii"))
@@ -101,7 +102,7 @@ def codec_of(label: str) -> str:
 
 
 def _western(content: bytes, *, is_labelled: bool) -> str:
-    """Decode Windows-1252; first try UTF-8, unless the label says that it is not."""
+    """Decode UTF-8 if possible, unless the label says otherwise; else decode Windows-1252."""
     if not is_labelled:
         try:
             return content.decode("utf-8-sig")
@@ -115,7 +116,7 @@ _C1 = {0xDC00 + octet: octet for octet in range(0x80, 0xA0)}
 
 
 def _iso_2022_jp(content: bytes) -> str:
-    """Decode by the JIS X 0208 of Windows-31J, which has the characters of NEC and IBM that mail programs write."""
+    """Decode ISO-2022-JP with the JIS X 0208 of Windows-31J, which has the characters of NEC and IBM that mail programs write."""
     pieces = _ESCAPE.split(content)
     text = [_western(pieces[0], is_labelled=False)]
     for mode, run in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -131,13 +132,13 @@ def _iso_2022_jp(content: bytes) -> str:
 
 
 def _double_byte(run: bytes) -> str:
-    """Decode pairs of JIS X 0208. A line's end within them is kept: some programs leave out the escape before it."""
+    """Decode pairs of JIS X 0208. Line ends between them are kept: some programs leave out the escape before a line end."""
     lines = re.split(rb"([\r\n]+)", run)
     return "".join(line.decode() if line[:1] in (b"\r", b"\n") else _jis(_pairs(line)) for line in lines)
 
 
 def _pairs(run: bytes) -> list[bytes]:
-    """Return pairs of bytes with the high bit set, as EUC-JP has them. A lone byte at the end is dropped."""
+    """Return pairs of bytes with the high bit set, as in EUC-JP. A lone byte at the end is dropped."""
     high = bytes(octet | 0x80 for octet in run)
     return [high[at : at + 2] for at in range(0, len(high) - 1, 2)]
 

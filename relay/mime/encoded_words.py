@@ -19,7 +19,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 def decode(text: str, written: Callable[[str], str] = str) -> str:
     """Replace each run of encoded words by its text. Blanks between adjacent words belong to neither (RFC 2047 section 6.2).
 
-    `written` writes a decoded run, for a field whose grammar needs it in quotes.
+    `written` formats a decoded run, for a field whose grammar needs it in quotes.
     """
     if "=?" not in text:
         return text
@@ -67,7 +67,7 @@ def _octets(encoding: str, text: str) -> bytes:
 def base64_decoded(encoded: bytes) -> bytes:
     """Decode base64 as far as possible: skip other characters, add padding that is missing, drop a lone character at the end."""
     try:
-        # Takes only what is valid without its line ends, and half the time for a large file.
+        # Accepts only base64 that is valid without its line ends, and takes half the time for a large file.
         return msgspec.convert(encoded.translate(None, b"\r\n").decode("ascii"), bytes)
     except (msgspec.ValidationError, UnicodeDecodeError):
         pass

@@ -83,8 +83,8 @@ def address_field(name: str, addresses: Iterable[Address]) -> bytes:
 def author_field(name: str, addresses: Iterable[Address]) -> bytes:
     """Write From or Sender. Raises `ValueError` for an invalid address.
 
-    Some programs decode encoded words before they split a list of addresses, against RFC 2047 section 6.2. So that none reads
-    another author in a name, an address in it is not written in encoded words: its @ becomes a full-width one.
+    Some programs decode encoded words before they split a list of addresses, against RFC 2047 section 6.2. So that they do not
+    take an address in a display name for another author, its @ becomes a full-width one if the name needs encoded words.
     """
     return address_field(name, [_without_hidden_address(address) for address in addresses])
 

@@ -1,6 +1,6 @@
-"""Find every name that a program may give to a file in a mail, and the parts whose files have no name that can be seen.
+"""Find every name that a program may give to a file in a mail, and the parts whose files cannot be seen.
 
-Programs differ in where they read a name and in what they keep of it. A check of names must know all of them.
+Programs differ in where they read a name and in which part of it they keep. A check of names must cover all of them.
 """
 
 import re
@@ -32,13 +32,13 @@ OPAQUE = {
     "message/external-body": "content that lies elsewhere (message/external-body)",
 }
 """Media types whose files cannot be seen, although mail programs open them (RFC 2046 sections 5.2.2 and 5.2.3, RFC 1740,
-RFC 1741, MS-OXTNEF), with what to call them."""
+RFC 1741, MS-OXTNEF), and a description of each."""
 _MESSAGES = frozenset(("message/rfc822", "message/global", "message/news"))
 _MESSAGE_FILE = ".eml"
-"""How the name of a file ends that mail programs open as a message, whatever its type. Thunderbird goes by the name of an
+"""The extension of files that mail programs open as a message, whatever their type. Thunderbird goes by the name of an
 `application/octet-stream` (`mime_create` in mailnews/mime/src/mimei.cpp of github.com/mozilla/releases-comm-central)."""
 MAX_MESSAGE_FILES = 3
-"""Levels of such files within each other that are looked into: each takes another reading of its content."""
+"""Maximum depth to which such files within each other are read: each level takes another reading of its content."""
 _NAMED_BY_TYPE = {
     "application/pkcs7-mime": "smime.p7m",
     "application/x-pkcs7-mime": "smime.p7m",
@@ -62,11 +62,11 @@ _UNNAMED = {
     "application/x-ms-shortcut": "unnamed.lnk",
     "application/x-powershell": "unnamed.ps1",
 }  # fmt: skip
-"""Programs without a name, by the name that mail programs make of their type (iana.org/assignments/media-types, and the
+"""Programs without a file name, by the name that mail programs make from their type (iana.org/assignments/media-types, and the
 `mime.types` of Apache httpd)."""
 _TNEF = "winmail.dat"
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
-"""Characters of no width that are not of category Cf (Default_Ignorable_Code_Point of the Unicode Character Database)."""
+"""Zero-width characters that are not of category Cf (Default_Ignorable_Code_Point of the Unicode Character Database)."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SEPARATOR = re.compile(r"[/\\]")
 _AROUND = " \t\u00a0\u3000.'\"`"
@@ -74,8 +74,8 @@ _INLINE = re.compile(
     rb"begin(?:(?<![^\r\n]begin)(?:-base64)?(-encoded)?[ \t]+[0-7]{1,6}[ \t]+([^\r\n]{1,1000})"
     rb"|(?<==ybegin)(?<![^\r\n]=ybegin) [^\r\n]{0,200}?\bname=([^\r\n]{1,1000}))"
 )
-"""Files within a text, which mail programs show as attachments: uuencode (POSIX, with the forms of GNU sharutils) and yEnc. It
-begins with a literal, which makes the search fast."""
+"""Files within a text, which mail programs show as attachments: uuencode (POSIX, with the forms of GNU sharutils) and yEnc. The
+pattern begins with a literal, which makes the search fast."""
 _BINHEX = b"(This file must be converted with BinHex"
 MAX_INLINE = 1_000
 """Files in one text whose names are checked."""
@@ -87,8 +87,8 @@ _FOLD = re.compile(r"\r?\n[ \t]")
 def readings(name: str) -> frozenset[str]:
     """Return every name that a program may make of a file's name, in lower case.
 
-    Programs decode it, drop characters that nobody sees or end it at them, take the last part of a path or what stands before a
-    colon (an NTFS stream: `x.exe::$DATA`), and ignore dots and blanks at its end (Windows).
+    Programs decode it, drop invisible characters or cut it at control characters, take the last part of a path or the part before
+    a colon (an NTFS stream: `x.exe::$DATA`), and ignore dots and blanks at its end (Windows).
     """
     found = {name, encoded_words.decode(name), unquote(name)}
     found |= {_CONTROL.split(each, maxsplit=1)[0] for each in found}
@@ -100,16 +100,16 @@ def readings(name: str) -> frozenset[str]:
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True):
-    """The names of the files in something, and what the parts are whose files cannot be seen."""
+    """The names of files, and descriptions of the parts whose files cannot be seen."""
 
     names: tuple[str, ...] = ()
     opaque: tuple[str, ...] = ()
 
 
 def files_of(part: Part, depth: int = 0) -> Files:
-    """Return the files of a part, and those in its text, without the parts within it.
+    """Return the files of a part and those in its text, without the parts within it.
 
-    A file that its name says is a message is looked into. `depth`: in how many of these it lies.
+    A file whose name is that of a message is read too. `depth` is the number of such files around this part.
     """
     names = list(names_in(part.fields))
     by_type = _NAMED_BY_TYPE if names else {**_NAMED_BY_TYPE, **_UNNAMED}
@@ -129,7 +129,7 @@ def files_in_attachments(attachments: Iterable[Attachment]) -> Files:
 
 def files_in_text(text: str | None, media_type: str = "text/plain") -> Files:
     """Return the files in a body that a caller gave."""
-    # Most have none, and encoding the text would cost more than this search.
+    # Most texts have no files, and encoding a text would cost more than this search.
     may_have_files = text and (media_type == "text/calendar" or "begin" in text or "BinHex" in text)
     return _in_text(media_type, text.encode("utf-8", "replace")) if text and may_have_files else Files()
 
@@ -142,7 +142,7 @@ def names_in(fields: Iterable[Field]) -> Iterator[str]:
 
 
 def _described(fields: Iterable[Field]) -> Iterator[str]:
-    """Yield what programs may take for a name where there is none. One in an unknown charset is a name for none of them."""
+    """Yield the texts that programs may show as a name if there is none. No program shows one in an unknown charset."""
     for field in fields:
         if field.name in _DESCRIPTIONS:
             text = field_text(field)[-_MAX_DESCRIPTION:]
@@ -150,7 +150,7 @@ def _described(fields: Iterable[Field]) -> Iterator[str]:
 
 
 def opaque(media_type: str, names: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return what a part is if its files cannot be seen."""
+    """Return a description of a part if its files cannot be seen."""
     kind = _type(media_type)
     if any(_TNEF in readings(name) for name in names):
         kind = "application/ms-tnef"
@@ -158,7 +158,7 @@ def opaque(media_type: str, names: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 def kinds_of(attachment: Attachment) -> tuple[str, ...]:
-    """Return what an attachment is if its files cannot be seen."""
+    """Return a description of an attachment if its files cannot be seen."""
     is_message = _type(attachment.type) in _MESSAGES or is_message_file([attachment.name])
     if attachment.blob is not None and is_message:
         return ("an uploaded message",)
@@ -180,7 +180,7 @@ def _in_attachment(attachment: Attachment) -> Files:
 
 
 def is_message_file(names: Iterable[str]) -> bool:
-    """Return whether a file is a message by its name."""
+    """Return whether a file's name is that of a message."""
     return any(reading.endswith(_MESSAGE_FILE) for name in names for reading in readings(name))
 
 
@@ -213,7 +213,7 @@ def _names_in_text(media_type: str, text: bytes) -> Iterator[str]:
 
 
 def joined(found: Iterable[Files]) -> Files:
-    """Return all files, each once."""
+    """Combine files, each once."""
     found = tuple(found)
     names = dict.fromkeys(name for each in found for name in each.names)
     return Files(names=tuple(names), opaque=tuple(dict.fromkeys(kind for each in found for kind in each.opaque)))

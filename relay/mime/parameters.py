@@ -60,7 +60,7 @@ def _read(text: str) -> Parameterized:
 
 
 def file_names(text: str) -> set[str]:
-    """Return every name of a file that a program may read from a field."""
+    """Return every file name that a program may read from a field."""
     names: set[str] = set()
     for reading in map(read, {text, _without_comments(text)}):
         names |= {value for name, value in reading.parameters.items() if name in _NAMES}
@@ -68,12 +68,12 @@ def file_names(text: str) -> set[str]:
     names |= {name.partition(" ")[0] for name in names} | set(map(encoded_words.decode, names))
     # Some programs end a name at a control character, others drop it.
     names |= {_CONTROL.split(name, maxsplit=1)[0] for name in names} | {_CONTROL.sub("", name) for name in names}
-    # Some take single quotes for quotes.
+    # Some programs treat single quotes as quotes.
     return (names | {name.strip("'") for name in names}) - {""}
 
 
 def has_readable_names(text: str) -> bool:
-    """Return whether the charset of every name of a file in a field is known (RFC 2231 section 4)."""
+    """Return whether the charset of every file name in a field is known (RFC 2231 section 4)."""
     encoded = [value for name, value in read(text).raw if name.partition("*")[0] in _NAMES and name.endswith("*")]
     labels = [value.partition("'")[0] for value in encoded if value.count("'") >= 2]
     return all(not label or charsets.codec_of(label) for label in labels)
@@ -105,14 +105,14 @@ def _without_comments(text: str) -> str:
 
 
 def _parameter(piece: str) -> tuple[str, str]:
-    """Return the name and the value, without its quotes."""
+    """Return the name of a parameter, and its value without quotes."""
     name, _, value = piece.partition("=")
     quoted = _QUOTED.fullmatch(value.strip())
     return name.strip().lower(), _ESCAPED.sub(r"\1", quoted[1]) if quoted else value.strip()
 
 
 def _joined(raw: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    """Join the pieces of RFC 2231 and decode them. The first of two equal names counts, and `name*` before `name`."""
+    """Join the pieces of RFC 2231 and decode them. Of two equal names the first counts; `name*` replaces `name`."""
     plain: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[str, bool]]] = {}
     for name, value in raw:

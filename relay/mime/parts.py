@@ -1,8 +1,8 @@
-"""Split a mail into its parts (RFC 2046), whatever it is: never raises, and takes time in proportion to its size.
+"""Split any mail into its parts (RFC 2046). Never raises, and takes time in proportion to the mail's size.
 
 Python's `email` library is not used to read mail from outside: it raises for some mails, and takes minutes for others
-(decision 0033). Bounds on depth, parts and fields keep the result small; what exceeds them stays unread, as content of the part
-around it, and is listed in `Mail.problems`.
+(decision 0033). Bounds on depth, parts and fields keep the result small; `Mail.exceeded` has the bounds beyond which a mail was
+not read.
 """
 
 import binascii
@@ -18,17 +18,17 @@ from relay.mime.encoded_words import base64_decoded
 from relay.mime.raw import BYTE_ORDER_MARK, Field
 
 MAX_DEPTH = 50
-"""Multiparts and messages within each other. Mail servers allow about as many (Postfix: mime_nesting_limit = 100)."""
+"""Maximum nesting of multiparts and messages. Mail servers allow about as much (Postfix: mime_nesting_limit = 100)."""
 MAX_PARTS = 1_000
 MAX_HEADER_LINES = 20_000
 """Lines of all headers together."""
 MAX_FIELD_BYTES = 65_536
 """A longer field is cut."""
 _MAX_SEARCHED = 12, 50_000_000
-"""Bytes searched for boundaries, since each level of nesting searches its content: as a multiple of the mail's size, and the
-number that any mail may take."""
+"""Maximum of bytes searched for boundaries, as a multiple of the mail's size, and as a number that any mail may take. Each level
+of nesting searches its content."""
 _MAX_CANDIDATES = 100_000
-"""Occurrences of a boundary in all places."""
+"""Maximum of occurrences of boundaries, wherever they are."""
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _NAME = re.compile(rb"([!-9;-~]+)([ \t]*):")
 _HEADER_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
@@ -48,7 +48,7 @@ class Overflow(StrEnum):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why programs may read a part differently: `text` is the rest of a sentence, `field` the name of the field at fault."""
+    """A reason for which programs may read a part differently: `text` is the rest of a sentence, `field` the field at fault."""
 
     text: str
     field: str = ""
@@ -57,7 +57,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A part, or a whole message. `body` is its content as transferred, empty if it has `parts`.
 
-    `number` counts the parts of a mail from 1. `start` and `at` are the places where its header and its body begin, in the mail
+    `number` counts the parts of a mail from 1. `start` and `at` are the offsets where its header and its body begin, in the mail
     or in the content of the encoded message around it.
     """
 
@@ -86,7 +86,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return decoded(self.body, self.text("content-transfer-encoding"))
 
     def walk(self) -> Iterator["Part"]:
-        """Yield this part and all within it, in order."""
+        """Yield this part and all parts within it, in order."""
         waiting = [self]
         while waiting:
             part = waiting.pop()
@@ -122,13 +122,13 @@ def read_fields(raw: bytes) -> tuple[Field, ...]:
 def field_text(field: Field) -> str:
     """Return a field's value on one line: UTF-8 (RFC 6532), or else Windows-1252."""
     value = field.line.partition(b":")[2]
-    # Most fields are ASCII, and a message's are read some thirty times.
+    # Most fields are ASCII, and the fields of a message are read some thirty times.
     text = value.decode("ascii") if value.isascii() else charsets.decode(value, "")
     return text.replace("\r", "").replace("\n", "").strip()
 
 
 def decoded(body: bytes, encoding: str) -> bytes:
-    """Remove a transfer encoding. An unknown one is none."""
+    """Decode a transfer encoding. With an unknown one, the body is returned as it is."""
     name = encoding.partition(";")[0].partition("(")[0].strip().lower()
     if name == "base64":
         return base64_decoded(body)
@@ -209,7 +209,7 @@ class _Parser:
         return depth < MAX_DEPTH and self._counts.parts < MAX_PARTS
 
     def _between(self, boundary: bytes, start: int, end: int) -> tuple[list[tuple[int, int]], bool]:
-        """Return the places between the boundary's lines, and whether none follows the closing one."""
+        """Return the start and end of each part between boundary lines, and whether none follows the closing one."""
         places: list[tuple[int, int]] = []
         begin = None
         for line_start, line_end, is_last in self._delimiters(b"--" + boundary, start, end):
@@ -225,7 +225,7 @@ class _Parser:
         return places, True
 
     def _delimiters(self, delimiter: bytes, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
-        """Yield the lines that consist of a delimiter: start, end with the line's end, whether it is the closing one."""
+        """Yield each line that consists of a delimiter: its start, the next line's start, and whether it is the closing one."""
         raw, at = self._raw, start
         self._counts.searched += end - start
         if self._counts.searched > max(_MAX_SEARCHED[0] * self._counts.size, _MAX_SEARCHED[1]):
@@ -274,7 +274,7 @@ class _Parser:
                 is_odd |= bool(name[2])
                 fields.append((name[1].decode("ascii").lower(), at, line_end))
             elif at > start or not text.startswith((b"From ", b">From ")):
-                # The first line that is no field begins the body, but some programs go on to the next empty line.
+                # The first line that is not a field begins the body, but some programs go on to the next empty line.
                 is_odd |= self._has_content_field(at, end)
                 break
             at = line_end
@@ -311,7 +311,7 @@ def _problems(
 
 
 def _encoding(media_type: str, encodings: set[str]) -> Iterator[str]:
-    """Yield why programs may decode a part differently. Only what contains parts is judged by its encoding."""
+    """Yield why programs may decode a part differently. Only parts that contain others are judged by their encoding."""
     if media_type.startswith("multipart/") and not encodings <= _IDENTITY:
         yield "is a multipart with a transfer encoding (RFC 2045 section 6.4)"
     if media_type in _FORWARDED and not encodings <= _OF_MESSAGES:

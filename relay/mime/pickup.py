@@ -1,4 +1,4 @@
-"""Read a file of a pickup folder, in which applications leave mail for a server to take.
+"""Read a file of a pickup folder, in which applications leave mail for a server to send.
 
 .NET's SmtpClient and other clients of IIS write the envelope into the header (`X-Sender`, one `X-Receiver` for each recipient),
 which the SMTP service of IIS reads in its pickup folder (learn.microsoft.com/previous-versions/office/developer/
@@ -7,7 +7,7 @@ section 4.5.2).
 
 Exchange has two folders (learn.microsoft.com/exchange/pickup-directory-and-replay-directory-exchange-2013-help): Pickup takes the
 recipients from To, Cc and Bcc; `X-Sender` and `X-Receiver`, with parameters for delivery reports, belong to Replay, as do the
-fields of `_OF_REPLAY`. This reads both.
+fields of `_OF_REPLAY`. This module reads both.
 """
 
 import re
@@ -46,7 +46,7 @@ class PickupMail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_pickup(content: bytes) -> PickupMail:
-    """Read a file. Never raises. The mail has no field of the envelope."""
+    """Read a pickup file. Never raises. The returned mail has no envelope fields."""
     head, body = raw.split(content)
     fields = raw.fields_of(head)
     senders = [_address(field) for field in fields if field.name == "x-sender"]

@@ -12,9 +12,9 @@ from relay.mime.addresses import mailboxes, spelling
 from relay.mime.fields import address_field, author_field, clean, plain_field
 
 _LINE_END = re.compile(rb"\r{1,2}\n|\r|\n")
-"""A line's end, also CR CR LF as some programs write it."""
+"""A line end, including the CR CR LF that some programs write."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What editors and .NET write at the beginning of a text file. It is not part of the message."""
+"""The mark that editors and .NET write at the beginning of a text file. It is not part of the message."""
 _ENVELOPE = frozenset(("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"))
 _HIDDEN = frozenset(("bcc", "resent-bcc"))
 _NEVER = frozenset(("x-relay-id", "x-relay-attempt", "return-path"))
@@ -40,7 +40,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 def prepare(request: SendRequest, *, with_bcc: bool) -> bytes:
     """Return the raw message of a request, ready to send. With `with_bcc`, its To, Cc and Bcc are the attempt's envelope.
 
-    From is then written too if the request's sender has no display name, because the provider may not get the one in the message.
+    From is then replaced too if the request's sender has no display name: the provider must not get the one in the message.
     """
     head, body = split(request.message.raw or b"")
     fields = [field for field in fields_of(head) if field.name not in _NEVER]
@@ -73,7 +73,7 @@ def split(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def head_of(raw: bytes) -> bytes:
-    """Return the header of a message with CRLF. The body of a message that `split` made is not looked at."""
+    """Return the header of a message with CRLF. If it has CRLF already, the body is not read."""
     return _parted(raw)[0]
 
 

@@ -54,7 +54,7 @@ def read(mime: bytes) -> Reading:
 
 
 def field_shown(field: Field) -> str:
-    """Return a field's value for people: on one line, with its encoded words decoded."""
+    """Return a field's value for display: on one line, with its encoded words decoded."""
     written = _phrase if field.name in _ADDRESSES else str
     return encoded_words.decode(parts.field_text(field), written).encode("utf-8", "replace").decode()
 
@@ -67,7 +67,7 @@ def _phrase(text: str) -> str:
 
 
 def _leaves(root: Part) -> list[Part]:
-    """Return the parts that have content; an attached message is one."""
+    """Return the parts that contain no others, except that an attached message counts as one part."""
     leaves, waiting = [], [root]
     while waiting:
         part = waiting.pop()
@@ -79,7 +79,7 @@ def _leaves(root: Part) -> list[Part]:
 
 
 def _body(leaves: Sequence[Part], kind: str) -> Part | None:
-    """Return the first part of a type that is not an attachment. What cannot be split into parts is shown as text."""
+    """Return the first part of a type that is not an attachment. A multipart that cannot be split counts as text."""
     shown = (part for part in leaves if part.disposition.value != "attachment")
     return next((part for part in shown if _kind(part) == kind), None)
 

@@ -1,4 +1,4 @@
-"""The refusals by which a vendor speaks of the account and not of the message: one table for replies and for later reports.
+"""Recognize refusals that concern the account and not the message, by one table for replies and for later reports.
 
 Sources: [ndr] learn.microsoft.com/troubleshoot/exchange/email-delivery/ndr/non-delivery-reports-in-exchange-online;
 [700] the page fix-error-code-5-7-700-through-5-7-750 beside it; [5.1.8] fix-error-code-5-1-8-in-exchange-online;
@@ -6,7 +6,7 @@ Sources: [ndr] learn.microsoft.com/troubleshoot/exchange/email-delivery/ndr/non-
 [submission] learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements; [events]
 twilio.com/docs/sendgrid/for-developers/tracking-events/event.
 
-Not in the table, because they speak of one recipient or message [ndr]: 5.7.504, 505, 507, 509, 510, 512, 513, 520 and 703. The
+Not in the table, because they concern one recipient or message [ndr]: 5.7.504, 505, 507, 509, 510, 512, 513, 520 and 703. The
 delivery reports of ACS have no status about the account (learn.microsoft.com/azure/event-grid/
 communication-services-email-events), and their texts quote the recipient's server.
 """
@@ -23,7 +23,7 @@ DAY = 86_400.0
 
 
 class Concerns(StrEnum):
-    """What a refusal concerns."""
+    """The part of an account that a refusal concerns."""
 
     TENANT = "tenant"
     MAILBOX = "mailbox"
@@ -33,11 +33,11 @@ class Concerns(StrEnum):
 
 
 class AccountRefusal(msgspec.Struct, frozen=True, kw_only=True):
-    """A row: enhanced status codes (a pattern), or `words` where the code has other meanings too.
+    """A row of the table: enhanced status codes (a pattern), or `words` where the code has other meanings too.
 
-    A reply may come from another vendor's server, so it must have the words if there are any. `again_after_seconds` is when
-    sending can work again after a report: a rolling window has passed then; otherwise a person must act, and the time is Relay's
-    choice. A reply does not need it, because the next one comes at once. `is_at_recipient`: the server may say it to RCPT.
+    An SMTP reply may come from another vendor's server, so it must have the words if the row has any. `again_after_seconds` is
+    the time after a report until sending can work again: the length of a rolling window, or Relay's choice if a person must act.
+    A reply does not need it, because the next attempt gets a reply at once. `is_at_recipient`: the server may refuse so at RCPT.
     `is_external`: only recipients outside the organization are refused, so that internal mail can go on.
     """
 
@@ -51,7 +51,7 @@ class AccountRefusal(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
     def matches(self, code: str, text: str) -> bool:
-        """Return whether the vendor's own status code or words are this refusal."""
+        """Return whether the vendor's own status code or words match this row."""
         if self.codes:
             return re.fullmatch(self.codes, code) is not None
         return re.search(self.words, own_words(text).strip(), re.IGNORECASE) is not None
@@ -109,7 +109,7 @@ def account_refusal(provider: str, code: str, text: str) -> AccountRefusal | Non
 def reported_refusal(code: str, diagnostic: str, remote_server: str) -> AccountRefusal | None:
     """Return the row that a report of Exchange Online matches, unless another server refused the mail.
 
-    `remote_server` is the report's Remote-MTA, without its type. A recipient's server may answer whatever it likes.
+    `remote_server` is the report's Remote-MTA, without its type. A recipient's server may reply anything, so it is not believed.
     """
     if remote_server and not _OWN_SERVERS.search(remote_server):
         return None

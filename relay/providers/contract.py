@@ -44,7 +44,7 @@ MAX_ANSWER_BYTES = 2_000_000
 
 
 class ReceivedAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail that answers one of Relay's, up to `MAX_ANSWER_BYTES`. `message_class`: Exchange's kind of item, if known."""
+    """A mail that answers one sent by Relay, up to `MAX_ANSWER_BYTES`. `message_class`: Exchange's kind of item, if known."""
 
     raw: bytes
     received_at: datetime | None = None
@@ -52,11 +52,11 @@ class ReceivedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BounceReports(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounce reports in one page of a mailbox, the answers to Relay's mail if they were asked for, and the next cursor.
+    """The bounce reports in one page of a mailbox, the answers to Relay's mail if requested, and the next cursor.
 
     A provider that can read mailboxes has a method `read_reports(mailbox, cursor, answers_since)`. It returns this, or a
     `RouteFault` or `Deferred` if it fails. `cursor` is opaque and empty at first. `is_more`: the next page is available now.
-    With `answers_since` it also returns what arrived since then and names a Message-ID of Relay's as the mail it answers.
+    With `answers_since` it also returns mail that arrived since then and names a Message-ID of Relay's as the one it answers.
     """
 
     found: tuple[BounceReport, ...]
@@ -89,7 +89,7 @@ class AccountRemark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider can carry, as data for the policy, routing and the documentation's table.
+    """The limits and features of a provider, as data for the policy, routing and the documentation's table.
 
     Sizes are bytes of the message on the wire (`relay.mime.size`, attachments after base64). `features` are from `FEATURES`.
     `max_body_bytes` limits everything but the attachments, and a finished message as a whole, if that limit differs.
@@ -123,7 +123,7 @@ FEATURES = {
 
 
 class ProviderModule(Protocol):
-    """What each provider module exports; `relay.providers.registry` names the modules.
+    """The names that each provider module exports; `relay.providers.registry` lists the modules.
 
     A module whose vendor limits the rate also exports `default_paces(settings) -> tuple[relay.core.settings.Pace, ...]`, for
     routes without paces of their own. One whose vendor limits recipients in 24 hours also exports
@@ -136,14 +136,14 @@ class ProviderModule(Protocol):
     CAPABILITIES: Capabilities
 
     def check_settings(self, settings: RouteSettings) -> Sequence[str]:
-        """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
+        """Return all problems of a route's settings, each as `key: sentence`; empty if there are none."""
 
     def create(self, name: str, settings: RouteSettings, context: "ProviderContext") -> Provider:
         """Make the provider of a route. Opens no connection."""
 
 
 class ProviderContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What bootstrap passes to every provider's `create(name, settings, context)`.
+    """The dependencies that bootstrap passes to every provider's `create(name, settings, context)`.
 
     `http` is a `relay.platform.http.client.HttpClient`, which all providers share. `blobs` is the blob port, `clock` returns the
     time in aware UTC, `credential` is a `relay.platform.entra_tokens.Credentials`, which gets tokens for a route's settings, and

@@ -1,4 +1,4 @@
-"""Send a finished message by an interface that takes none: as its text, HTML and files (decision 0042)."""
+"""Turn a finished message into text, HTML and files, for an API that does not accept one (decision 0042)."""
 
 from functools import partial
 

@@ -21,11 +21,11 @@ from relay.platform.http.url import parse_url
 from relay.providers.vendor_words import own_words
 
 MAX_RESPONSE_BYTES = 262_144
-"""How much of a response is read by default. No vendor's error needs more."""
+"""Bytes of a response that are read by default. No vendor's error needs more."""
 MAX_ERROR_DEPTH, MAX_ERROR_TEXTS = 5, 50
-"""How deep an error body is searched, and how many of its texts are used."""
+"""The depth to which an error body is searched, and the number of its texts that are used."""
 _OWN_HEADERS = {"User-Agent": f"Relay/{__version__}", "Accept-Encoding": "identity"}
-"""Sent with each request. Compressed responses are not asked for: an error that is one anyway matches by its status alone."""
+"""Sent with each request. Relay asks for uncompressed responses; an error that is compressed anyway matches by status alone."""
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def own_words(self) -> str:
-        """The vendor's error codes and messages, without what they quote. If the body is not JSON, its text."""
+        """The vendor's error codes and messages, without quoted text. If the body is not JSON, its text."""
         decoded = self.decoded()
         texts = [self.text] if decoded is None else list(_said_in(decoded, _SAID, MAX_ERROR_DEPTH))
         return " ".join(own_words(text) for text in texts[:MAX_ERROR_TEXTS])

@@ -34,7 +34,7 @@ def timeout_problems(value: Any) -> Sequence[str]:
 
 
 def limit_problems(settings: Mapping[str, Any], limits: Mapping[str, int]) -> Sequence[str]:
-    """Return what is wrong with the limits in a route's settings, as `key: sentence`."""
+    """Return the problems of the limits in a route's settings, as `key: sentence`."""
     return [
         f"{key}: must be a whole number from 1 to {maximum}"
         for key, maximum in limits.items()

@@ -24,14 +24,14 @@ def provider_module(provider: str) -> ProviderModule:
 
 
 def recipient_budget(route: Route) -> RecipientBudget | None:
-    """Return the limits of external recipients that a route's settings ask for, if any."""
+    """Return the limits of external recipients in a route's settings; None if there are none."""
     read: Callable[[Any], RecipientBudget | None]
     read = getattr(provider_module(route.provider), "recipient_budget", lambda _: None)
     return read(route.settings)
 
 
 def option_problems(provider: str, options: Any) -> Sequence[str]:
-    """Return all problems of a message's `options.<provider>`, each as `path: sentence`; empty when they can be used."""
+    """Return all problems of a message's `options.<provider>`, each as `path: sentence`; empty if there are none."""
     check: Callable[[Any], Sequence[str]] | None = getattr(provider_module(provider), "check_options", None)
     if check is None:
         return [f"options.{provider}.{key}: is not an option of {provider}, which has none" for key in options]

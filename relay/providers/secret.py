@@ -18,7 +18,7 @@ async def with_secret(
     request: Callable[[str], Awaitable[HttpResponse | LostResponse]],
     is_refused: Callable[[HttpResponse], bool] = _is_unauthorized,
 ) -> HttpResponse | LostResponse | RouteFault:
-    """Call `request` with a secret. If it is refused, call it once more with the secret as it is now, if that is another."""
+    """Call `request` with a secret. If the secret is refused, reread it, and call `request` once more if it has changed."""
     try:
         secret = await secrets.get(reference)
         result = await request(secret)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from babel import Locale
 
 _COST = 2_000
-"""The steps that a format is charged: it takes up to a tenth of a millisecond."""
+"""The work charged for one format, which takes up to a tenth of a millisecond."""
 _STYLES = ("short", "medium", "long", "full")
 _CURRENCY = re.compile("[A-Z]{3}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -35,9 +35,10 @@ _locales: dict[str, "Locale"] = {}
 
 
 def format_date(value: Any, style: Any = "medium", *, time: Any = None, timezone: Any = "UTC") -> str:
-    """Return the day of a time in a time zone, such as Europe/Berlin, with `time` its time too. A day alone stays that day.
+    """Format the day of a time in a time zone, such as Europe/Berlin; with a style in `time`, its time of day too.
 
-    Styles are short, medium, long and full. A missing value is an empty text. Raises `WrongValue`.
+    A day without a time stays that day. Styles are short, medium, long and full. A missing value becomes an empty text. Raises
+    `WrongValue`.
     """
     if value is None or value == "":
         return ""
@@ -57,7 +58,7 @@ def format_date(value: Any, style: Any = "medium", *, time: Any = None, timezone
 
 
 def format_number(value: Any, decimals: Any = None) -> str:
-    """Return a number with the separators of the locale, with `decimals` digits after the point. Raises `WrongValue`."""
+    """Format a number with the separators of the locale, with `decimals` digits after the point. Raises `WrongValue`."""
     if value is None or value == "":
         return ""
     charge(_COST)
@@ -72,7 +73,7 @@ def format_number(value: Any, decimals: Any = None) -> str:
 
 
 def format_currency(value: Any, currency: Any) -> str:
-    """Return an amount of a currency (ISO 4217, such as EUR), with its decimals. Raises `WrongValue`."""
+    """Format an amount of a currency (ISO 4217, such as EUR), with its decimals. Raises `WrongValue`."""
     if value is None or value == "":
         return ""
     from babel import numbers

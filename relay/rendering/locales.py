@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 
 def fallbacks(locale: str) -> Iterator[str]:
-    """Yield a locale and then each wider one: `zh-Hant-TW`, `zh-Hant`, `zh` (RFC 4647 section 3.4). Nothing for none."""
+    """Yield a locale and then each wider one: `zh-Hant-TW`, `zh-Hant`, `zh` (RFC 4647 section 3.4). Nothing for an empty one."""
     while locale:
         yield locale
         locale = locale.rpartition("-")[0]

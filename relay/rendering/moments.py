@@ -1,4 +1,4 @@
-"""Read times from what templates are filled in with."""
+"""Read times from the variables of templates."""
 
 import re
 from datetime import UTC, datetime
@@ -8,14 +8,14 @@ from relay.rendering.errors import WrongValue
 
 _DIGITS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _MILLISECONDS = 100_000_000_000
-"""Numbers from here on count milliseconds: as seconds they would be later than the year 5000."""
+"""Numbers from this one on are milliseconds: as seconds they would be later than the year 5000."""
 _MAX_CHARS = 100
 _YEARS = range(2, 9_999)
 """Years in which any time zone can be applied."""
 
 
 def read_moment(value: Any) -> datetime:
-    """Return a time with its offset: ISO 8601, by default in UTC, or seconds or milliseconds since 1970. Raises `WrongValue`."""
+    """Read an aware time from ISO 8601, by default in UTC, or from seconds or milliseconds since 1970. Raises `WrongValue`."""
     moment: datetime | None = None
     try:
         if is_number(value) or (isinstance(value, str) and _DIGITS.fullmatch(value)):
@@ -31,5 +31,5 @@ def read_moment(value: Any) -> datetime:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number: Python takes a truth value for one."""
+    """Return whether a value is a number, and not a boolean, which Python counts as one."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,7 +1,7 @@
-"""Count the work of rendering templates, in steps and characters, so that it ends at the same place on any machine.
+"""Count the work of rendering templates, in steps and characters, so that a limit stops it at the same place on any machine.
 
-Whatever repeats, copies, compares or writes is charged before it happens, by the size of what it reads. A value is as large as
-everything within it, however often it is the same: `[a, a]` is twice `a`.
+Every operation that repeats, copies, compares or writes is charged before it runs, by the size of its input. The size of a value
+is that of everything within it, also if it occurs twice: `[a, a]` is twice `a`.
 """
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
@@ -15,7 +15,7 @@ MAX_WORK = 4_000_000
 """The work of one rendering of one part, in characters and elements: a few tenths of a second at worst."""
 _PARTS = 3
 _MESSAGE = 40_000
-"""What each message of a request may take beyond the first, on average: thirty thousand characters and two hundred steps."""
+"""The average work that each message of a request may add to the first: thirty thousand characters and two hundred steps."""
 STEP = 20
 ELEMENT = 8
 BACKTRACKING = 16
@@ -41,7 +41,7 @@ class WorkBudget:
 
 
 def exhausted(budget: WorkBudget) -> str:
-    """Return why a rendering was stopped."""
+    """Explain why a rendering was stopped."""
     if budget.left == 0:
         return f"The messages of this request take more than {budget.limit} steps and characters. Send smaller batches."
     return f"Filling it in takes more than {MAX_WORK} steps and characters; it repeats too much."
@@ -55,7 +55,7 @@ class _Rendering:
         self.locale = locale
 
     def charge(self, work: int) -> None:
-        """Take work. Raises `Exhausted`."""
+        """Subtract work. Raises `Exhausted` if less is left."""
         if work > self.left:
             self.left = 0
             raise Exhausted
@@ -67,7 +67,7 @@ _RENDERING: ContextVar[_Rendering] = ContextVar("rendering")
 
 @contextmanager
 def rendering(budget: WorkBudget, locale: str) -> Iterator[None]:
-    """Charge everything within: it has a limit of its own, and no more than its request has left."""
+    """Charge the block to a new rendering, whose limit is `MAX_WORK`, or what its request has left if that is less."""
     limit = min(MAX_WORK, budget.left)
     current = _Rendering(limit, locale)
     token = _RENDERING.set(current)
@@ -79,7 +79,7 @@ def rendering(budget: WorkBudget, locale: str) -> Iterator[None]:
 
 
 def charge(work: int) -> None:
-    """Take work from the rendering. Raises `Exhausted`, and `LookupError` outside of one (while a template is compiled)."""
+    """Charge work to the rendering. Raises `Exhausted`, and `LookupError` outside of one (while a template is compiled)."""
     _RENDERING.get().charge(work)
 
 
@@ -94,7 +94,7 @@ def work_left() -> int:
 
 
 def charge_all(*values: Any) -> int:
-    """Charge values with everything in them, and return what that was. Raises `Exhausted`."""
+    """Charge values with everything in them, and return the amount. Raises `Exhausted`, and `Unwritable` for a namespace."""
     left = work_left()
     total = 0
     waiting = list(values)
@@ -119,7 +119,7 @@ def charge_all(*values: Any) -> int:
 
 
 def charge_length(*values: Any) -> None:
-    """Charge values by the number of their characters or elements, without what is within these. Raises `Exhausted`."""
+    """Charge values by the number of their characters or elements, not by the size of these. Raises `Exhausted`."""
     charge(STEP + sum(length(value) for value in values))
 
 

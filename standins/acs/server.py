@@ -65,7 +65,7 @@ class _Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AcsStandIn(StandIn):
-    """`url` is the endpoint. `keys` are its access keys, in base64; Entra tokens come from `issuer`.
+    """A stand-in for ACS Email. `url` is the endpoint. `keys` are its access keys, in base64; Entra tokens come from `issuer`.
 
     `domains` are the linked domains; None links all. `limits` and `status_limits` apply to the whole stand-in,
     which is one subscription. An operation runs for `running`, then ends as set by `end`, or succeeds.

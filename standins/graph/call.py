@@ -10,7 +10,7 @@ from standins.http import Acceptance
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """`user` is the mailbox's name in lower case, `box` that mailbox."""
+    """A request about a mailbox. `user` is the mailbox's name in lower case, `box` that mailbox."""
 
     request: web.Request
     body: bytes
@@ -30,4 +30,4 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 type Examine = Callable[[Call], Acceptance | web.Response]
-"""An operation's decision; raises GraphError for what Graph refuses."""
+"""Decides on a request; raises GraphError if Graph refuses it."""

@@ -77,7 +77,7 @@ def received_mail(raw: bytes, mail_id: str, now: datetime, message_class: str = 
 
 
 def mail_from_json(message: Mapping[str, Any], mailbox: str, mail_id: str, now: datetime) -> Mail:
-    """Parse a message resource into a mail. Raises GraphError for what Graph refuses at creation."""
+    """Parse a message resource into a mail. Raises GraphError for a message that Graph refuses at creation."""
     try:
         return _mail_from_json(message, mailbox, mail_id, now)
     except (KeyError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""The header fields by which Exchange says where a mail comes from, and its header firewall.
+"""The header fields by which Exchange records the origin of a mail, and its header firewall.
 
 Source: techcommunity.microsoft.com/blog/exchange/
 demystifying-and-troubleshooting-hybrid-mail-flow-when-is-a-message-internal/1420838;
@@ -15,7 +15,7 @@ _OWN = re.compile(rb"(?im)^x-ms-exchange-organization-[^\r\n]*(?:\r?\n[ \t][^\r\
 
 
 def with_origin(raw: bytes, origin: Mapping[str, str]) -> bytes:
-    """Replace such fields of a mail by those that say its origin."""
+    """Replace the fields of a mail that record its origin by these."""
     end = re.search(rb"\r?\n\r?\n", raw)
     cut = end.start() if end else len(raw)
     own = "".join(f"{_PREFIX}{name}: {value}\r\n" for name, value in origin.items()).encode()

@@ -39,7 +39,7 @@ def resource(mail: Mail, folder: str, chosen: str | None, expanded: str | None =
 
 
 class ReadsOwner(Protocol):
-    """What the reading operations need from their stand-in."""
+    """The parts of a stand-in that its reading operations need."""
 
     clock: Clock
     url: str

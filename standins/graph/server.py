@@ -47,14 +47,13 @@ type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class GraphStandIn(StandIn):
-    """`url` is https://localhost:port: both Graph's base address (append `/v1.0`) and the authority for
+    """A stand-in for Graph. `url` is https://localhost:port: both Graph's base address (append `/v1.0`) and the authority for
     azure-identity. Clients must trust `authority` (`authority.client_context()`, `.pem`).
 
-    `mailboxes` exist; None creates any on demand. `send_as` maps a mailbox to further From addresses it may use.
-    `permissions` of the app: remove `Mail.ReadWrite` to refuse drafts and reads, `ExchangeMessageTrace.Read.All` to refuse
-    `trace`. `scope`, if not None,
-    has the only mailboxes the app may use (RBAC for Applications). Searches find a sent mail
-    after `sent_items_lag`.
+    `mailboxes` are those that exist; None creates any on demand. `send_as` maps a mailbox to further From addresses it may use.
+    `permissions` are those of the app: remove `Mail.ReadWrite` to refuse drafts and reads, `ExchangeMessageTrace.Read.All` to
+    refuse `trace`. `scope`, if not None, has the only mailboxes that the app may use (RBAC for Applications). Searches find a
+    sent mail after `sent_items_lag`.
     """
 
     name = "graph"
@@ -212,7 +211,7 @@ class GraphStandIn(StandIn):
         *,
         message_class: str = "IPM.Note",
     ) -> Mail:
-        """Put an incoming message into a mailbox's Inbox. What it says of its own origin is replaced."""
+        """Put an incoming message into a mailbox's Inbox. Its fields about its origin are replaced."""
         mail = received_mail(with_origin(raw, authenticated_as), new_id(), self.clock(), message_class)
         self.boxes.setdefault(mailbox.lower(), Mailbox()).put("inbox", mail)
         return mail
@@ -236,7 +235,7 @@ class GraphStandIn(StandIn):
         return json_response({"reports": len(mails)})
 
     async def _limit_over_http(self, request: web.Request) -> web.Response:
-        """Control: `{"recipients", "window_seconds"?, "status"?, "internal"?}` limits what is sent from now on."""
+        """Control: `{"recipients", "window_seconds"?, "status"?, "internal"?}` limits the mail sent from now on."""
         order = await request.json()
         window = timedelta(seconds=order.get("window_seconds", 86_400))
         status, internal = order.get("status", "5.7.233"), order.get("internal", [])

@@ -30,7 +30,7 @@ from standins.inbox import Inbox, Mail
 
 
 class SubmissionsOwner(Protocol):
-    """What the writing operations need from their stand-in."""
+    """The parts of a stand-in that its writing operations need."""
 
     clock: Clock
     inbox: Inbox

@@ -64,7 +64,7 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceOwner(Protocol):
-    """What the trace needs from its stand-in."""
+    """The parts of a stand-in that its trace needs."""
 
     clock: Clock
     inbox: Inbox
@@ -77,7 +77,7 @@ class TraceOwner(Protocol):
 class Trace:
     """The trace of one tenant. Mail appears `delay` after it was accepted.
 
-    `statuses` and `reasons` set what became of mail to a recipient; `others` holds the rows of mail that is not the app's;
+    `statuses` and `reasons` set the result of mail by recipient; `others` holds the rows of mail that is not the app's;
     `rewrites_message_ids` makes Exchange give sent mail Message-IDs of its own.
     """
 

@@ -94,7 +94,7 @@ class UploadSession:
 
 
 class UploadsOwner(Protocol):
-    """What upload sessions need from their stand-in."""
+    """The parts of a stand-in that its upload sessions need."""
 
     clock: Clock
     url: str

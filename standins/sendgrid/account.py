@@ -29,7 +29,7 @@ def _error(status: int, message: str) -> web.Response:
 
 
 class AccountOwner(Protocol):
-    """What the account routes need from their stand-in."""
+    """The parts of a stand-in that its account routes need."""
 
     account: str
     inbox: Inbox
@@ -40,7 +40,7 @@ class AccountOwner(Protocol):
         """Return the verified addresses and domains; None verifies all."""
 
     def key_refusal(self, request: web.Request) -> web.Response | None:
-        """Return the 401 for a missing, unknown or revoked key; None when the key is good."""
+        """Return the 401 for a missing, unknown or revoked key; None if the key is valid."""
 
     async def perform(self, operation: str, request: web.Request, examine: Decide) -> web.StreamResponse:
         """Serve one operation under the script."""

@@ -65,7 +65,7 @@ def errors_response(status: int, refusals: Sequence[rules.Refusal]) -> web.Respo
 
 
 class SendGridStandIn(StandIn):
-    """`url` is the value for SendGrid's base address (without `/v3`).
+    """A stand-in for SendGrid. `url` is the value for SendGrid's base address (without `/v3`).
 
     `keys` are the accepted API keys. `verified_senders` has the addresses and domains allowed in
     `from`; None allows all. `lean` checks only the key and counts without storing mails, for benchmarks.

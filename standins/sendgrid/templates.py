@@ -22,10 +22,10 @@ _LEAN = ("id", "template_id", "active", "name", "subject", "updated_at", "genera
 
 
 class TemplateOwner(Protocol):
-    """What the template routes need from their stand-in."""
+    """The parts of a stand-in that its template routes need."""
 
     def key_refusal(self, request: web.Request) -> web.Response | None:
-        """Return the 401 for a missing, unknown or revoked key; None when the key is good."""
+        """Return the 401 for a missing, unknown or revoked key; None if the key is valid."""
 
     async def perform(self, operation: str, request: web.Request, examine: Decide) -> web.StreamResponse:
         """Serve one operation under the script."""
@@ -40,7 +40,7 @@ class TemplateRoutes:
         self.stored: dict[str, dict[str, Any]] = {}
 
     def add(self, name: str, *versions: dict[str, Any], generation: str = "dynamic") -> str:
-        """Store a template with these versions, the last active unless they say which. Returns its id."""
+        """Store a template with these versions, and return its id. The last is active, unless a version sets `active` itself."""
         template_id = f"d-{secrets.token_hex(16)}" if generation == "dynamic" else str(uuid.uuid4())
         stored = [self._version(template_id, number == len(versions), each) for number, each in enumerate(versions, 1)]
         self.stored[template_id] = {

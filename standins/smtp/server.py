@@ -39,12 +39,12 @@ _TOO_MANY = (
 
 
 class SmtpStandIn(StandIn):
-    """`host` and `port` to connect to. Clients must trust `authority`, unless `tls` is `none`.
+    """A stand-in for a smart host at `host` and `port`. Clients must trust `authority`, unless `tls` is `none`.
 
     `users` maps users to passwords, for AUTH PLAIN and LOGIN; an empty mapping requires no authentication. The
     same users may use XOAUTH2 with tokens of `issuer`. `senders` maps a user to the senders it may use;
     None allows all. Of one user's connections, only the first `max_connections` may send.
-    `extensions`: which of 8BITMIME, SMTPUTF8 and PIPELINING EHLO offers; `certificate_hosts`: the names in the
+    `extensions`: those of 8BITMIME, SMTPUTF8 and PIPELINING that EHLO offers; `certificate_hosts`: the names in the
     certificate; `limits`: the rate limits.
     """
 

@@ -47,7 +47,7 @@ def reply_of(fault: Fault) -> str:
 
 
 class SessionOwner(Protocol):
-    """What a connection needs from its stand-in, which is also aiosmtpd's handler."""
+    """The parts of a stand-in that a connection needs. The stand-in is also aiosmtpd's handler."""
 
     account: str
     clock: Clock
@@ -65,7 +65,7 @@ class SessionOwner(Protocol):
 
     @property
     def mode(self) -> str:
-        """Return when TLS begins: `starttls`, `implicit` or `none`."""
+        """Return how TLS begins: `starttls`, `implicit` or `none`."""
 
     async def until_released(self) -> None:
         """Wait for the next `release`, or for the stand-in to stop."""

@@ -1,1 +1,1 @@
-"""Read finished mail as the text, HTML and files that it says."""
+"""Read a finished message as text, HTML and files."""

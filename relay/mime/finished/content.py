@@ -1,7 +1,6 @@
-"""Read a finished message as text, HTML and files, for providers whose interface takes no finished message (decision 0042).
+"""Read a finished message as text, HTML and files, for providers that accept no finished message (decision 0042).
 
-`rebuild` names everything that would be lost on the way. Without losses, a mail built from the result says what the message
-says.
+`rebuild` names everything that would be lost. Without losses, a mail built from the result has the message's content.
 """
 
 import re
@@ -22,8 +21,8 @@ from relay.mime.writing import structured
 from relay.mime.writing.calendar import calendar_problem, method_of
 
 MAX_SUBMISSION_HOPS = 3
-"""Received fields that programs on the way to Relay add, such as a local Postfix. They are trace, not content (RFC 5321 section
-4.4). A mail with more was relayed; without them a mail loop would not be seen (section 6.3)."""
+"""Maximum of Received fields to drop, which programs before Relay add, such as a local Postfix. They are trace, not content (RFC
+5321 section 4.4). A mail with more of them was relayed, and dropping them would hide a mail loop (section 6.3)."""
 _OWN_FIELDS = frozenset((
     "from", "to", "cc", "bcc", "subject", "reply-to", "date", "message-id", "mime-version", "received",
 ))  # fmt: skip
@@ -31,13 +30,13 @@ _OF_PARTS = frozenset((
     "content-type", "content-transfer-encoding", "content-disposition", "content-id", "content-language",
 ))  # fmt: skip
 _MESSAGE_CLASS = "urn:content-classes:message"
-"""What CDO and IIS write into `Content-Class` of every mail."""
+"""The `Content-Class` that CDO and IIS write into every mail."""
 _WITHOUT_PLACE = ("multipart/", "message/")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]{1,400}")
 
 
 class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
-    """A message without `raw`, and what it lacks: each loss by its name, once. `message_id` is the message's own, or empty."""
+    """A message without `raw`, and the names of its losses. `message_id` is that of the finished message, or empty."""
 
     message: Message
     message_id: str
@@ -45,7 +44,7 @@ class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rebuild(message: Message) -> Rebuilding:
-    """Replace a finished message by its content, under the same envelope. Never raises.
+    """Replace a finished message by its content, with the same envelope. Never raises.
 
     Takes time in proportion to the size, so call it in a thread for large messages.
     """
@@ -72,9 +71,9 @@ def rebuild(message: Message) -> Rebuilding:
 
 
 def names_others(message: Message) -> bool:
-    """Return whether To and Cc of a finished message name addresses that are no recipients in `to` and `cc`.
+    """Return whether To and Cc of a finished message name addresses that are not in `to` and `cc`.
 
-    The fields of a message that is built name its recipients only.
+    A message that Relay builds would not name them.
     """
     named = {
         spelling(each.email).casefold()
@@ -136,7 +135,7 @@ class _Reader:
             self.text(part)
 
     def mixed(self, part: Part) -> None:
-        """Read a body, then files. A text after them has no place of its own."""
+        """Read a body, then files. A text after them would be lost."""
         for number, each in enumerate(part.parts):
             if number == 0 or each.type in _STRUCTURES or each.type.startswith(_WITHOUT_PLACE):
                 self.body(each)
@@ -222,7 +221,7 @@ _STRUCTURES: Mapping[str, Callable[[_Reader, Part], None]] = {
 
 
 def _says_nothing(field: Field, sender: Address) -> bool:
-    """Return whether a field of the message repeats what another says, or is about the parts that are built again."""
+    """Return whether a field of the message repeats another one, or describes the parts that are built again."""
     if field.name == "sender":
         people = mailboxes(parts.field_text(field))
         return len(people) == 1 and spelling(people[0].email).casefold() == sender.email.casefold()
@@ -232,7 +231,7 @@ def _says_nothing(field: Field, sender: Address) -> bool:
 
 
 def _is_file(part: Part) -> bool:
-    """Return whether readers show a part as a file: it says so, has a file name, or is no text."""
+    """Return whether readers show a part as a file: it is an attachment, has a file name, or is not text."""
     shown = part.disposition
     is_named = "filename" in shown.parameters or "name" in part.content_type.parameters
     return (

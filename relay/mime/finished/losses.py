@@ -1,9 +1,9 @@
-"""Name what a finished message would lose as text, HTML and files."""
+"""Name the content that a finished message would lose as text, HTML and files."""
 
 from relay.mime.parts import Part
 
 MAX_LOSSES = 20
-"""Losses that are named. Each has at most `MAX_LOSS` characters, because a message keeps them on the queue."""
+"""Maximum number of losses named. Each has at most `MAX_LOSS` characters, because a message keeps them on the queue."""
 MAX_LOSS = 100
 SIGNATURES = {"dkim-signature": "DKIM signature", "domainkey-signature": "DomainKeys signature"}
 """Header fields that are signatures."""
@@ -16,7 +16,7 @@ ENCRYPTED = {
     "application/pkcs7-mime": "S/MIME content (application/pkcs7-mime)",
     "application/x-pkcs7-mime": "S/MIME content (application/x-pkcs7-mime)",
 }
-"""Media types of files that are the content of the message."""
+"""Media types that look like files, and are the content of the message."""
 
 
 class Losses:
@@ -26,7 +26,7 @@ class Losses:
         self._names: dict[str, None] = {}
 
     def add(self, name: str) -> None:
-        """Note a loss."""
+        """Add a loss, cut to `MAX_LOSS` characters."""
         self._names[name[:MAX_LOSS]] = None
 
     def named(self) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ class Losses:
 
 
 def name_of(part: Part) -> str:
-    """Return what a part is that is neither a text nor a file."""
+    """Name a part that is neither text nor a file."""
     if part.type in ENCRYPTED:
         return ENCRYPTED[part.type]
     if part.type == "multipart/signed":

@@ -1,9 +1,9 @@
-"""Read what a calendar invitation asks for (RFC 5546), which the part that carries it must state (RFC 6047 section 2.4)."""
+"""Read the method of a calendar invitation (RFC 5546), which its MIME part must state (RFC 6047 section 2.4)."""
 
 import re
 
 METHODS = ("PUBLISH", "REQUEST", "REPLY", "ADD", "CANCEL", "REFRESH", "COUNTER", "DECLINECOUNTER")
-"""RFC 5546 section 1.4."""
+"""The methods of RFC 5546 section 1.4."""
 _METHOD = re.compile(r"^METHOD[^:\r\n]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _WHOLE = re.compile(r"BEGIN:VCALENDAR\r?\n.*\nEND:VCALENDAR", re.IGNORECASE | re.DOTALL)
 

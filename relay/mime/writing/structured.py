@@ -33,7 +33,7 @@ def header_value(name: str, text: str) -> str:
     if name.lower() not in _GRAMMARS and value.isascii():
         return value
     unfolded = header_field(name, text).decode().partition(":")[2].replace("\r\n", "").strip()
-    # A piece of a long link begins with the blank at which a line may end.
+    # Each further piece of a long link begins with a blank, at which a line may end.
     return re.sub(r"(<[^<>]*>)", lambda found: found[0].replace(" ", ""), unfolded)
 
 
@@ -54,7 +54,7 @@ def header_problem(name: str, text: str) -> str:
 
 
 def _addresses(value: str) -> list[str]:
-    """RFC 5322 section 3.4. Names may have encoded words, addresses may not."""
+    """Write a list of addresses (RFC 5322 section 3.4). Names may have encoded words, addresses may not."""
     found = mailboxes(value, limit=MAX_ADDRESSES + 1)
     if not found or len(found) > MAX_ADDRESSES or any(each.is_odd for each in found):
         raise ValueError(f"is a list of 1 to {MAX_ADDRESSES} addresses, such as Ada <ada@example.com>")
@@ -73,7 +73,7 @@ def _addresses(value: str) -> list[str]:
 
 
 def _ascii(value: str) -> list[str]:
-    """Message ids, tokens and dates (RFC 5322 section 3.6.4, RFC 2047 section 5): no encoded words."""
+    """Write message ids, tokens or dates (RFC 5322 section 3.6.4, RFC 2047 section 5), without encoded words."""
     words = fields.plain_words(value)
     if not value.isascii() or max(map(len, words), default=0) > fields.MAX_LINE_HARD - 80:
         raise ValueError("must be ASCII, with words of at most 900 characters")
@@ -81,7 +81,7 @@ def _ascii(value: str) -> list[str]:
 
 
 def _links(value: str) -> list[str]:
-    """RFC 2369 section 2: URIs in angle brackets, in which readers ignore blanks."""
+    """Write URIs in angle brackets, in which readers ignore blanks (RFC 2369 section 2)."""
     rest = _URI.sub("", value)
     if not rest.isascii() or not _URI.search(value):
         if value.upper() == "NO":
@@ -96,7 +96,7 @@ def _links(value: str) -> list[str]:
 
 
 def _list_id(value: str) -> list[str]:
-    """RFC 2919 section 3: a phrase and the id."""
+    """Write a phrase and a list's id (RFC 2919 section 3)."""
     name, _, identifier = value.rpartition("<")
     if not _ID.fullmatch(identifier):
         raise ValueError("is an id in angle brackets after an optional name, such as Offers <offers.example.com>")
@@ -105,7 +105,7 @@ def _list_id(value: str) -> list[str]:
 
 
 def can_fold_anywhere(name: str) -> bool:
-    """Return whether a field's lines may end where they have no blank: within the brackets of a link."""
+    """Return whether a field's lines may be broken where there is no blank, within the brackets of a link."""
     return name.lower() in _LINK_FIELDS
 
 
@@ -117,16 +117,16 @@ _GRAMMARS: Mapping[str, Callable[[str], list[str]]] = {
     ),
     **dict.fromkeys(("mail-followup-to", "mail-reply-to"), _addresses),
     **dict.fromkeys(("references", "in-reply-to", "supersedes", "original-message-id"), _ascii),
-    # RFC 3834, 8058, 2156, 8098, 5703; and what others define as tokens.
+    # RFC 3834, 8058, 2156, 8098, 5703; and other fields that consist of tokens.
     **dict.fromkeys(("auto-submitted", "list-unsubscribe-post", "importance", "priority", "sensitivity"), _ascii),
     **dict.fromkeys(("disposition-notification-options", "precedence", "expires", "reply-by"), _ascii),
     **dict.fromkeys(_LINK_FIELDS, _links),
     "list-id": _list_id,
 }
-"""How to write each structured field, by its name in lower case.
+"""The function that writes each structured field, by its name in lower case.
 
-The fields that ask for receipts and reports are not held to the policy's senders, as Reply-To is not. Mail programs ask before
-they send a receipt to an address that is not the Return-Path, which is held to the policy (RFC 8098 section 2.1). Errors-To and
-Return-Receipt-To are no standard; Sendmail sends errors there only with UseErrorsTo, which is off by default (its Installation
+Like Reply-To, the fields that ask for receipts and reports are not checked against the policy's senders. Mail programs ask before
+they send a receipt to an address that is not the Return-Path, which is checked (RFC 8098 section 2.1). Errors-To and
+Return-Receipt-To are not standard; Sendmail sends errors there only with UseErrorsTo, which is off by default (its Installation
 and Operation Guide, section 5.6).
 """

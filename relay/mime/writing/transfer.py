@@ -49,7 +49,7 @@ def seven_bit(content: bytes) -> bytes:
 
 
 def _rewritten(content: bytes, cannot_travel: Callable[[bytes], bool]) -> bytes:
-    """Re-encode the leaves that cannot travel. What is around them is then 7-bit, or else refused."""
+    """Re-encode the leaves that `cannot_travel`, and label 8-bit multiparts as 7-bit. Raises `ValueError` for a signed leaf."""
     pieces, done = list[bytes](), 0
     for part, is_signed in _parts(parts.parse(content).root, is_signed=False):
         is_leaf = not _is_around(part)
@@ -74,7 +74,7 @@ def _parts(part: Part, *, is_signed: bool) -> Iterator[tuple[Part, bool]]:
 
 
 def _is_around(part: Part) -> bool:
-    """Return whether a part consists of others, which are not in an encoding (an attached message may be)."""
+    """Return whether a part consists of others and is not encoded itself (an attached message may be)."""
     return bool(part.parts) and _label(part) not in _ENCODINGS
 
 
@@ -104,7 +104,7 @@ def _is_text(part: Part, plain: bytes) -> bool:
 
 
 def _header(part: Part, content: bytes, encoding: bytes) -> bytes:
-    """Return a part's header with another transfer encoding, and with what makes it a MIME part."""
+    """Return a part's header with another transfer encoding, and with the fields that make it a MIME part."""
     lines = b"".join(field.line for field in part.fields)
     if content[part.start : part.at].rstrip(b"\r\n") != lines.rstrip(b"\r\n"):
         raise ValueError("the header of a part that must be re-encoded is malformed")

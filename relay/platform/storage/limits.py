@@ -40,7 +40,7 @@ def check_queue_entry(body: bytes) -> None:
     """Raise `StorageError` if a queue cannot hold this entry or would return it changed."""
     if len(body) > MAX_BODY_BYTES:
         raise StorageError(f"queue entry too large: {len(body)} bytes (limit {MAX_BODY_BYTES})")
-    # What cannot exceed the limit is not counted, and only text beyond ASCII is searched: a twentieth of accepting a message.
+    # Count markup only if the limit can be exceeded, and search only text beyond ASCII: a twentieth of accepting a message.
     if _MOST_PER_BYTE * len(body) + _AROUND_BODY > MAX_REQUEST_BYTES:
         escaped = len(body) + 3 * (body.count(b"<") + body.count(b">")) + 4 * body.count(b"&") + _AROUND_BODY
         if escaped > MAX_REQUEST_BYTES:

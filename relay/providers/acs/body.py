@@ -90,8 +90,8 @@ def _content(message: Message) -> dict[str, str]:
 def _headers(request: SendRequest) -> Mapping[str, str]:
     """Return Relay's and the caller's headers.
 
-    The service keeps a well-formed Message-ID (concepts/email/email-headers). It is always Relay's own, because it is all that
-    the service's events say about a message.
+    The service keeps a well-formed Message-ID (concepts/email/email-headers). It is always Relay's own, because the service's
+    events identify a message by nothing else.
     """
     headers = {
         "Message-ID": f"<{fields.clean(request.id)}@{request.message.sender.domain}>",

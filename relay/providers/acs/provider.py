@@ -119,7 +119,7 @@ def _together(groups: Sequence[RecipientGroup], outcomes: Sequence[Outcome]) -> 
 
 
 def _unsupported(request: SendRequest) -> list[str]:
-    """Return what the service cannot carry. Acceptance refuses such messages, but a redrive may change the route."""
+    """Return why the service cannot carry a message. Acceptance refuses such messages, but a redrive may change the route."""
     problems = []
     if request.message.calendar is not None:
         problems.append("ACS has no part for a calendar invitation")

@@ -11,7 +11,7 @@ from relay.providers.http_settings import is_address, limit_problems, timeout_pr
 
 DEFAULT_TIMEOUT_SECONDS = 30
 SETTABLE_LIMITS = {"max_bytes": 30_000_000}
-"""What support raises the size of a request to, on request (service-limits)."""
+"""The size of a request to which support raises the limit, if asked (service-limits)."""
 SETTINGS = (
     *("endpoint", "access_key", "subscription", "engagement_tracking", "timeout_seconds"),
     *SETTABLE_LIMITS,
@@ -23,7 +23,7 @@ PACES = ((30, 60.0), (100, 3600.0))
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
+    """Return all problems of a route's settings, each as `key: sentence`; empty if there are none."""
     known = ", ".join(SETTINGS)
     problems = [f"{key}: is not a setting of acs (known: {known})" for key in settings if key not in SETTINGS]
     if not _is_endpoint(settings.get("endpoint")):

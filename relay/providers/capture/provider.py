@@ -28,7 +28,7 @@ CAPABILITIES = Capabilities(
     max_recipients=1000,
     features=frozenset(FEATURES) - {"raw_content", "verify", "checks", "delivery_events"},
 )
-"""Everything but later checks and events: a stored mail is final."""
+"""All features but later questions and events, because a stored mail is final, and `raw_content`, which `raw_mime` replaces."""
 TEST_DOMAIN = "relay.test"
 SLOW_SECONDS = 5.0
 

@@ -19,7 +19,7 @@ from relay.providers.graph.mailbox import JSON
 MAX_REQUEST_BYTES = 4_000_000
 """"The maximum request length supported is 4MB" (413): the smaller of the two readings."""
 MAX_MIME_BYTES = MAX_REQUEST_BYTES // 4 * 3
-"""Maximum of MIME bytes whose base64 fits in one request. What is within it can always be sent, if not as JSON, then as MIME."""
+"""Maximum of MIME bytes whose base64 fits in one request. A message within it can always be sent, as JSON or else as MIME."""
 MAX_HEADERS = 5
 """Maximum of custom headers in JSON (InvalidInternetMessageHeaderCollection beyond)."""
 RELAY_ID = "X-Relay-Id"

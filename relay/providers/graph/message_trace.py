@@ -1,4 +1,4 @@
-"""Ask Exchange Online's message trace what became of mail, through Microsoft Graph.
+"""Read the delivery status of mail from Exchange Online's message trace, through Microsoft Graph.
 
 The trace covers all mail of a tenant, so it has an identity of its own: the permission ExchangeMessageTrace.Read.All cannot be
 limited to mailboxes. Sources: learn.microsoft.com/graph/api/messagetracingroot-list-messagetraces ($top to 5,000, nextLink, a
@@ -56,7 +56,7 @@ class TracePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceFault(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a request failed. `code` is `link_refused`, `missing_service_principal` or a cause of `relay.core.outcomes`."""
+    """A failed request. `code` is `link_refused`, `missing_service_principal` or a cause of `relay.core.outcomes`."""
 
     code: str
     reply: str = ""
@@ -180,7 +180,7 @@ def _decoded(body: bytes) -> TracePage | TraceFault:
 
 
 def _row(raw: msgspec.Raw) -> TraceRow | None:
-    """Decode a row. One that cannot be read must not keep the others of its page from being read."""
+    """Decode a row. Returns None for an unreadable one, which must not hide the others of its page."""
     try:
         return _row_decoder.decode(raw)
     except msgspec.MsgspecError:

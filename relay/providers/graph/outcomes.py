@@ -26,7 +26,7 @@ RULES = (
     # 403 about the message
     ResponseRule(first=400, last=403, error="ErrorMessageBlocked", kind=Rejected, code="content_refused",
         source="[ews] the message is considered spam"),
-    # whether this mailbox may send as that sender
+    # the mailbox may not send as that sender
     ResponseRule(first=400, last=403, error="ErrorSendAsDenied|ErrorSendOnBehalfOfDenied", kind=RouteFault,
         code="sender_not_verified", source="[ews] ErrorSendAsDenied: the mailbox has no right to send as the From address"),
     # the mailbox
@@ -80,7 +80,7 @@ RULES = (
 )
 # fmt: on
 MAILBOX_CODES = frozenset({"missing_permission", "credits_exhausted", "account_restricted"})
-"""Faults that concern only one mailbox, where each sender has its own."""
+"""Faults that concern only one mailbox, on routes where each sender has its own."""
 
 
 def outcome_of(result: ExchangeResult, now: datetime, *, provider_id: str | None = None) -> Outcome:

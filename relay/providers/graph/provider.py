@@ -29,7 +29,7 @@ from relay.providers.graph.settings import (
 from relay.providers.http_exchange import HttpResponse, LostResponse, probe_fault
 
 CAPABILITIES = Capabilities(
-    # What a tenant may set at most; 35 MB until it does (learn.microsoft.com/graph/api/attachment-createuploadsession).
+    # The maximum that a tenant may set; the default is 35 MB (learn.microsoft.com/graph/api/attachment-createuploadsession).
     max_bytes=150 * 1024 * 1024,
     # A file can be uploaded on its own, text and HTML cannot: one request must hold them.
     max_body_bytes=body.MAX_MIME_BYTES,
@@ -93,7 +93,7 @@ class Graph:
             return Sent() if isinstance(token, str) else RouteFault(code=token.code, reply=token.reply)
         mailbox = Mailbox(name, self._settings, self._context)
         result = await mailbox.request("GET", "/mailFolders/inbox?$select=id")
-        # 403: the app may not read, and does not need to. Whether it may send shows when it sends.
+        # 403: the app may not read, and does not need to. A missing permission to send shows only when it sends.
         if isinstance(result, HttpResponse) and result.status in (200, 403):
             return Sent()
         if isinstance(result, LostResponse):

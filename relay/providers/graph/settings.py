@@ -33,7 +33,7 @@ MESSAGES_A_MINUTE = 30
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
+    """Return all problems of a route's settings, each as `key: sentence`; empty if there are none."""
     known = ", ".join(SETTINGS)
     problems = [f"{key}: is not a setting of graph (known: {known})" for key in settings if key not in SETTINGS]
     mailbox = settings.get("mailbox", "")

@@ -1,4 +1,4 @@
-"""Checks sender domains and credits of a SendGrid account, for the doctor. A key limited to Mail Send can read neither.
+"""Check sender domains and credits of a SendGrid account, for the doctor. A key limited to Mail Send can read neither.
 
 Sources: twilio.com/docs/sendgrid/api-reference: sender-verification, domain-authentication, user-api (credits).
 """

@@ -47,7 +47,7 @@ def build(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) ->
 
 
 def _with_one_link(request: SendRequest, options: Mapping[str, Any]) -> tuple[SendRequest, Mapping[str, Any]]:
-    """Keep either Relay's link or the group of SendGrid, which adds fields of its own: the group if the message names it."""
+    """Keep either Relay's link or SendGrid's group, which adds header fields of its own: the group if the message names it."""
     if not request.has_link or "asm" not in options:
         return request, options
     if "asm" not in request.message.options.get("sendgrid", {}):

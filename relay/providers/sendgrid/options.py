@@ -148,7 +148,7 @@ _OPTIONAL = frozenset(("click_tracking", "open_tracking", "ganalytics"))
 
 
 def options_problems(value: Any, where: str) -> list[str]:
-    """Return all that is wrong with options, as `path: sentence`; empty if SendGrid knows them all."""
+    """Return all problems of options, as `path: sentence`; empty if there are none."""
     if value == {}:
         return []
     if fits(value, Options):

@@ -199,7 +199,7 @@ class SendGrid:
 
 
 def _unsupported(request: SendRequest, own: Any) -> list[str]:
-    """Return what SendGrid cannot carry. Acceptance refuses such messages, but a redrive may change the route."""
+    """Return why SendGrid cannot carry a message. Acceptance refuses such messages, but a redrive may change the route."""
     problems = list(check_options(own))
     if request.message.return_path is not None:
         problems.append("SendGrid sets the return path itself")

@@ -15,7 +15,7 @@ SETTINGS = ("api_key", "base_url", "sandbox_mode", "activity_feed", "timeout_sec
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
+    """Return all problems of a route's settings, each as `key: sentence`; empty if there are none."""
     known = ", ".join(SETTINGS)
     problems = [f"{key}: is not a setting of sendgrid (known: {known})" for key in settings if key not in SETTINGS]
     if problem := reference_problem(settings.get("api_key", DEFAULT_KEY)):

@@ -16,8 +16,8 @@ STATUSES: Mapping[int, type[StorageError]] = {
     404: NotFound,
     409: AlreadyExists,
     412: Changed,
-    # A role assignment that is not effective everywhere yet, a rotated key, a firewall: an operator fixes it, and no message
-    # may be lost until then. So storage is unavailable; the message at hand is not at fault.
+    # A role assignment that is not effective everywhere yet, a rotated key or a firewall: no message may be lost until an
+    # operator has fixed it. So storage counts as unavailable; the message at hand is not at fault.
     401: Unavailable,
     403: Unavailable,
     408: Unavailable,

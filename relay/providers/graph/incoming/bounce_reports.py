@@ -1,4 +1,4 @@
-"""Read the non-delivery reports in a mailbox, which is where Exchange Online reports bounces, and the answers to Relay's mail.
+"""Read the non-delivery reports in a mailbox, by which Exchange Online reports bounces, and the answers to Relay's mail.
 
 A delta query over the Inbox (learn.microsoft.com/graph/delta-query-messages) returns what arrived since the last page, and a
 link to continue. Graph expires old links (410). The query then restarts, and reports that were read before are recognized by
@@ -51,7 +51,7 @@ async def read(
             return _failure(mailbox, mail)
     if failed and not found and any(mime.status >= 500 for mime in failed):
         return _failure(mailbox, failed[-1])
-    # If the mailbox answers for other messages, the message is at fault, and must not keep all later reports from being read.
+    # If other messages can be read, the message is at fault, and must not keep all later reports from being read.
     for mime in failed:
         log_event("report_skipped", level=logging.WARNING, status=mime.status)
     following, last = page.get("@odata.nextLink"), page.get("@odata.deltaLink")
@@ -66,7 +66,7 @@ async def read(
 async def _download(
     mailbox: Mailbox, item: Mapping[str, Any], answers_since: datetime | None
 ) -> BounceReport | ReceivedAnswer | ExchangeResult | None:
-    """Download a message of interest; None if it is none. Returns the response of a failed request."""
+    """Download a message if it is a report or an answer; None if it is not. Returns the response of a failed request."""
     if _is_by_reporter(item):
         mime = await mailbox.download(str(item["id"]))
         if isinstance(mime, HttpResponse) and mime.status == 200:
@@ -88,7 +88,7 @@ def _page(result: ExchangeResult) -> Mapping[str, Any] | None:
 
 
 def _is_message(item: Any) -> bool:
-    """Return whether an item of a page is a message that is there. A removed one has only its id."""
+    """Return whether an item of a page is a message that still exists. A removed one has only its id."""
     return isinstance(item, dict) and "@removed" not in item and bool(item.get("id"))
 
 

@@ -1,4 +1,4 @@
-"""Find the answers to Relay's mail in a mailbox: what they answer is read first, and only those that answer Relay are downloaded.
+"""Find the answers to Relay's mail in a mailbox: read the ids that each message answers, and download only answers to Relay.
 
 Exchange keeps In-Reply-To, References and the kind of item as properties of a message (MS-OXPROPS: PidTagInReplyToId 0x1042,
 PidTagInternetReferences 0x1039, PidTagMessageClass 0x001A), which Graph returns when they are asked for
@@ -58,7 +58,7 @@ async def download(mailbox: Mailbox, item: Mapping[str, Any]) -> ReceivedAnswer 
 
 
 def _properties(response: HttpResponse) -> Mapping[int, str]:
-    """Return the values by number. Graph may write the numbers in another way than they were asked for (`0x1a`)."""
+    """Return the values by number. Graph may write a number in another way than the query (`0x1a`)."""
     try:
         message = msgspec.convert(response.decoded(), _Message)
         return {int(each.id.rpartition(" ")[2], 16): each.value for each in message.single_value_extended_properties}

@@ -1,11 +1,11 @@
-"""Tell the reports of Exchange Online itself from mail that only looks like them.
+"""Distinguish reports of Exchange Online itself from mail that only looks like them.
 
-Anyone can write a mail in the form of a report. But Exchange removes the header fields X-MS-Exchange-Organization-* from what
-enters the organization, and writes its own (the header firewall: techcommunity.microsoft.com/blog/exchange/
+Anyone can write a mail in the form of a report. But Exchange removes the header fields X-MS-Exchange-Organization-* from mail
+that enters the organization, and writes its own (the header firewall: techcommunity.microsoft.com/blog/exchange/
 demystifying-and-troubleshooting-hybrid-mail-flow-when-is-a-message-internal/1420838; learn.microsoft.com/exchange/
-header-firewall-exchange-2013-help). A report that its transport makes has AuthAs `Internal` and AuthMechanism `05`; what users
-submit has another mechanism (Outlook and Graph: `04`), and mail from outside has AuthAs `Anonymous`. The mechanisms are not
-documented; they are those of real reports. Its senders are the Microsoft Exchange recipient and the postmaster.
+header-firewall-exchange-2013-help). A report that its transport makes has AuthAs `Internal` and AuthMechanism `05`; mail that
+users submit has another mechanism (Outlook and Graph: `04`), and mail from outside has AuthAs `Anonymous`. The mechanisms are
+not documented; they are those of real reports. The senders of reports are the Microsoft Exchange recipient and the postmaster.
 """
 
 import re
