@@ -154,9 +154,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event of a message, as the journal stores it.
 
-    `kind` is an `EventKind`. `key` names the row, so that duplicates of an event share one. `code` is the enhanced status code
-    (RFC 3463), `bounce_class` a `BounceClass`, `attempt` the number of the attempt (0: not known). `likely` is a `LikelyActor`,
-    empty if not known. `raw` is the provider's report as received. `answer` is the mail of a `replied` or `auto_replied`.
+    `kind` is an `EventKind`. `key` is part of the row's key, so that duplicates of an event share a row. `code` is the enhanced
+    status code (RFC 3463), `bounce_class` a `BounceClass`, `attempt` the number of the attempt (0: not known). `likely` is a
+    `LikelyActor`, empty if not known. `raw` is the provider's report as received. `answer` is the mail of a `replied` or
+    `auto_replied`.
     `source` is an `EventSource`, empty in events of older versions. `topic` is the topic of an `unsubscribed` or `resubscribed`,
     empty for all mail of the client.
     """

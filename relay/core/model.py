@@ -156,7 +156,7 @@ type Span = tuple[int, int]
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message with what was decided about it at acceptance; one element of a batch.
+    """A message with the decisions about it at acceptance; one element of a batch.
 
     With `blob` the content is there (claim check), at `span`, and `message` is only its envelope, or None if even that was too
     long for an entry. `size` is the estimated size on the wire in bytes, `body_size` that of everything but the attachments.

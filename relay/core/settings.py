@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """An application setting: its name, its default as text, and what it means."""
+    """An application setting: its name, its default as text, and its meaning."""
 
     name: str
     default: str
@@ -279,7 +279,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_LANE = "transactional"
-"""The lane of messages that name none, and of those whose lane is no longer configured. It always exists."""
+"""The lane of messages that name no lane, or one that is no longer configured. It always exists."""
 DEFAULT_LANES = {DEFAULT_LANE: Lane(), "bulk": Lane()}
 
 
@@ -299,6 +299,6 @@ class BrakePolicy(StrEnum):
 
 
 def queues_for(lanes: Mapping[str, Lane], lane: str) -> tuple[str, ...]:
-    """Return the queues of a lane; of the default lane where this one is no longer configured."""
+    """Return the queues of a lane, or those of the default lane if this one is no longer configured."""
     name = lane if lane in lanes else DEFAULT_LANE
     return lanes.get(name, Lane()).queues(name)

@@ -56,7 +56,7 @@ def helper_of(call: Call, names: Iterable[str]) -> Helper | None:
 
 
 class _Evaluation:
-    """One rendering, with what it has written so far."""
+    """One rendering, with the pieces written so far."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []

@@ -88,7 +88,7 @@ def decode(content: bytes, label: str) -> str:
         return min(readings, key=lambda text: text.count("\ufffd"))
     try:
         text = content.decode(codec, "replace")
-    except ValueError:  # Some codecs refuse what they cannot replace, such as half a surrogate pair.
+    except ValueError:  # Some codecs raise for text that they cannot replace, such as half a surrogate pair.
         text = content.decode("cp1252", "replace")
     return text.removeprefix("\ufeff").encode("utf-8", "replace").decode()
 

@@ -150,7 +150,7 @@ def _uudecoded(body: bytes) -> bytes:
 
 
 class _Parser:
-    """Parses one mail, and counts what it finds."""
+    """Parses one mail, and counts its parts, header lines and boundaries."""
 
     def __init__(self, raw: bytes, counts: "_Parser | None" = None) -> None:
         self._raw = raw

@@ -172,7 +172,7 @@ class OpenTelemetry(Telemetry):
 
     @_never_raises
     def close(self) -> None:
-        """Send what is buffered, and stop the threads."""
+        """Send buffered telemetry, and stop the threads."""
         self._tracing.shutdown()
         self._metering.shutdown()
 

@@ -110,7 +110,7 @@ class Telemetry:
         """Record the arrivals of the last day's mail, by route."""
 
     def close(self) -> None:
-        """Send what is still buffered. May block on the network: do not call it in the event loop."""
+        """Send buffered telemetry. May block on the network: do not call it in the event loop."""
 
 
 OFF = Telemetry()

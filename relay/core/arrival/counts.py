@@ -1,4 +1,4 @@
-"""Counts of arrivals by client, tag, route and recipient domain: bounded, whatever the mail says. Pure, but for `Tally`."""
+"""Count arrivals by client, tag, route and recipient domain, in bounded space for any mail. Pure, except for `Tally`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum

@@ -12,7 +12,7 @@ MAX_INTERRUPTIONS = 5
 """Interrupted attempts in a row that make a crash loop: as many as the host allows an entry (host.json, maxDequeueCount)."""
 MAX_ATTEMPTS_KEPT = 20
 MAX_WHOLE_PARTS = 3
-"""If a message has more parts, those that have ended keep only their last and uncertain attempts: a status holds 64 KiB."""
+"""If a message has more parts, ended ones keep only their last attempt, `unknown` ones up to three: a status holds 64 KiB."""
 WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of each older reply: a batch's record holds 1 MiB."""

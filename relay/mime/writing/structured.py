@@ -1,4 +1,4 @@
-"""Write a caller's own header fields by their grammar: an encoded word may stand only where RFC 2047 section 5 allows one.
+"""Write a caller's own header fields by their grammar: encoded words are allowed only where RFC 2047 section 5 says so.
 
 A field that is not listed here is unstructured: any text, in encoded words if it is not ASCII.
 """

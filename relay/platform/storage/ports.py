@@ -81,7 +81,7 @@ class Queues(Protocol):
         """Put one entry, visible after `delay_seconds` (0 to 604,800). Raises `NotFound` when the queue is missing."""
 
     async def receive(self, queue: str, *, limit: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
-        """Take up to `limit` (1 to 32) visible entries under lease. The host takes those of the lanes itself."""
+        """Take up to `limit` (1 to 32) visible entries under lease. The host takes entries for triggers itself."""
 
     async def delete(self, queue: str, received: Received) -> None:
         """Delete a received entry. A lost lease or a missing entry is not an error: the entry comes again, or is gone already."""
@@ -222,7 +222,7 @@ class Blobs(Protocol):
     async def put(
         self, container: str, name: str, body: bytes, *, content_type: str = "application/octet-stream"
     ) -> None:
-        """Write a whole blob, replacing what was there."""
+        """Write a whole blob, and replace an existing one."""
 
     async def replace(self, container: str, name: str, body: bytes, *, etag: str) -> None:
         """Replace a blob of a few MiB at most. Raises `Changed` if it was written or deleted since `read`."""

@@ -40,7 +40,7 @@ def account_remarks(token: str) -> Sequence[AccountRemark]:
 
 
 def roles_of(token: str) -> Sequence[str] | None:
-    """Return the permissions in an access token. Its signature is not checked, since Graph decides what it may do.
+    """Return the permissions in an access token. The signature is not checked, because Graph itself decides what a token may do.
 
     None if it cannot be read.
     """

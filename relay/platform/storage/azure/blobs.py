@@ -19,7 +19,7 @@ BLOCK_BYTES = 4 * 1024 * 1024
 """Larger bodies are uploaded in blocks, because a connection encrypts each write in one piece, which blocks the event loop."""
 _WHOLE = {"x-ms-blob-type": "BlockBlob"}
 TRANSFER_SECONDS = 120.0
-"""Timeout for transferring a whole body. In between, no byte may fail to move for longer than `READ_SECONDS`."""
+"""Timeout for transferring a whole body. A pause without progress may take `READ_SECONDS` at most."""
 
 
 class AzureBlobs:

@@ -1,1 +1,1 @@
-"""Read what comes to a mailbox: bounce reports, and answers to Relay's mail."""
+"""Read incoming mail of a mailbox: bounce reports, and answers to Relay's mail."""
