@@ -22,7 +22,7 @@ CODES = {
     "not_found": "Nothing exists at this address, or it was purged.",
     "method_not_allowed": "This address does not support the method; `Allow` lists the methods it supports.",
     "message_not_found": "This client has no message with this id, or the message was purged.",
-    "unreadable": "What is stored about this cannot be read: it is damaged, or a newer version of Relay wrote it.",
+    "unreadable": "The stored data cannot be read: it is damaged, or a newer version of Relay wrote it.",
     "content_not_found": "The content is not available: the message is still queued, or its content was purged.",
     "message_erased": "The message was erased: its content cannot be read and it cannot be redriven.",
     "link_not_valid": "The link has expired, or its signature is not valid for this address.",
