@@ -1,4 +1,4 @@
-"""The triggers: they translate between Azure's types and ours, and decide nothing.
+"""The triggers: they convert between Azure's types and Relay's, and decide nothing.
 
 The only module that imports `azure.functions`. The application is built at the first call, in the loop that serves it.
 """
@@ -21,12 +21,12 @@ STORAGE = "AzureWebJobsStorage"
 
 
 class PlainResponse(func.HttpResponse):
-    """A response whose headers stay a dict, which the library takes too.
+    """A response whose headers stay a dict, which the library accepts too.
 
-    The headers of `func.HttpResponse` are werkzeug's: adding and searching seven of them cost an accepted message
-    9 % of the instructions that Python runs for it, host included. Relay sets no cookies, whose name is all that
-    the library searches for besides `content-type`, which it adds. So this does not call the library's `__init__`, which
-    would make headers, and has all that the library reads of a response.
+    `func.HttpResponse` has werkzeug's headers: adding and searching seven of them cost 9 % of the instructions that Python runs
+    for an accepted message, host included. The library searches only for cookies, which Relay never sets, and for
+    `content-type`, which it adds. So this class does not call the library's `__init__`, which would make such headers, and
+    defines everything that the library reads.
     """
 
     def __init__(self, body: bytes, *, status: int, headers: dict[str, str], media_type: str | None) -> None:
@@ -58,7 +58,7 @@ class PlainResponse(func.HttpResponse):
 
 @cache
 def relay() -> "Relay":
-    """The application of this process."""
+    """Return the application of this process, built at the first call."""
     from relay.bootstrap import start
 
     return start(os.environ)
@@ -67,7 +67,7 @@ def relay() -> "Relay":
 @app.function_name("api")
 @app.route(route="{*path}", methods=METHODS)
 async def api(req: func.HttpRequest) -> func.HttpResponse:
-    """Every HTTP call: the API, the console, the documentation."""
+    """Handle every HTTP call: the API, the console, the documentation."""
     from relay.api.http import Request
 
     url = req.url
@@ -148,7 +148,7 @@ if os.environ.get("RELAY_BOUNCE_MAILBOXES"):
 
 
 async def _read_message_trace(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
-    """Every minute: read what became of mail from the message traces in RELAY_MESSAGE_TRACE."""
+    """Every minute: read the outcomes of mail from the message traces in RELAY_MESSAGE_TRACE."""
     await relay().message_trace_timer.run()
 
 
@@ -167,5 +167,5 @@ async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worke
 @app.function_name("purge")
 @app.timer_trigger(arg_name="timer", schedule="0 17 2-7 * * *")
 async def purge(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
-    """Every night: drain the poison queues, and delete what is older than the retention."""
+    """Every night: drain the poison queues, and delete data older than the retention."""
     await relay().nightly.run()

@@ -17,7 +17,7 @@ SYSTEMS = ("relay", "tutorial")
 
 
 async def accepted(runs: int, connections: int = 32) -> AsyncIterator[Figure]:
-    """Accepted messages per second with delivery disabled, and CPU milliseconds of the host and Azurite per message.
+    """Measure accepted messages per second with delivery disabled, and CPU milliseconds of the host and Azurite per message.
 
     The systems take turns, so that a temporary slowdown of the machine affects both.
     """
@@ -47,7 +47,7 @@ async def accepted(runs: int, connections: int = 32) -> AsyncIterator[Figure]:
 
 
 async def latency(runs: int) -> AsyncIterator[Figure]:
-    """Latency of acceptance at 200 messages per second, with delivery disabled. The systems take turns.
+    """Measure the latency of acceptance at 200 messages per second, with delivery disabled. The systems take turns.
 
     `hey` starts its connections together and paces each: ten bursts of 20 messages a second.
     The median is the time of half a burst.
@@ -69,7 +69,7 @@ async def latency(runs: int) -> AsyncIterator[Figure]:
 async def by_connections(
     connections: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
 ) -> AsyncIterator[Figure]:
-    """Rate and CPU of acceptance by number of connections."""
+    """Measure the rate and CPU of acceptance by number of connections."""
     for system in SYSTEMS:
         async with running(system, delivers=False) as target:
             await _post(target, 16, WARM_UP_SECONDS)

@@ -1,7 +1,7 @@
-"""Count what sharing table rows costs when many instances write them: operations, lost races, refusals, the hottest partition.
+"""Count the cost of table rows that many instances write: operations, lost races, refusals, the hottest partition.
 
-Instances are simulated (`bench.simulation`), so the counts are the same in every run. "hottest" are the operations of the
-partition that has the most: Azure serves about 2,000 entities per second and partition.
+Instances are simulated (`bench.simulation`), so the counts are the same in every run. "hottest" is the number of operations on
+the busiest partition: Azure serves about 2,000 entities per second and partition.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -41,17 +41,17 @@ from relay.routes.recipient_budget.counting import ExternalRecipients
 
 INSTANCES = (1, 4, 10, 40, 200)
 SENDERS = 24
-"""Queue entries that an instance delivers at once (host.json: batchSize and newBatchThreshold), and requests that it serves."""
+"""Entries that an instance delivers concurrently (host.json: batchSize and newBatchThreshold), and requests that it serves."""
 ROUNDS = 4
-"""What each sender does one after the other."""
+"""Operations of each sender, one after the other."""
 MESSAGES = 16
 """Messages of an entry."""
 PLENTY = Pace(count=10**9, seconds=60)
-"""Slots are never scarce: what is refused is refused because of contention."""
+"""Slots are never scarce, so that every refusal is caused by contention."""
 
 
 class Counts(msgspec.Struct):
-    """What a simulation counts beside the operations of its tables."""
+    """The counts of a simulation besides the operations of its tables."""
 
     messages: int = 0
     refused: int = 0
@@ -102,7 +102,7 @@ async def _sending(senders: int, work: Callable[[], Awaitable[None]], counts: Co
 
 
 async def _paces(tables: RemoteTables, counts: Counts, instances: int) -> None:
-    """Entries of one message, all from one paced mailbox."""
+    """Simulate entries of one message, all from one paced mailbox."""
 
     async def instance() -> None:
         pacing = Pacing(tables, now)
@@ -116,7 +116,7 @@ async def _paces(tables: RemoteTables, counts: Counts, instances: int) -> None:
 
 
 async def _external_recipients(tables: RemoteTables, counts: Counts, instances: int) -> None:
-    """Entries of one message, all from a tenant whose external recipients are counted."""
+    """Simulate entries of one message, all from a tenant whose external recipients are counted."""
     message = Message(sender=Address(email="app@contoso.com"), to=(Address(email="ada@example.com"),))
     request = SendRequest(
         id="", message=message, recipients=(0,), message_id_header="", attempt=1, attempt_id="", date=now()
@@ -138,7 +138,7 @@ async def _external_recipients(tables: RemoteTables, counts: Counts, instances: 
 
 
 async def _quotas(tables: RemoteTables, counts: Counts, instances: int) -> None:
-    """A client at half of its rate and of its daily quota, whose requests come one by one."""
+    """Simulate a client at half of its rate and of its daily quota, whose requests come one by one."""
     messages = instances * SENDERS * ROUNDS
     # A sender sends a message every 0.175 seconds.
     rate = 2 * round(instances * SENDERS / 0.175 * 60)
@@ -158,7 +158,7 @@ async def _quotas(tables: RemoteTables, counts: Counts, instances: int) -> None:
 
 
 async def _holds(tables: RemoteTables, counts: Counts, instances: int) -> None:
-    """A provider that is away for twenty seconds: the route is held, probed, tried by a canary batch and released."""
+    """Simulate a provider that is away for twenty seconds: the route is held, probed, tried by a canary batch and released."""
     away_until = now() + timedelta(seconds=20)
     is_over = False
 
@@ -206,7 +206,7 @@ async def _holds(tables: RemoteTables, counts: Counts, instances: int) -> None:
 
 
 async def _pending(tables: RemoteTables, counts: Counts, instances: int) -> None:
-    """Every entry is deferred once: its row is written, and removed when it was sent."""
+    """Simulate entries that are deferred once: the row is written, and removed when the entry was sent."""
     pending = Pending(tables)
 
     async def defer() -> None:
@@ -221,7 +221,7 @@ async def _pending(tables: RemoteTables, counts: Counts, instances: int) -> None
 
 
 async def _dead_letters(tables: RemoteTables, counts: Counts, instances: int) -> None:
-    """Every message dies of the same cause."""
+    """Simulate messages that all fail with the same cause."""
     dead_letters = DeadLetters(tables, MemoryBlobs(now), now)
 
     async def die() -> None:
@@ -233,7 +233,7 @@ async def _dead_letters(tables: RemoteTables, counts: Counts, instances: int) ->
 
 
 async def _idempotency(tables: RemoteTables, counts: Counts, instances: int) -> None:
-    """Requests of one message, each with a key of its own."""
+    """Simulate requests of one message, each with its own key."""
     keys = Idempotency(tables, now)
     plan = Plan(lane="transactional", entry=join_batch("0" * 32, "transactional", [], []), response=b"{}")
 

@@ -19,9 +19,9 @@ _TIMEOUT_SECONDS = 300
 
 
 async def rates(runs: int) -> AsyncIterator[Figure]:
-    """Messages per second from the first request until the provider has the last, and CPU milliseconds per process.
+    """Measure messages per second from the first request until the provider has the last, and CPU milliseconds per process.
 
-    Relay once with all functions in one process, and once with HTTP and the queue functions in a process each.
+    Relay runs once with all functions in one process, and once with HTTP and the queue functions in a process each.
     """
     for system, is_split in (("relay", False), ("relay", True), ("tutorial", False)):
         async for figure in _functions(system, runs, is_split=is_split):

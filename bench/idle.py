@@ -1,4 +1,4 @@
-"""Count what an idle relay costs: storage transactions of its timers and polls, and GB-seconds.
+"""Count the cost of an idle relay: storage transactions of its timers and polls, and GB-seconds.
 
 Storage is in memory; Relay's own timers run on it. Each call of a port is a transaction.
 """
@@ -21,7 +21,7 @@ BILLED_SECONDS = 1
 """Flex Consumption bills an execution for a second at least
 (learn.microsoft.com/azure/azure-functions/flex-consumption-plan#billing)."""
 POLLS_A_SECOND = 1
-"""Of each queue, while an instance of its function runs (host.json, maxPollingInterval)."""
+"""Polls of each queue while an instance of its function runs (host.json, maxPollingInterval)."""
 
 
 class _Counted:
@@ -53,7 +53,7 @@ async def idle(_: int) -> AsyncIterator[Figure]:
 
 async def transactions() -> tuple[Counter[str], Counter[str]]:
     """Count the transactions of a minute's timer and of a night's, by kind of storage."""
-    # One minute of ten, the index of the search is brought up to date: not this one.
+    # The search index is updated in one of ten minutes, which is not this one.
     now, calls = datetime(2026, 1, 5, 3, 2, tzinfo=UTC), Counter[str]()
 
     def clock() -> datetime:

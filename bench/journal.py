@@ -26,7 +26,7 @@ DAYS = 15
 
 
 async def by_journal(rows: Sequence[int] = ROWS) -> AsyncIterator[Figure]:
-    """Operations of a status read, and of a purge per deleted batch, by number of rows in the journal."""
+    """Count the operations of a status read, and of a purge per deleted batch, by number of rows in the journal."""
     for number in rows:
         now = datetime.now(UTC)
         memory = memory_storage(partial(_same, now))

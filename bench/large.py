@@ -22,7 +22,7 @@ _NAME = "bare"
 
 
 async def two_megabytes(runs: int) -> AsyncIterator[Figure]:
-    """CPU milliseconds of the host per message: accepted, end to end, and of a loop that only moves the bytes."""
+    """Measure CPU milliseconds of the host per message: accepted, end to end, and of a loop that only moves the bytes."""
     file = random.Random(1).randbytes(BYTES)  # noqa: S311 - not a secret
     bodies = {"application/json": _json(file), "message/rfc822": _mime(file)}
     for delivers, name in ((False, "accepted"), (True, "end to end")):
@@ -78,7 +78,7 @@ async def _send(target: Running, content_type: str, body: bytes, messages: int, 
 
 
 async def _bare(body: bytes) -> float:
-    """CPU milliseconds of the necessary calls with the bytes of a request: write a blob, read it, post it to the provider."""
+    """Return CPU milliseconds of the necessary calls for a request's bytes: write a blob, read it, post it to the provider."""
     async with running("relay", delivers=False) as target, target.storage() as storage:
         await storage.blobs.create(_NAME)
         begun = time.process_time()

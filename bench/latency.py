@@ -1,4 +1,4 @@
-"""Measure how long a person waits: one message at a time to an idle relay, until the provider has it."""
+"""Measure the latency for a person: single messages to an idle relay, until the provider has each."""
 
 import asyncio
 import random
@@ -12,12 +12,12 @@ from bench.systems import Running, running
 
 MESSAGES = 20
 IDLE_SECONDS = (4.0, 5.0)
-"""Before each message: the host polls an idle queue at its longest interval after three seconds."""
+"""Pause before each message: after three seconds the host polls an idle queue at its longest interval."""
 _LOOK_SECONDS = 0.005
 
 
 async def idle_to_provider(runs: int) -> AsyncIterator[Figure]:
-    """Seconds from the request until the provider has the message, and until the caller has its 202."""
+    """Measure seconds from the request until the provider has the message, and until the caller has its 202."""
     sent: list[float] = []
     accepted: list[float] = []
     async with running("relay") as target:

@@ -28,7 +28,7 @@ type _Measure = Callable[[Running], Awaitable[tuple[int, float]]]
 
 
 async def limits(runs: int) -> AsyncIterator[Figure]:
-    """Messages per second and CPU milliseconds per process: the bare loop end to end, its puts alone, the sink alone."""
+    """Measure messages per second and CPU milliseconds per process: the bare loop end to end, its puts alone, the sink alone."""
     for name, (measure, processes) in _MEASURES.items():
         speeds: list[float] = []
         cpu: dict[str, list[float]] = {}
@@ -48,7 +48,7 @@ async def limits(runs: int) -> AsyncIterator[Figure]:
 
 
 async def _sink(target: Running) -> tuple[int, float]:
-    """The maximum rate of the sink: the upper bound for everything that sends to it."""
+    """Post to the sink alone: the upper bound for everything that sends to it."""
     done = await load.post(
         f"{target.sink_url}/v3/mail/send", BODY, headers={}, connections=CONNECTIONS, requests=AT_THE_SINK
     )
@@ -56,7 +56,7 @@ async def _sink(target: Running) -> tuple[int, float]:
 
 
 async def _put_only(target: Running) -> tuple[int, float]:
-    """Entries of 16 messages, put one after the other: acceptance without HTTP, validation and ids."""
+    """Put entries of 16 messages one after the other: acceptance without HTTP, validation and ids."""
     async with _storage(target) as storage:
         begun = time.monotonic()
         await _put(storage, MESSAGES // PER_ENTRY)
@@ -64,7 +64,7 @@ async def _put_only(target: Running) -> tuple[int, float]:
 
 
 async def _put_and_take(target: Running) -> tuple[int, float]:
-    """Only the necessary calls for entries of 16 messages: put, get, insert, 16 sends, merge, delete. No validation."""
+    """Make only the necessary calls for entries of 16 messages: put, get, insert, 16 sends, merge, delete. No validation."""
     entries = MESSAGES // PER_ENTRY
     async with _storage(target) as storage:
         client, url = HttpClient(), parse_url(f"{target.sink_url}/v3/mail/send")

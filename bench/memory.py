@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 
 async def resident(messages: int = MESSAGES) -> AsyncIterator[Figure]:
-    """MiB after a tenth of the messages, at the end, at the peak, and in between by number of delivered messages."""
+    """Measure MiB after a tenth of the messages, at the end, at the peak, and in between by number of delivered messages."""
     async with running("relay") as target:
         # Run the minute timer once first, so that the modules it loads do not count as growth.
         async with target.session.post(f"{target.url}/admin/functions/recover", json={"input": ""}) as response:

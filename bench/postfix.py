@@ -63,7 +63,7 @@ async def relayed_per_second(
 ) -> tuple[float, float]:
     """Relay messages. Return messages per second until the sink has all, and CPU seconds of Postfix per message.
 
-    `content` is the option of `smtp-source` that says what is in each message; by default 1 KiB.
+    `content` is the option of `smtp-source` that sets the content of each message; by default 1 KiB.
     """
     async with sink() as (sink_port, count), _postfix(sink_port) as (port, master):
         await _submit(port, 100, connections, content)
@@ -111,7 +111,7 @@ class Counter:
 
 @asynccontextmanager
 async def sink() -> AsyncIterator[tuple[int, Counter]]:
-    """Run a server that takes and discards mail. Yields its port and the counter of its messages."""
+    """Run a server that accepts and discards mail. Yields its port and the counter of its messages."""
     port, counter = _free_port(), Counter()
     process = await asyncio.create_subprocess_exec(
         *("smtp-sink", "-c", "-u", "nobody", f"127.0.0.1:{port}", "1024"), stdout=asyncio.subprocess.PIPE

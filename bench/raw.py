@@ -19,7 +19,7 @@ _WORDS = "Thank you for your order, which leaves our warehouse today and reaches
 
 
 async def raw_mime(runs: int) -> AsyncIterator[Figure]:
-    """Messages per second until the server behind has the last, and CPU milliseconds of the system's processes.
+    """Measure messages per second until the receiving server has the last, and CPU milliseconds of the system's processes.
 
     The systems take turns, so that a temporary slowdown of the machine affects both.
     """
@@ -43,7 +43,7 @@ async def raw_mime(runs: int) -> AsyncIterator[Figure]:
 
 
 def message() -> bytes:
-    """Return what a mail library writes: text, HTML and a small file; 20 KB with CRLF."""
+    """Return a message as a mail library writes it: text, HTML and a small file; 20 KB with CRLF."""
     mail = EmailMessage(policy=SMTP)
     mail["From"], mail["To"], mail["Subject"] = "shop@example.com", "ada@example.net", "Your order"
     mail.set_content((_WORDS + "\n") * 30)

@@ -40,7 +40,7 @@ async def scale(_: int) -> AsyncIterator[Figure]:
 
 
 async def by_backlog(backlogs: Sequence[int] = BACKLOGS) -> AsyncIterator[Figure]:
-    """Acceptance with a backlog of undelivered messages, compared with bare puts to the same queue."""
+    """Measure acceptance with a backlog of undelivered messages, compared with bare puts to the same queue."""
     for waiting in backlogs:
         async with running("relay", delivers=False) as target:
             if waiting:
@@ -56,7 +56,7 @@ async def by_backlog(backlogs: Sequence[int] = BACKLOGS) -> AsyncIterator[Figure
 
 
 async def by_size(sizes: Sequence[int] = SIZES) -> AsyncIterator[Figure]:
-    """End to end by attachment size, over 4 connections."""
+    """Measure end to end by attachment size, over 4 connections."""
     for size in sizes:
         content = base64.b64encode(os.urandom(size)).decode()
         body = msgspec.json.encode({**MESSAGE, "attachments": [{"name": "file.bin", "content": content}]})
@@ -72,7 +72,7 @@ async def by_size(sizes: Sequence[int] = SIZES) -> AsyncIterator[Figure]:
 
 
 async def by_batch(batches: Sequence[int] = BATCHES) -> AsyncIterator[Figure]:
-    """Acceptance by POST /v1/messages/batch by batch size, over 2 connections."""
+    """Measure acceptance by POST /v1/messages/batch by batch size, over 2 connections."""
     for size in batches:
         defaults = {key: value for key, value in MESSAGE.items() if key != "to"}
         messages = [{"to": f"ada{number}@example.net"} for number in range(size)]
@@ -89,7 +89,7 @@ async def by_batch(batches: Sequence[int] = BATCHES) -> AsyncIterator[Figure]:
 
 
 async def by_processes(processes: Sequence[int] = PROCESSES, messages: int = MESSAGES) -> AsyncIterator[Figure]:
-    """End to end by number of hosts on the same storage and machine; each host gets an equal share of the requests."""
+    """Measure end to end by number of hosts on the same storage and machine; each host gets an equal share of the requests."""
     for number in processes:
         async with running("relay") as target:
             hosts = [await start_host("relay", target.environment) for _ in range(number - 1)]
@@ -107,7 +107,7 @@ async def by_processes(processes: Sequence[int] = PROCESSES, messages: int = MES
 
 
 async def by_shards(shards: Sequence[int] = SHARDS, messages: int = MESSAGES) -> AsyncIterator[Figure]:
-    """Acceptance and end to end by number of queues of a lane, and the share of the fullest queue."""
+    """Measure acceptance and end to end by number of queues of a lane, and the share of the fullest queue."""
     for number in shards:
         lanes = {"transactional": {"shards": number}}
         settings = {"RELAY_LANES": msgspec.json.encode(lanes).decode()}

@@ -1,7 +1,7 @@
 """Simulate many instances on tables in memory, in virtual time: the same counts in every run, on any machine.
 
-The instances are objects in one process. A table call takes 4 to 12 virtual milliseconds, as in Azure, in which other instances
-run; nothing waits in real time.
+The instances are objects in one process. A table call takes 4 to 12 virtual milliseconds, as in Azure, and other instances run in
+that time; nothing waits in real time.
 """
 
 import asyncio

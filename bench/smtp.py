@@ -1,4 +1,4 @@
-"""Measure mail that comes by SMTP: `relay smtp` in front of a relay on the same machine."""
+"""Measure mail that arrives by SMTP: `relay smtp` in front of a relay on the same machine."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ _READY_SECONDS = 60
 
 
 async def smtp(runs: int) -> AsyncIterator[Figure]:
-    """Messages of 4 KB per second by SMTP, with delivery disabled, and CPU milliseconds of each process per message."""
+    """Measure messages of 4 KB per second by SMTP, with delivery disabled, and CPU milliseconds of each process per message."""
     for name, options in VARIANTS.items():
         rates: list[float] = []
         cpu: dict[str, list[float]] = {"smtp": [], "host": [], "azurite": []}

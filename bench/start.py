@@ -18,7 +18,7 @@ BODY = msgspec.json.encode(MESSAGE)
 
 
 async def imports(runs: int) -> AsyncIterator[Figure]:
-    """Milliseconds to import `function_app`, with its bytecode cached."""
+    """Measure milliseconds to import `function_app`, with its bytecode cached."""
     for system, folder in (("relay", ROOT), ("tutorial", TUTORIAL)):
         times = []
         for _ in range(2 * runs + 1):
@@ -31,7 +31,7 @@ async def imports(runs: int) -> AsyncIterator[Figure]:
 
 
 async def first_202(runs: int) -> AsyncIterator[Figure]:
-    """Milliseconds from the start of the host process to the first 202, with prepared storage."""
+    """Measure milliseconds from the start of the host process to the first 202, with prepared storage."""
     for system in ("relay", "tutorial"):
         times = []
         async with running(system, delivers=False) as target:

@@ -16,7 +16,7 @@ BATCH = 1000
 
 
 async def per_message() -> AsyncIterator[Figure]:
-    """Transactions from the first submission until the provider has the last message and its record is written."""
+    """Count transactions from the first submission until the provider has the last message and its record is written."""
     for senders in (32, 1):
         async with running("relay", logs_requests=True) as target:
             await deliver(target, 32)
@@ -34,7 +34,7 @@ async def per_message() -> AsyncIterator[Figure]:
 
 
 async def batch_of_1000() -> AsyncIterator[Figure]:
-    """Operations until a batch of 1000 small messages is durable."""
+    """Count operations until a batch of 1000 small messages is stored."""
     async with running("relay", delivers=False, logs_requests=True) as target:
         body = {
             "defaults": {key: value for key, value in MESSAGE.items() if key != "to"} | {"text": "Hello"},

@@ -122,7 +122,7 @@ async def set_update_strategy(environ: Mapping[str, str], system: System) -> Non
 
 
 def _strategy(response: Response) -> str:
-    """Return the update strategy that a site has by this response; empty if it shows none."""
+    """Return the update strategy of a site in this response; empty if there is none."""
     body = response.body if isinstance(response.body, dict) else {}
     config = (body.get("properties") or {}).get("functionAppConfig") or {}
     return str((config.get("siteUpdateStrategy") or {}).get("type") or "")

@@ -32,7 +32,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 type Call = Callable[[str, str, str, Any], Awaitable[Response]]
 """Sends a request: method, URL, a client's key (empty: none), a JSON body (None: none)."""
 type Manage = Callable[[str, str, Any], Awaitable[Response]]
-"""Sends a request to Azure Resource Manager as the person who is signed in: method, path with query, a JSON body."""
+"""Sends a request to Azure Resource Manager as the signed-in person: method, path with query, a JSON body."""
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(run: Callable[[Mapping[str, str], System], Awaitable[None]]) -> None:
-    """Run a hook as a program, which an error ends with its text."""
+    """Run a hook as a program. A `StepError` ends it with the error's text."""
 
     async def run_real() -> None:
         async with real_system(os.environ) as system:

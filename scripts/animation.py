@@ -1,7 +1,7 @@
-"""`python -m scripts.animation`: draw the moving picture of the README in both languages (docs/images).
+"""`python -m scripts.animation`: draw the animation of the README in both languages (docs/images).
 
-Twenty seconds: mail is sent, the provider's key stops working, the route is held while mail goes on being accepted, a new key
-comes, a probe succeeds, and everything that waited is sent. CSS moves it, so that it plays where scripts do not run.
+Twenty seconds: mail is sent, the provider's key stops working, the route is held while Relay still accepts mail, a new key is
+stored, a probe succeeds, and all waiting mail is sent. CSS animates it, so that it plays where scripts do not run.
 """
 
 from pathlib import Path
@@ -61,7 +61,7 @@ PICTURES = {
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """One mail: when the application sends it, and when the provider takes it."""
+    """One mail: the times, in seconds, when the application sends it and when the provider accepts it."""
 
     sent: float
     taken: float
@@ -107,7 +107,7 @@ _BASE = (
 
 
 def _box(x: int, width: int, name: str, kind: str = "", states: tuple[str, str] | None = None) -> str:
-    """Return a box with its name, and what it says in the good and in the bad state."""
+    """Return a box with its name, and its texts in the good and in the bad state."""
     middle = x + width // 2
     shape = f'<rect class="box {kind}" x="{x}" y="48" width="{width}" height="140" rx="10"/>'
     pairs = zip(("good", "bad"), states or (), strict=False)
@@ -116,7 +116,7 @@ def _box(x: int, width: int, name: str, kind: str = "", states: tuple[str, str] 
 
 
 def _states() -> str:
-    """Return the styles of what is good and bad: green and red, by time."""
+    """Return the styles of the good and the bad state: green and red, by time."""
     held, resumed = _percent(HELD_AT), _percent(RESUMED_AT)
     return (
         f"@keyframes good{{0%,{held}{{opacity:1}}{held},{resumed}{{opacity:0}}{resumed},100%{{opacity:1}}}}"

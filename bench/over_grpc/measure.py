@@ -20,13 +20,13 @@ QUEUE = "relay-transactional"
 FUNCTION = "deliver_transactional_1"
 CONNECTIONS = 32
 AT_ONCE = 24
-"""Entries that the host gives an instance at once (host.json: batchSize and newBatchThreshold)."""
+"""Entries that the host gives an instance concurrently (host.json: batchSize and newBatchThreshold)."""
 MESSAGES = 3_200
 WARM_UP = 640
 
 
 async def over_grpc(runs: int) -> AsyncIterator[Figure]:
-    """Measure acceptance by 32 callers and delivery of what they sent; in turns with it, acceptance by the local host."""
+    """Measure acceptance by 32 callers and delivery of their messages; in turns with it, acceptance by the local host."""
     figures: dict[str, list[float]] = {}
     async with running("relay", delivers=False) as target:
         environment = {name: value for name, value in target.environment.items() if not name.endswith("_Disabled")}

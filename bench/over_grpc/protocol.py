@@ -1,4 +1,4 @@
-"""Describe the messages between the Functions host and a worker, as far as they are needed here.
+"""Describe the messages between the Functions host and a worker that the benchmark needs.
 
 Names and numbers are those of FunctionRpc.proto (github.com/Azure/azure-functions-language-worker-protobuf), so the library for
 Python apps gets genuine protobuf messages, which the upb parser of `protobuf` reads and writes as in Azure.

@@ -1,7 +1,8 @@
 """Serve invocations over gRPC with the library for Python apps: the work of the worker process in Azure.
 
 The loop is that of Azure's worker for Python 3.13 (github.com/Azure/azure-functions-python-worker, workers/proxy_worker): a
-thread reads the stream and hands each message to the event loop, a queue takes what is sent, and each log line is a message too.
+thread reads the stream and hands each message to the event loop, outgoing messages go through a queue, and each log line is a
+message too.
 """
 
 import asyncio

@@ -1,1 +1,1 @@
-"""HTTP: what callers send and what they are answered. Imported when the first request comes, never before."""
+"""The HTTP API: requests and responses. Imported when the first request comes, never before."""

@@ -1,4 +1,4 @@
-"""Respond to requests: find the operation and the caller, call the handler, and turn every failure into a refusal."""
+"""Respond to requests: find the operation and the caller, call the handler, and convert every failure to a refusal."""
 
 import os
 
@@ -18,9 +18,9 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Headers of every response; an operation whose response a browser shows sets its own instead."""
+"""Headers of every response; an operation whose response a browser shows overrides them."""
 HTTPS_ONLY = "max-age=31536000"
-"""A year of `Strict-Transport-Security`; RFC 6797 section 7.2 has it over https alone."""
+"""A year of `Strict-Transport-Security`, which is sent over HTTPS only (RFC 6797 section 7.2)."""
 
 
 class Api:
@@ -32,7 +32,7 @@ class Api:
         self._bodies = BodyBudget(services.settings.memory)
 
     async def handle(self, request: Request) -> Response:
-        """The response to a request, whatever happens."""
+        """Return the response to a request. Never raises."""
         span = self._services.telemetry.request(request.headers.get("traceparent", ""))
         if span is None:
             return await self._respond(request)
@@ -89,7 +89,7 @@ class Api:
         return msgspec.structs.replace(response, headers={**limits, **response.headers}) if limits else response
 
     async def _perform(self, operation: Operation, call: Call) -> Response:
-        """Call the handler, unless the caller may not, or the path names nothing. An audited call leaves its record."""
+        """Call the handler, if the caller may and the path can name something. Record an audited call in the audit log."""
         if isinstance(operation.audit, Audit):
             from relay.api.auditing.calls import audited
 
@@ -99,7 +99,7 @@ class Api:
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:
-    """Return a refusal as Azure's services write it."""
+    """Return the response of a refusal, in the format of Azure's services."""
     from relay.api.errors import error_view
 
     headers = {"x-ms-error-code": refusal.code, **refusal.headers}
@@ -107,7 +107,7 @@ def refused(refusal: Refusal, request_id: str) -> Response:
 
 
 def _refusal(error: Exception, request_id: str) -> Refusal:
-    """Return the refusal of a request that failed. A bug is logged."""
+    """Return the refusal for an error, and log an unexpected one."""
     if isinstance(error, Refusal):
         return error
     from relay.api.errors import refusal_of
@@ -135,7 +135,7 @@ def _finished(request: Request, response: Response, request_id: str) -> Response
 
 
 def _request_id(request: Request) -> str:
-    """The trace id of the caller's W3C trace context (`traceparent`), so that logs can be joined; else a new one."""
+    """Return the trace id of the caller's W3C trace context (`traceparent`), so that logs can be joined; else a new id."""
     parts = request.headers.get("traceparent", "").split("-")
     if len(parts) == 4 and len(parts[1]) == 32 and set(parts[1]) <= set("0123456789abcdef"):
         return parts[1]

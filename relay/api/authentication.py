@@ -1,4 +1,4 @@
-"""Who calls: a key (`Authorization: Bearer`, `x-api-key`), or Microsoft Entra by way of App Service authentication."""
+"""Authenticate callers: by key (`Authorization: Bearer`, `x-api-key`), or by Microsoft Entra through App Service."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
@@ -27,10 +27,10 @@ class Authentication:
         tenants: Sequence[str] = (),
         roles: Mapping[str, Role] | None = None,
     ) -> None:
-        """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so its headers are not the caller's.
+        """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so callers cannot set its headers.
 
-        `tenants` are the Entra tenants whose users and applications may call: ids are unique only within a tenant that is
-        trusted. `roles` are the roles of people, by app role or group.
+        `tenants` are the Entra tenants whose users and applications may call: ids are unique only within a trusted tenant.
+        `roles` are the roles of people, by app role or group.
         """
         self._clients = clients
         self._failures = failures
@@ -39,7 +39,7 @@ class Authentication:
         self._roles = roles or {}
 
     async def client_of(self, request: Request) -> Client:
-        """The client that calls.
+        """Return the client that calls.
 
         Raises `Refusal`: 401 without a valid key or principal, 403 from a wrong address or another site's page or without a
         role, 429 after many wrong keys.
@@ -51,7 +51,7 @@ class Authentication:
             client = await self._entra_client(request.headers)
         if client is None:
             if key:
-                # Only wrong keys are slowed down: a right key from the same address (NAT, a front door) still works.
+                # Only wrong keys are limited: a valid key from the same address (NAT, a front door) still works.
                 self._failures.check(request.caller_address)
                 self._failures.note(request.caller_address)
             raise _unauthenticated(has_key=bool(key))
@@ -62,7 +62,7 @@ class Authentication:
         return client
 
     def credential_of(self, request: Request, client: Client) -> str:
-        """Return what this client signed in with, for the audit log: the id of its key, or its Entra principal."""
+        """Return the credential of this call, for the audit log: the id of the client's key, or its Entra principal."""
         key = _key_in(request.headers)
         if key:
             return f"key:{key_id_of(key)}"
@@ -73,7 +73,7 @@ class Authentication:
         return "entra:" + next((text for text in client.principals if text.lower() in named), caller.ids[0])
 
     async def _entra_client(self, headers: Mapping[str, str]) -> Client | None:
-        """Return the client that names the principal, or the one that stands for a person's role. Raises `Refusal` (403)."""
+        """Return the client mapped to the principal, or the one for a person's role. Raises `Refusal` (403) without a role."""
         caller = caller_in(headers, self._tenants)
         if caller is None or not caller.ids:
             return None
@@ -82,12 +82,12 @@ class Authentication:
             return client
         role = role_of(caller, self._roles)
         client = await self._clients.of_role(role)
-        # What the setting says counts, also after a change of the row.
+        # The setting decides the role, even if the row was changed.
         return None if client.is_disabled else msgspec.structs.replace(client, role=role)
 
 
 def _refuse_other_sites(request: Request) -> None:
-    """Refuse what another site's page makes a signed-in browser send: the browser adds the cookie, and says whose page it is.
+    """Refuse requests that another site's page makes in a signed-in browser: the browser adds the cookie, and names the site.
 
     Sources: Fetch Metadata Request Headers (W3C), `Sec-Fetch-Site`; a browser that does not send it sends `Origin` with
     every request that may change something (RFC 6454 section 7). Programs send neither.

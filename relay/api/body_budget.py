@@ -1,4 +1,4 @@
-"""Limit the bytes of large requests that are in progress on this instance, so that memory lasts."""
+"""Limit the bytes of large requests in progress on this instance, so that it does not run out of memory."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ class BodyBudget:
     def hold(self, size: int) -> Held:
         """Count a body of this size while its request is in progress. Raises `Refusal`: 413 and 503.
 
-        Small bodies are always admitted, and one large body at least.
+        Small bodies are always admitted, and so is a large one while no other body is counted.
         """
         if size > self._limits.body_bytes:
             text = (

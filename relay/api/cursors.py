@@ -8,12 +8,12 @@ from relay.api.services import Call
 
 
 async def page_of[T](reading: Awaitable[T]) -> T:
-    """Return the result of a call with a caller's cursor. Raises `Refusal` (400) where it raises `ValueError`."""
+    """Return the result of reading a page. Raises `Refusal` (400) if it raises `ValueError` for the caller's cursor."""
     return await _with_cursor(reading, "The cursor is invalid. Use the `next_link` of a response unchanged.")
 
 
 async def step_of[T](working: Awaitable[T]) -> T:
-    """Return the result of a step with a caller's cursor. Raises `Refusal` (400) where it raises `ValueError`."""
+    """Return the result of a scan's step. Raises `Refusal` (400) if it raises `ValueError` for the caller's cursor."""
     return await _with_cursor(
         working, "The cursor is invalid. Use the `cursor` of the last response; leave it out to begin."
     )
@@ -27,7 +27,7 @@ def next_url(
     *,
     fixed: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Return the address of the next page: these parameters of the request again, those that `fixed` replaces, the cursor."""
+    """Return the URL of the next page: the cursor and these parameters of the request, with the values that `fixed` replaces."""
     if cursor is None:
         return None
     again = {name: text for name, text in call.request.query.items() if name in parameters}

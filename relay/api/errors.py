@@ -73,7 +73,7 @@ CODES = {
     "invalid_template": "The text is not a valid template; the message says why and on which line.",
     "invalid_tag": "The tag contains characters that are not allowed, or is listed twice.",
     "invalid_time": "The time is neither ISO 8601 with an offset nor a Unix timestamp in whole seconds.",
-    # what does not exist in Relay, or the client may not use
+    # names that do not exist in Relay, or that the client may not use
     "unknown_lane": "The lane does not exist.",
     "unknown_route": "The route does not exist.",
     "unknown_topic": "The client has no topic of this name.",
@@ -90,7 +90,7 @@ CODES = {
     "route_not_allowed": "The client may not ask for this route.",
     "attachment_not_allowed": "The client may not send attachments of this type.",
     "not_carriable": "No configured route can carry this message to all its recipients.",
-    # what is no longer possible
+    # changes that are no longer possible
     "not_cancellable": "No part of the message is waiting any more: it is being sent, or it has ended.",
     "not_scheduled": "Only a scheduled message can be rescheduled.",
     "not_scheduled_yet": "The message was just accepted and is still on the queue; retry after Retry-After.",
@@ -130,7 +130,7 @@ CODES = {
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """Return the refusal that a failure of a request becomes."""
+    """Return the refusal for an exception of a handler."""
     match error:
         case Refusal():
             return error
@@ -166,7 +166,7 @@ class ErrorDetailView(Struct, frozen=True, kw_only=True):
 
 
 class ErrorBodyView(Struct, frozen=True, kw_only=True):
-    """Why a request was refused, in the shape that Azure's services use."""
+    """The reason of a refusal, in the format of Azure's services."""
 
     code: Annotated[str, Meta(description="The error's code, which docs/errors.md explains.")]
     message: Annotated[str, Meta(description="What is wrong and how to fix it.")]

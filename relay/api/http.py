@@ -1,4 +1,4 @@
-"""Represent requests and responses independently of any framework; `function_app.py` translates."""
+"""Represent requests and responses independently of any framework; `function_app.py` converts them."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ import msgspec
 
 
 def content_security_policy(directives: Mapping[str, str]) -> str:
-    """Return the policy of a page that may do no more than these directives say."""
+    """Return the policy of a page that may do only what these directives allow."""
     forbidden = {name: "'none'" for name in ("base-uri", "form-action", "frame-ancestors") if name not in directives}
     all_directives = {"default-src": "'none'", **directives, **forbidden}
     return "; ".join(f"{name} {value}".rstrip() for name, value in all_directives.items())
@@ -51,7 +51,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def file_response(request: Request, content: bytes, media_type: str, headers: Mapping[str, str]) -> Response:
-    """Return a file with its ETag, or 304 when the caller has it (RFC 9110 section 13.1.2)."""
+    """Return a file with its ETag, or 304 if the caller has it already (RFC 9110 section 13.1.2)."""
     tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     known = {text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")}
     if tag in known:

@@ -1,6 +1,6 @@
 """Rate-limit failed authentication per IP address.
 
-Counted in each process; a key has 256 random bits, so this guards the log and the processor, not the keys.
+Each process counts for itself. A key has 256 random bits, so this protects the log and the CPU, not the keys.
 """
 
 import math

@@ -1,11 +1,11 @@
 """Show a mail's HTML as a page for a frame, as it was written, with scripts and remote content blocked.
 
-A frame sends no `Authorization`, and a key never goes into an address. So who reads a mail gets an address of its html with
-a signature of its own: made with the reader's secret, for this one mail, for some minutes.
+A frame sends no `Authorization`, and a key must not be in a URL. So the reader of a mail gets a signed URL of its HTML: signed
+with the reader's secret, for this one mail, valid for some minutes.
 
-What may act is taken away by the page's own content security policy, whoever opens it: no script, nothing from another
-place (so no sender learns that the mail was read), no form, no plug-in, an origin of its own (`sandbox`), and no
-page but ours may frame it. Inline styles and images that the mail carries are what is left.
+The page's own content security policy blocks everything active, wherever it is opened: no script, no remote content (so no sender
+learns that the mail was read), no form, no plug-in, an origin of its own (`sandbox`), and only Relay's own pages may frame it.
+Inline styles, and images that are part of the mail, remain.
 """
 
 import base64
@@ -38,16 +38,16 @@ HEADERS = {
     ),
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    # Addresses in the mail are not looked up before anybody follows them.
+    # The browser must not look up the host names of links in advance.
     "X-DNS-Prefetch-Control": "off",
 }
 _REACHING = re.compile(r"<(?=(?:link|i?frame|frameset|fencedframe|portal|object|embed)[\s/>])", re.IGNORECASE)
 """Elements for which a browser may open a connection that no policy covers: `<link rel=preconnect>`, and frames, to whose
-hosts Chromium connects before it asks the policy. They are renamed, and so unknown to a browser."""
+hosts Chromium connects before it checks the policy. They are renamed, so that a browser does not act on them."""
 _ANCHOR = re.compile(r"""<a(?:rea)?\b(?:[^<>"']|"[^"]*"|'[^']*')*+>""", re.IGNORECASE)
 _HREF = re.compile(r"\bhref(?=\s*=)", re.IGNORECASE)
 _LINKS_LOOK = b"<style>:where([data-href]){color:#0b57d0;text-decoration:underline}</style>"
-"""Links lead nowhere in the frame, and look as if they did: following one there would connect before the policy forbids it."""
+"""Links are disabled in the frame, but look like links: following one would connect before the policy forbids it."""
 _CID = re.compile(r"""cid:([^"'\s<>()]+)""", re.IGNORECASE)
 
 
@@ -61,9 +61,9 @@ def link(call: Call, path: str, **values: str) -> str:
 
 
 async def holder(call: Call, *names: str) -> Client:
-    """Return the client whose signature the URL of this request carries, over the values of these names too.
+    """Return the client that signed this request's URL, in the role that it had when it got the URL.
 
-    It has the role with which it got the URL. Raises `Refusal` (403).
+    `names` are the query parameters that are signed too. Raises `Refusal` (403) if the signature is invalid or has expired.
     """
     query = call.request.query
     client, until = await _reader(call), whole_number(query.get("until", ""))
@@ -79,7 +79,7 @@ async def holder(call: Call, *names: str) -> Client:
 
 
 async def _reader(call: Call) -> Client | None:
-    """Return the client that the URL names, in the role that it names, if it may still read content in that role."""
+    """Return the client that the URL names, in the role that it names, if that role may still read content; else None."""
     query = call.request.query
     client, role = (await call.services.clients.all()).get(query.get("reader", "")), query.get("role", "")
     if client is None or client.is_disabled or role not in client.roles & CONTENT_READERS:
@@ -92,7 +92,7 @@ def page(reading: Reading) -> Response:
     if reading.html is None:
         raise Refusal(404, "not_found", "This mail has no html.")
     html = _ANCHOR.sub(lambda found: _HREF.sub("data-href", found[0]), _REACHING.sub("<not-", reading.html))
-    # Last, so that a doctype stays first, without which a browser draws by other rules.
+    # The style is last, so that a doctype stays first: without it a browser uses quirks mode.
     body = _with_images(html, reading.files).encode("utf-8", "replace") + _LINKS_LOOK
     return Response(headers=HEADERS, body=body)
 
@@ -111,7 +111,7 @@ def _with_images(html: str, files: Iterable[File]) -> str:
         nonlocal room
         shown = images.get(unquote(found[1]), "")
         room -= len(shown)
-        # The same image may be named in every line.
+        # A mail may name the same image many times: limit the total size.
         return shown if shown and room >= 0 else found[0]
 
     return _CID.sub(image, html)

@@ -1,4 +1,4 @@
-"""Describe the operations of the API: one row says how a request is routed, who may make it, and how it is documented.
+"""Describe the operations of the API: one row has the route of a request, the roles that may call it, and its documentation.
 
 Rows are data. They name handlers and shapes by `module:name` within `relay.api`, so that a cold start imports only those of
 the operation that is called.
@@ -30,7 +30,7 @@ type Handler = Callable[..., Awaitable[Response]]
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """A value in the path, query or headers of a request; `schema` is JSON Schema.
 
-    `not_found`: the code of the 404 for a path value that does not match the schema's pattern. Empty: the handler decides.
+    `not_found` is the error code of the 404 for a path value that does not match the schema's pattern; empty: no such check.
     """
 
     name: str
@@ -42,9 +42,9 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a request: `shape` names a struct; `schema` is JSON Schema where there is none.
+    """The body of a request: `shape` names a struct; `schema` is JSON Schema if there is no struct.
 
-    `others` are media types it may have instead, as bytes or text. `other_example` is of the first of them.
+    `others` are further media types, as bytes or text. `other_example` is an example of the first of them.
     """
 
     shape: str = ""
@@ -67,7 +67,7 @@ REASON = Parameter(
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """An operation whose calls the audit log records. A record names the values of the path, and these members of the body.
 
-    `resource` names the function that reads what the call changes, for the digests before and after.
+    `resource` names the function that reads the changed resource, for the digests before and after.
     """
 
     members: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unaudited(StrEnum):
-    """Why the audit log does not record the calls of an operation."""
+    """The reason for which the audit log does not record the calls of an operation."""
 
     READS = "It changes nothing."
     SUBMITS = "The journal records what was submitted."
@@ -83,13 +83,13 @@ class Unaudited(StrEnum):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing the API does, at an `endpoint` such as `GET /v1/messages/{id}`.
+    """One operation of the API, at an `endpoint` such as `GET /v1/messages/{id}`.
 
     `roles` are the roles that may call it; None: no key is needed.
-    `cost` is the number of requests that it counts for in the client's rate (`relay.clients.request_rate`).
+    `cost` is the number of requests that a call counts as in the client's rate (`relay.clients.request_rate`).
     `audit` says whether the audit log records its calls; every operation that is not a GET has it.
-    `responses` have by status a struct (`[]` after it: a list of it), a media type, or "" for no body. `errors` are the
-    refusals that are the operation's own.
+    `responses` maps a status to a struct (with `[]`: a list of it), a media type, or "" for no body. `errors` are the statuses of
+    the operation's own refusals.
     """
 
     name: str
@@ -119,11 +119,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_idempotent_delete(self) -> bool:
-        """Whether deleting a thing that does not exist succeeds."""
+        """Whether deleting something that does not exist succeeds."""
         return self.method == "DELETE" and 404 not in self.errors
 
     def early_response(self, caller: Client | None, values: Mapping[str, str]) -> Response | None:
-        """Return the response of a call that needs no handler, or None. Raises `Refusal` for a caller or path that has none."""
+        """Return the response of a call that needs no handler, or None. Raises `Refusal` for a wrong role (403) or path (404)."""
         if self.roles is not None and (caller is None or not self.may_call(caller.role)):
             raise self._role_refusal(caller)
         problem = self._path_problem(values)
@@ -138,7 +138,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return self.roles is None or role in self.roles
 
     def _role_refusal(self, caller: Client | None) -> Refusal:
-        """Refuse a role. What programs know as `operators_only` stays so for them, also where other roles may call by now."""
+        """Return the refusal of a role. Clients get `operators_only`, which programs know, even if more roles may call by now."""
         if self.roles == OPERATORS:
             return Refusal(403, "operators_only", "Only operators may call this operation.")
         role = Role.CLIENT if caller is None else caller.role
@@ -147,12 +147,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return Refusal(403, "operators_only" if role is Role.CLIENT else "role_not_allowed", text)
 
     def fits_path(self, values: Mapping[str, str]) -> bool:
-        """Return whether every value of the path has the form that the document states."""
+        """Return whether every value of the path matches its documented pattern."""
         given = (parameter for parameter in self.parameters if parameter.place == "path")
         return all(re.fullmatch(each.schema["pattern"], values[each.name]) for each in given)
 
     def _path_problem(self, values: Mapping[str, str]) -> Refusal | None:
-        """Return the refusal (404) for a path value that cannot name anything. None where a signature is checked instead."""
+        """Return the refusal (404) for a path value that cannot name anything. None if a signature is checked instead."""
         for parameter in self.parameters if values and self.roles is not None else ():
             if parameter.not_found and not re.fullmatch(parameter.schema["pattern"], values[parameter.name]):
                 from relay.api.errors import CODES
@@ -165,10 +165,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tag(msgspec.Struct, frozen=True, kw_only=True):
-    """Operations that belong together.
+    """A group of operations.
 
-    `error` is the struct of their refusals, and `refused` writes one, if that is not Relay's own. The OpenAPI document
-    leaves out a tag without a description: pages that people open.
+    `error` is the struct of their refusals, and `refused` names the function that writes one, if it is not Relay's own. The
+    OpenAPI document leaves out a tag without a description: pages for people.
     """
 
     name: str
@@ -181,7 +181,7 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
 class Operations:
     """All operations. The module of a tag is imported when a path first needs it.
 
-    `modules` are by the first segment of a path, or the first two under `/v1`; each has a `TAG`. A test may give a tag itself.
+    `modules` are keyed by the first segment of a path, or the first two under `/v1`; each has a `TAG`. A test may pass a tag.
     """
 
     def __init__(self, modules: Mapping[str, str | Tag]) -> None:
@@ -189,7 +189,7 @@ class Operations:
         self._routers: dict[str, tuple[Tag, Router[Operation]]] = {}
 
     def find(self, path: str) -> tuple[Tag, Router[Operation]] | None:
-        """Return the tag that may have a path, and its router; None when no tag does."""
+        """Return the tag that may have a path, and its router; None if no tag does."""
         prefix = prefix_of(path)
         if prefix not in self._routers:
             if prefix not in self._modules:
@@ -210,14 +210,14 @@ class Operations:
 
 
 def prefix_of(path: str) -> str:
-    """Return the beginning of a path that decides about its tag."""
+    """Return the beginning of a path that determines its tag."""
     found = segments(path)[:2]
     return "/" + "/".join(found if found[:1] == ["v1"] else found[:1])
 
 
 @cache
 def loaded(reference: str) -> Any:
-    """Import what `module:name` within `relay.api` names."""
+    """Import the object that `module:name` within `relay.api` names."""
     module, _, name = reference.partition(":")
     return getattr(import_module(f"relay.api.{module}"), name)
 

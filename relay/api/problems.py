@@ -1,4 +1,4 @@
-"""Collect everything that is wrong with a request, so that its caller can fix it in one go.
+"""Collect all problems of a request, so that its caller can fix them in one go.
 
 A target is a JSON path without `$.`: `to[3].email`, `headers['X-Id']`; `$` is the whole request. A message says what is wrong,
 the value or its limit, and how to fix it. It never repeats an address or content, only its place.
@@ -31,14 +31,14 @@ def member(target: str, name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape what cannot be printed, for use in a response."""
+    """Escape unprintable characters, for use in a response."""
     if text.isprintable() and "'" not in text and "\\" not in text:
         return text
     return text.encode("unicode_escape").decode().replace("'", "\\'")
 
 
 class Problems:
-    """The problems of one request, in the order of discovery. `place` turns a target into one of a larger whole."""
+    """The problems of one request, in the order of discovery. `place` converts a target to one within a larger request."""
 
     def __init__(self, *, limit: int = MAX_PROBLEMS, place: Callable[[str], str] | None = None) -> None:
         self._limit = limit
@@ -50,7 +50,7 @@ class Problems:
         return bool(self.found)
 
     def add(self, code: str, target: str, message: str) -> None:
-        """Note a problem. Beyond the limit, problems are only counted."""
+        """Note a problem. Beyond the limit, further problems are only counted."""
         if len(self.found) >= self._limit:
             self._dropped += 1
             return
@@ -62,7 +62,7 @@ class Problems:
         return any(problem.code == code for problem in self.found)
 
     def refusal(self) -> Refusal:
-        """Make the error response: 413 if the size is the only problem, otherwise 400."""
+        """Return the refusal with all problems: 413 if the size is the only problem, otherwise 400."""
         problems = self.found
         if self._dropped:
             text = f"Too many problems: {self._dropped} more are not listed."

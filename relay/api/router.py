@@ -1,4 +1,4 @@
-"""Find the operation of a method and a path in a tree of segments: compiling patterns would cost the cold start."""
+"""Find the operation of a method and a path in a tree of segments: compiling patterns would slow down the cold start."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -63,7 +63,7 @@ def unknown_path() -> Refusal:
 
 
 def segments(path: str) -> list[str]:
-    """Split a path; empty segments count for nothing."""
+    """Split a path, and drop empty segments."""
     return [segment for segment in path.split("/") if segment]
 
 

@@ -1,4 +1,4 @@
-"""State what the API's handlers get: a call, and what they need of the application."""
+"""Define the input of the API's handlers: a call, and the services of the application."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

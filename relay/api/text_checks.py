@@ -1,4 +1,4 @@
-"""Check texts of a request, and read what they mean."""
+"""Check texts of a request, and convert them to numbers and times."""
 
 import re
 from datetime import UTC, datetime

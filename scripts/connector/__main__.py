@@ -1,4 +1,4 @@
-"""Writes the connector: `make docs` the one in connector/, this command with options one for a Relay of your own."""
+"""Write the connector: `make docs` writes the one in connector/, this command with options writes one for your own relay."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from scripts.connector.files import FOLDER, contents
 
 
 def main() -> int:
-    """Read the options and write both files. 0 when done; argparse exits with 2 on what it does not understand."""
+    """Read the options and write both files. Returns the exit code 0; argparse exits with 2 on a wrong command line."""
     parser = argparse.ArgumentParser(prog="python -m scripts.connector", description=__doc__)
     parser.add_argument("--host", default=Target().host, help="Relay's host name, such as relay.contoso.com")
     parser.add_argument("--tenant", default=Target().tenant, help="the id of the Entra ID tenant of both")

@@ -1,4 +1,4 @@
-"""What a maker can do with Relay: each action with the operation of the API behind it. Data and nothing else."""
+"""List the actions that a maker can use, each with the operation of the API behind it. Only data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,11 +45,11 @@ _WITHOUT_TEMPLATE: Mapping[str, Mapping[str, Any]] = {
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """An action or trigger. `operation` is a name of `relay.api.operations`, whose row has its body and responses.
 
-    `path` is the connector's own where several actions are one operation of the API (OpenAPI 2.0 has one operation for a
-    method and path): a policy leads it to the operation's path. `parameters` and `fields` choose from the query and headers,
-    and from the body; `required` are fields that this action cannot do without although the operation can. What
-    `parameters` and `special` say of one by name is said in place of what the API says. `responses` are names of
-    `responses.definitions`, by status, if they are not all that the operation has.
+    `path` is the connector's own if several actions share one operation of the API (OpenAPI 2.0 has one operation for a
+    method and path): a policy routes it to the operation's path. `parameters` and `fields` choose from the query and headers,
+    and from the body; `required` are fields that this action needs although the operation does not. Keywords that `parameters`
+    and `special` give for a name replace the API's. `responses` are names of `responses.definitions`, by status, if the action
+    does not have all responses of the operation.
     """
 
     name: str
@@ -143,7 +143,7 @@ ACTIONS = (
         description="Starts when an event of an email arrives, such as delivered or bounced.",
         fields=("callbackUrl", "events", "note"),
         required=("callbackUrl",),
-        # The workflow platform fills in where events are posted; nobody types it.
+        # The workflow platform fills in the URL for events; users do not type it.
         special={
             "callbackUrl": {
                 "x-ms-notification-url": True,

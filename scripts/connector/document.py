@@ -1,4 +1,4 @@
-"""The connector's definition (OpenAPI 2.0)."""
+"""Generate the connector's definition (OpenAPI 2.0)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _MEANINGS = {200: "Done.", 201: "Created.", 202: "Accepted.", 204: "Done, withou
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Which Relay the connector is for: its host name, and what both are in Entra ID.
+    """The relay that the connector calls: its host name, and the registrations of both in Entra ID.
 
     `api` and `client` are application ids, Relay's and the connector's. `takes_keys_only`: users sign in with a key only.
     """
@@ -31,7 +31,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def definition(target: Target) -> dict[str, Any]:
-    """The content of apiDefinition.swagger.json."""
+    """Return the content of apiDefinition.swagger.json."""
     paths: dict[str, Any] = {}
     for action in ACTIONS:
         operation = _OPERATIONS[action.operation]

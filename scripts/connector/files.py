@@ -1,4 +1,4 @@
-"""The connector as text, ready to be written."""
+"""Generate the connector's files as text."""
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,6 @@ FOLDER = Path(__file__).parents[2] / "connector"
 
 
 def contents(target: Target) -> Mapping[str, str]:
-    """By name the text of each file."""
+    """Return the text of each file, by name."""
     made = {"apiDefinition.swagger.json": definition(target), "apiProperties.json": properties(target)}
     return {name: json.dumps(value, indent=2) + "\n" for name, value in made.items()}

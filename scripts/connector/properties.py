@@ -1,4 +1,4 @@
-"""The connector's properties: two ways to connect, and where its own paths lead."""
+"""Generate the connector's properties: two ways to connect, and the operations behind its own paths."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _OPERATIONS = {operation.name: operation for operation in OPERATIONS}
 
 
 def properties(target: Target) -> dict[str, Any]:
-    """The content of apiProperties.json: two ways to connect, and where the connector's own paths lead."""
+    """Return the content of apiProperties.json: two ways to connect, and the operations behind the connector's own paths."""
     return {
         "properties": {
             "iconBrandColor": "#1F6FEB",
@@ -59,7 +59,7 @@ def _by_entra(target: Target) -> dict[str, Any]:
 
 
 def _sends_key() -> dict[str, Any]:
-    """A connector with several ways to connect sends no parameter by itself. Relay passes over an empty key."""
+    """Return the policy that sends the key: a connector with several ways to connect does not. Relay ignores an empty key."""
     return {
         "templateId": "setheader",
         "title": "Send the key",

@@ -1,4 +1,4 @@
-"""Responses of the API and the events that a trigger gets, in OpenAPI 2.0, from the structs that the API writes."""
+"""Generate the schemas of responses and of a trigger's events, in OpenAPI 2.0, from the API's structs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Request shapes in the words of OpenAPI 2.0, which knows no choice between types, with what a designer shows."""
+"""Convert request shapes to OpenAPI 2.0, which has no choice between types, and add the texts that a designer shows."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,29 +8,29 @@ from relay.api.operation import Parameter
 from relay.api.shapes.base import Shape
 
 IMPORTANT = frozenset({"from", "to", "subject", "text", "html", "template", "variables", "messages", "events"})
-"""What a designer shows at once; everything else is under its advanced options."""
+"""Fields that a designer shows at once; the others are under its advanced options."""
 
 _WORDS = {"id": "ID", "url": "URL", "html": "HTML", "at": "At"}
 _FORMATS = {"html": "html", "content": "byte"}
-"""What a designer has its own way with: an editor for HTML, and files, which it turns into base64."""
+"""Formats that a designer handles specially: an editor for HTML, and files, which it converts to base64."""
 _CARRIED = ("type", "format", "enum")
 _COUNTS = ("maxLength", "minItems", "maxItems", "minimum", "maximum")
 
 
 def title(name: str) -> str:
-    """What a designer calls a field: `reply_to` is Reply To."""
+    """Return the title of a field in a designer: Reply To for `reply_to`."""
     words = name.replace("callbackUrl", "callback_url").replace("-", "_").split("_")
     return " ".join(_WORDS.get(word, word[:1].upper() + word[1:]) for word in words)
 
 
 def sentence(text: str) -> str:
-    """A description without the marks of Markdown, which designers show as they are."""
+    """Return a description without the backticks of Markdown, which designers would show."""
     plain = text.replace("`", "")
     return plain[:1].upper() + plain[1:]
 
 
 def parameter(known: Parameter) -> dict[str, Any]:
-    """A value in the query or a header."""
+    """Convert a parameter of the query or a header."""
     shown = {
         "name": known.name,
         "in": known.place,
@@ -42,7 +42,7 @@ def parameter(known: Parameter) -> dict[str, Any]:
 
 
 def body(shape: type[Shape], *, fields: Iterable[str], required: Iterable[str] = ()) -> dict[str, Any]:
-    """The chosen fields of a request. `required`: also what this use of the shape cannot do without."""
+    """Return the schema of the chosen fields of a request. `required` are fields that are required besides those of the shape."""
     known = schemas_of(shape)
     whole = known[shape.__name__]
     needed = [name for name in fields if name in {*whole.get("required", ()), *required}]
@@ -53,7 +53,7 @@ def body(shape: type[Shape], *, fields: Iterable[str], required: Iterable[str] =
 def _described(
     name: str, schema: Mapping[str, Any], known: Mapping[str, Any], *, is_required: bool = False
 ) -> dict[str, Any]:
-    """A property with its title, its explanation and its place in a designer."""
+    """Return the schema of a property with its title, its description and its visibility in a designer."""
     shown: dict[str, Any] = {
         "x-ms-summary": title(name),
         "description": sentence(schema["description"]),
@@ -66,7 +66,7 @@ def _described(
 
 
 def _plain(schema: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """The first way a value may be written. The shapes name the one that people type first."""
+    """Return the schema of the first type of a value: the shapes name the type that people usually write first."""
     chosen = _first(schema, known)
     plain = {key: chosen[key] for key in _CARRIED if key in chosen}
     plain |= {key: value for key in _COUNTS if (value := schema.get(key, chosen.get(key))) is not None}

@@ -1,4 +1,4 @@
-"""`python -m scripts.site FOLDER MERMAID`: write what MkDocs builds into a folder: pages, configuration, templates.
+"""`python -m scripts.site FOLDER MERMAID`: write the input of MkDocs to a folder: pages, configuration, templates.
 
 `MERMAID` is the file of the library that draws the diagrams.
 """
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def main(folder: Path, mermaid: Path) -> None:
-    """Write everything that the build needs. An earlier copy is removed."""
+    """Write everything that the build needs, replacing an earlier copy."""
     shutil.rmtree(folder, ignore_errors=True)
     pages = folder / "pages"
     shutil.copytree(DOCS, pages)

@@ -1,4 +1,4 @@
-"""Record a call in the audit log: before its effect who wants what, and before the response what came of it.
+"""Record a call in the audit log: the caller and the operation before its effect, and the outcome before the response.
 
 Every audited operation passes here, and nothing else adds records. If the first write fails, the call is refused and has no
 effect. If the process dies after it, or the second write fails, the record stays and its outcome is `unknown`.
@@ -20,12 +20,12 @@ from relay.operations.audit.record import MAX_DETAIL, AuditOutcome, AuditRecord,
 from relay.platform.log import log_event
 
 UNREADABLE = "unreadable"
-"""Stands for the digest of a resource that cannot be read."""
+"""Recorded in place of the digest of a resource that cannot be read."""
 RETRY_AFTER_SECONDS = 5
 
 
 async def audited(operation: Operation, audit: Audit, call: Call) -> Response:
-    """Perform a call and leave exactly one record of it. Raises what the handler raises, and `Refusal` (503)."""
+    """Perform a call and record it exactly once. Raises the handler's errors, and `Refusal` (503) if the first write fails."""
     record = _intent(operation, audit, call)
     try:
         early = operation.early_response(call.caller, call.values)
@@ -75,7 +75,7 @@ def _intent(operation: Operation, audit: Audit, call: Call) -> AuditRecord:
 
 
 def _members(request: Request, audit: Audit) -> Mapping[str, str]:
-    """Return the members of a JSON body, or of the query, that the record names. The handler refuses what is invalid."""
+    """Return the members of a JSON body, or of the query, that the record names. The handler refuses invalid ones."""
     found: dict[str, Any] = {name: request.query[name] for name in audit.members if name in request.query}
     if audit.members and request.body:
         with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
@@ -85,7 +85,7 @@ def _members(request: Request, audit: Audit) -> Mapping[str, str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts of a member: its own, or for a list of texts those, each without an address."""
+    """Yield the text of a member, or each text of a list, without addresses."""
     match value:
         case str():
             yield value
@@ -111,7 +111,7 @@ async def _after(resource: str, call: Call) -> str:
 
 
 async def _digest(resource: str, call: Call) -> str:
-    """Return the digest of what a call changes; empty where there is none, or the caller may not see it."""
+    """Return the digest of the resource that a call changes; empty if there is none, or the caller may not see it."""
     if not resource:
         return ""
     try:
@@ -131,7 +131,7 @@ async def _add(call: Call, record: AuditRecord) -> None:
 
 
 async def _complete(call: Call, record: AuditRecord, status: int, code: str, after: str) -> None:
-    """Record the outcome. The effect is there, so that a failure must not hide the response: the record stays `unknown`."""
+    """Record the outcome. The call took effect, so a failure here must not hide its response: the record stays `unknown`."""
     ended = _ended(status, code)
     try:
         await call.services.audit_log.complete(record.id, ended["outcome"], status, code, after)

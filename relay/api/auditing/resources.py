@@ -1,6 +1,6 @@
-"""Read what an audited call changes. The log keeps only a digest of it, so that a reader can see whether it changed.
+"""Read the resources that audited calls change. The log keeps only a digest, which shows whether a resource changed.
 
-A function returns what is stored, or None. It may raise what the handler's own read raises.
+Each function returns the stored resource, or None. It may raise the errors of the handler's own read.
 """
 
 from typing import Any
@@ -79,7 +79,7 @@ async def routes(call: Call) -> Any:
 
 
 async def _holds(call: Call) -> list[Hold]:
-    """Read the holds, without the marks of their rows, which every write changes."""
+    """Read the holds without the ETags of their rows, which every write changes."""
     holds = await call.services.holds.all(fresh=True)
     return [msgspec.structs.replace(hold, etag="") for _, hold in sorted(holds.items())]
 

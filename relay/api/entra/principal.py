@@ -13,7 +13,7 @@ import msgspec
 _OBJECT_CLAIMS = frozenset({"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"})
 """The user, or the service principal of an application."""
 _APPLICATION_CLAIMS = frozenset({"appid", "azp"})
-"""The application that asked for the token."""
+"""The application that requested the token."""
 _SCOPE_CLAIMS = frozenset({"scp", "http://schemas.microsoft.com/identity/claims/scope"})
 """Only tokens on behalf of a user have scopes
 (learn.microsoft.com/entra/identity-platform/access-token-claims-reference, `scp`)."""
@@ -39,7 +39,7 @@ class _Principal(msgspec.Struct, frozen=True):
 
 
 class EntraCaller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signed in. `ids` are object and application ids, the object's first; `has_too_many_groups`: the token lists none."""
+    """The signed-in caller. `ids` are object and application ids, the object's first. Of too many groups, a token lists none."""
 
     ids: tuple[str, ...]
     is_application: bool
@@ -49,7 +49,7 @@ class EntraCaller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def caller_in(headers: Mapping[str, str], tenants: Set[str]) -> EntraCaller | None:
-    """Return who signed in; None without a sign-in, or if the header is malformed or another tenant vouches."""
+    """Return the signed-in caller; None without a sign-in, or if the header is malformed or names another tenant."""
     try:
         encoded = headers.get("x-ms-client-principal", "")
         principal = msgspec.json.decode(base64.b64decode(encoded, validate=True), type=_Principal)
@@ -58,7 +58,7 @@ def caller_in(headers: Mapping[str, str], tenants: Set[str]) -> EntraCaller | No
     issued_by = {text.lower() for text in principal.values(_TENANT_CLAIMS)}
     if principal.auth_typ != _PROVIDER or not issued_by or not issued_by <= tenants:
         return None
-    # A user's token names the application too, but is not the application: whoever signs in to it would be its client.
+    # A user's token names the application too. It must not count as the application: else all its users would be its client.
     is_user = any(claim.typ in _SCOPE_CLAIMS for claim in principal.claims)
     applications = [] if is_user else principal.values(_APPLICATION_CLAIMS)
     return EntraCaller(
@@ -71,6 +71,6 @@ def caller_in(headers: Mapping[str, str], tenants: Set[str]) -> EntraCaller | No
 
 
 def _has_too_many_groups(principal: _Principal) -> bool:
-    """Return whether the token has a reference in place of the groups (learn.microsoft.com/entra/identity-platform/
+    """Return whether the token has a reference instead of the groups (learn.microsoft.com/entra/identity-platform/
     access-token-claims-reference, groups overage claim)."""
     return bool(principal.values({"hasgroups"})) or any("groups" in text for text in principal.values({"_claim_names"}))

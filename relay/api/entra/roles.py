@@ -1,7 +1,7 @@
 """Map the app roles and groups of a person to a role.
 
-App roles match the claim `roles` by their value, and groups the claim `groups` by their object id. One never stands for the
-other: a token can be configured to name groups by their names, which is up to anyone who may create a group.
+App roles match the claim `roles` by their value, and groups the claim `groups` by their object id. The two are never mixed: a
+token can be configured to contain group names, which anyone who may create a group can choose.
 Source: learn.microsoft.com/entra/identity-platform/optional-claims (group claims, `sam_account_name`, `cloud_displayname`).
 """
 
@@ -15,11 +15,11 @@ from relay.core.errors import Refusal
 GROUP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The object id of a group, in lower case."""
 RANK = (Role.OPERATOR, Role.SUPPORT, Role.VIEWER, Role.AUDITOR)
-"""Roles of people, the one that wins first. Each but the last may do what the next one may; only operators may also audit."""
+"""Roles of people, the highest first. Support may do everything that a viewer may, and operators everything."""
 
 
 def role_of(caller: EntraCaller, roles: Mapping[str, Role]) -> Role:
-    """Return the highest role that the app roles and groups of a person are mapped to. Raises `Refusal` (403) for none."""
+    """Return the highest role of a person's app roles and groups. Raises `Refusal` (403) if they have none."""
     found = {
         role
         for name, role in roles.items()

@@ -39,7 +39,7 @@ async def send(call: Call) -> Response:
     now = call.services.clock()
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     content_type = call.request.headers.get("content-type", "")
-    # A thousand messages take longer to read than others may be kept waiting.
+    # Reading a thousand messages would block the event loop for too long.
     batch = await asyncio.to_thread(open_batch, call.request.body, content_type=content_type, limits=limits)
     await call.services.quotas.take_messages(call.client, len(batch.messages))
     drafts = await asyncio.to_thread(batch.read, now)
@@ -54,7 +54,7 @@ async def send(call: Call) -> Response:
 async def _decide(
     call: Call, completion: Completion, drafts: Sequence[Draft | Refusal], now: datetime, limits: Limits
 ) -> tuple[_Results, Mapping[int, Verdict]]:
-    """Return the results that are already known (refusals, dry runs), and the messages that may be accepted."""
+    """Return the results known so far (refusals, dry runs), and the verdicts of messages that may be accepted."""
     results: _Results = {}
     verdicts: dict[int, Verdict] = {}
     size = 0
@@ -86,7 +86,7 @@ def _fingerprint(call: Call) -> str:
 async def _accept(
     call: Call, repeatable: Repeatable | None, verdicts: Mapping[int, Verdict], results: _Results
 ) -> Response:
-    """Make everything durable with one write, or nothing. Raises `Refusal`: then nothing is known to be accepted."""
+    """Store all messages with one write, or none. Raises `Refusal`: then no message is known to be accepted."""
     by_lane: dict[str, list[int]] = {}
     for number, verdict in verdicts.items():
         by_lane.setdefault(verdict.lane, []).append(number)
@@ -117,14 +117,14 @@ def _refused(call: Call, number: int, refusal: Refusal) -> BatchItemView:
 
 
 def _placed(target: str, number: int) -> str:
-    """Return a target within the whole request: a problem that policy finds is in its message."""
+    """Return a target within the whole request: the policy's problems have targets within their message."""
     if target.startswith(("messages[", "defaults")):
         return target
     return f"messages[{number}]" if target == "$" else f"messages[{number}].{target}"
 
 
 def _unaccepted(call: Call, results: _Results, drafts: Sequence[Draft | Refusal]) -> Response:
-    """Respond when nothing could be accepted: 200 for dry runs, else the results with 400."""
+    """Respond if no message could be accepted: 200 for dry runs, else the results with 400."""
     if any(result.status == 200 for result in results.values()):
         return json_response(_view(results))
     text = f"None of the {len(drafts)} messages was accepted; `value` has the reasons."

@@ -82,7 +82,7 @@ async def redrive(call: Call) -> Response:
 
 
 async def resend(call: Call) -> Response:
-    """Handle POST /v1/messages/{id}/resend, for a recipient who says that a sent message did not arrive."""
+    """Handle POST /v1/messages/{id}/resend, for a recipient who reports that a sent message did not arrive."""
     request = read_request(call.request, ResendRequest)
     problems = Problems()
     read_reason(request.reason, problems)
@@ -128,7 +128,7 @@ def _is_repeated(history: MessageHistory, until: datetime, route: str | None) ->
 
 
 def _send_at(call: Call, problems: Problems) -> datetime:
-    """Return the requested time; now for one that is past by less than an hour."""
+    """Return the requested time, or the current time if it is less than an hour ago."""
     request = read_request(call.request, RescheduleRequest)
     now = call.services.clock()
     return read_moment(request.send_at, now, problems, _LIMITS) or now

@@ -1,4 +1,4 @@
-"""Complete drafts that name a template or uploaded files. What several messages of a request name is read once."""
+"""Complete drafts that name a template or uploaded files. Each template and file is read once for a request."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from relay.clients.uploads import Upload
 
 HELD_AND_REDRIVEN = timedelta(days=40)
-"""How much longer than its expiry a message may need its files: ten days held, and thirty after a redrive."""
+"""Time after its expiry in which a message may still need its files: ten days held, and thirty after a redrive."""
 _UNKNOWN = "This client has no complete upload with this id; it may have expired. Upload the file again."
 _OCTETS = "application/octet-stream"
 
 
 class Completion:
-    """Completes the drafts of one request, which has this number of messages."""
+    """Completes the drafts of one request. `messages` is the number of messages in it."""
 
     def __init__(self, call: Call, limits: Limits, messages: int = 1) -> None:
         self._call = call
@@ -32,7 +32,7 @@ class Completion:
         self._uploads: dict[str, Upload | None] = {}
 
     async def complete(self, draft: Draft) -> Draft:
-        """Return the draft with all it names. Raises `Refusal` with every problem that only this shows."""
+        """Return the draft with its template filled in and its files. Raises `Refusal` with every problem found here."""
         is_rendered = draft.template is not None
         if is_rendered:
             from relay.api.messages.rendering import rendered
@@ -56,7 +56,7 @@ class Completion:
         return draft
 
     async def keep(self, submissions: Sequence[Submission]) -> None:
-        """Keep the files of messages to be accepted. Raises `Refusal` when one has expired."""
+        """Keep the uploads of messages that will be accepted. Raises `Refusal` if an upload has expired."""
         if not self._uploads:
             return
         known = {upload.blob: upload for upload in self._uploads.values() if upload is not None}

@@ -44,7 +44,7 @@ async def source(call: Call) -> Response:
 async def attachment(call: Call) -> Response:
     """Handle GET /v1/messages/{id}/attachments/{number}.
 
-    Browsers must save the file and never show it: only its sender vouches for its type.
+    Browsers must save the file and never show it, because its media type is only the sender's claim.
     """
     files = (await asyncio.to_thread(reader.read, await _mime(call, call.client))).files
     number = whole_number(call.values["number"])

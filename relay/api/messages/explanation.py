@@ -1,4 +1,4 @@
-"""Explain what would happen to a message, for `dry_run`."""
+"""Explain the decision about a message, for `dry_run`."""
 
 from relay.acceptance.policy import Verdict
 from relay.api.shapes.acceptance import SuppressedView
@@ -6,7 +6,7 @@ from relay.api.shapes.messages import ExplanationView, RoutingView
 
 
 def explanation_view(verdict: Verdict) -> ExplanationView:
-    """Show what would happen to a message, for `dry_run`."""
+    """Show the decision about a message, for `dry_run`."""
     message = verdict.submission.message
     recipients = () if message is None else message.recipients
     return ExplanationView(

@@ -25,7 +25,7 @@ PARAMETERS = (
 
 
 async def read_filter(call: Call, problems: Problems) -> MessageFilter:
-    """Read which messages are wanted, and note what is wrong. Raises `Refusal` for messages the caller must not see."""
+    """Read the filter and note its problems. Raises `Refusal` for messages that the caller must not see."""
     query = call.request.query
     check_names(query, PARAMETERS, problems)
     check_search(call.client, query)
@@ -54,7 +54,7 @@ async def read_filter(call: Call, problems: Problems) -> MessageFilter:
 
 
 def _mailbox(query: Mapping[str, str], name: str, problems: Problems) -> str | None:
-    """Return an address in its one spelling, or the `@` and domain of all its addresses."""
+    """Return a normalized address, or `@` and a domain for all addresses of the domain."""
     text = query.get(name)
     if text is None:
         return None

@@ -53,7 +53,7 @@ async def _page(
     limit = read_limit(query, problems, default=default, maximum=maximum)
     problems.raise_any()
     found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), limit=limit))
-    # The link repeats both ends, so that all pages cover one range however late a caller reads them.
+    # The link repeats both ends, so that all pages cover the same range even if a caller reads them much later.
     ends = {"since": time_text(wanted.since), "before": time_text(wanted.before)}
     link = next_url(call, path, position, PARAMETERS, fixed=ends)
     views = [_summary(each) for each in found]

@@ -1,4 +1,4 @@
-"""Fills in the template that a draft names, so that what is accepted is what will be sent."""
+"""Fill in the template that a draft names at acceptance, so that Relay sends exactly what it accepted."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,15 @@ if TYPE_CHECKING:
 
 
 def split_name(text: str) -> tuple[str, int | None]:
-    """`name@3` as name and version, `name` as name and None."""
+    """Split `name@3` into name and version; the version of `name` is None."""
     name, _, version = text.partition("@")
     return name, int(version) if version else None
 
 
 async def rendered(call: Call, draft: Draft, limits: Limits, budget: "WorkBudget") -> Draft:
-    """The draft with the template's text, html and (unless it has its own) subject.
+    """Return the draft with the template's text, HTML and, unless the draft has its own, subject.
 
-    `budget` is that of the whole request.
-
-    Raises `Refusal`: 400 when there is no such template, 422 when it cannot be filled in.
+    `budget` is for the whole request. Raises `Refusal`: 400 if the template does not exist, 422 if it cannot be filled in.
     """
     if draft.template is None:
         return draft
@@ -62,11 +60,11 @@ async def fill_in(
     locale: str = "",
     subject: str = "",
 ) -> dict[str, str | None]:
-    """The parts (of `PARTS`) that are wanted; `subject` is used when the template's is empty.
+    """Render the `wanted` parts (of `PARTS`), by name; `subject` is used if the template's is empty.
 
-    Raises `Refusal` (422) with every problem of them.
+    Raises `Refusal` (422) with every problem.
     """
-    # Rendering takes longer than others may be kept waiting.
+    # Rendering could block the event loop for too long.
     return await asyncio.to_thread(
         _fill_in, compiled, variables, wanted, limits, budget, locale=locale, subject=subject
     )
@@ -96,7 +94,7 @@ def _fill_in(
             problems.add("rendering_failed", "template", f"The template's {part} cannot be filled in. {error}")
     _raise_any(problems)
     if "subject" in wanted:
-        # Line breaks come from how a template is laid out, and would end the header.
+        # Line breaks come from the layout of a template, and would end the header.
         own = " ".join((parts["subject"] or "").split()) or subject
         parts["subject"] = fields.read_subject(own, problems, limits, is_required=True)
     if not any(parts.get(part) for part in ("text", "html")):

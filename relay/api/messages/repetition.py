@@ -1,7 +1,7 @@
 """Recognize a repeated request: by its `Idempotency-Key`, or by the headers of Logic Apps.
 
-Logic Apps posts again when an answer was lost, by its default retry policy, and most who draw a workflow give no key. But
-each action names its run, itself and its execution in headers, and these, with the body, make a key.
+By its default retry policy, Logic Apps repeats a request whose response was lost, and most workflows send no key. But each
+action sends its run, its name and its execution in headers. Relay derives a key from these and the body.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from relay.platform.concurrency import run_sized
 from relay.platform.log import log_event
 
 WORKFLOW_HEADERS = ("x-ms-workflow-run-id", "x-ms-workflow-operation-name", "x-ms-action-tracking-id")
-"""The run, the action's name in it, and the execution of the action (another one in each turn of a loop)."""
+"""The run, the action's name in it, and the execution of the action (a new one in each iteration of a loop)."""
 
 
 class Repeatable(msgspec.Struct, frozen=True, kw_only=True):
-    """The key and fingerprint of a request that may come again. `is_derived`: the caller gave no key."""
+    """The key and fingerprint of a request that may be repeated. `is_derived`: the caller sent no key."""
 
     key: str
     fingerprint: str
@@ -33,9 +33,9 @@ class Repeatable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def repeatable(request: Request, fingerprint: Callable[[], str], *, size: int | None = None) -> Repeatable | None:
-    """Return the key of a request that may be repeated; None when it has none. Raises `Refusal`.
+    """Return the key of a request that may be repeated; None if it has none. Raises `Refusal` for an invalid key.
 
-    `size` is that of the body without its compression, if it has one.
+    `size` is the size of the uncompressed body in bytes, or an upper bound; by default that of the body.
     """
     size = len(request.body) if size is None else size
     given = request.headers.get("idempotency-key")
@@ -53,9 +53,9 @@ async def repeatable(request: Request, fingerprint: Callable[[], str], *, size: 
 async def earlier(call: Call, repeatable: Repeatable) -> Replay | None:
     """Return the response of the key's first request; finish that request first if it was interrupted.
 
-    None if the key is new. Asked before anything else is decided: a repetition gets the first response, whatever has
-    changed since. Raises `Refusal`. While the first request is still under way, a derived key gets 503 instead of 409:
-    Logic Apps repeats that.
+    Returns None if the key is new. Called before anything else is decided: a repeated request gets the first response, whatever
+    has changed since. Raises `Refusal`. While the first request is in progress, a derived key gets 503 instead of 409, because
+    Logic Apps retries after 503.
     """
     keys = call.services.idempotency
     try:
@@ -84,9 +84,9 @@ async def accept_once(
     expires_at: datetime | None = None,
     before: Callable[[Sequence[Accepted]], Awaitable[None]] | None = None,
 ) -> list[Accepted]:
-    """Accept a request under its key: store what will be put and the response, put it, remember that it was put.
+    """Accept a request under its key: store the entry and the response, put the entry, record that it was put.
 
-    `before` is called when the messages have their ids and nothing is durable yet. Raises `Refusal`.
+    `before` is called when the messages have their ids and nothing is stored yet. Raises `Refusal`.
     """
     keys, reserved = call.services.idempotency, list[Reserved]()
 
@@ -115,7 +115,7 @@ async def _finish(call: Call, reserved: Reserved) -> None:
     try:
         await call.services.idempotency.finish(reserved)
     except StorageError as error:
-        # The message is durable. A repetition puts the same entry again, which the journal recognizes.
+        # The message is stored. A repeated request puts the same entry again, which the journal recognizes.
         log_event("idempotency_not_finished", level=logging.WARNING, error=type(error).__name__)
 
 

@@ -32,7 +32,7 @@ RAW = "message/rfc822"
 
 
 class Recipients(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides about recipients. `linked` returns what gives a message about a topic its link, and raises `Refusal`."""
+    """The inputs for decisions about recipients. `linked` returns the function that adds a draft's link, or raises `Refusal`."""
 
     known: KnownSuppressions
     linked: Callable[[Draft], Callable[[Message], LinkedMessage]] | None = None
@@ -47,7 +47,7 @@ class _Named(msgspec.Struct, frozen=True):
 async def send(call: Call) -> Response:
     """Handle POST /v1/messages: 202 once the message is stored durably."""
     check_body(call.request)
-    waiting.wish_of(call.request)  # what it refuses is refused before anything is done
+    waiting.wish_of(call.request)  # refuse an unknown goal before anything is done
     await call.services.quotas.take_messages(call.client, 1)
     repeatable = await repetition.repeatable(call.request, lambda: _fingerprint(call))
     if repeatable is not None and (replay := await repetition.earlier(call, repeatable)) is not None:
@@ -94,7 +94,7 @@ def _fingerprint(call: Call) -> str:
 
 
 async def recipients_of(call: Call, drafts: Sequence[Draft]) -> Recipients:
-    """Read what decides about the recipients of messages: suppressions, and the topics if any message is about one."""
+    """Read the suppressions that apply to these messages, and the topics if any message is about one."""
     if all(draft.topic is None for draft in drafts):
         return Recipients(known=await call.services.suppressions.known_to(call.client.id))
     from relay.unsubscribe.links import address_of_links
@@ -125,7 +125,7 @@ def decide(call: Call, draft: Draft, recipients: Recipients, now: datetime | Non
 
 
 async def _send_once(call: Call, repeatable: Repeatable, verdict: Verdict) -> Response:
-    """Accept under a key: a repetition gets the same response, whatever died in between."""
+    """Accept under a key: a repeated request gets the same response, even if a process died in between."""
     expires_at = verdict.submission.expires_at
     [accepted] = await repetition.accept_once(
         call,

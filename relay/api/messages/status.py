@@ -31,9 +31,9 @@ MOVING_RETRY_SECONDS = 2
 _POLL_SECONDS = 5
 _DELIVERY_POLL_SECONDS = 20
 _MAX_POLL_SECONDS = 300
-"""A message that waits for its time may be cancelled or rescheduled; a caller notices it this late at worst."""
+"""The longest pause: a scheduled message may be cancelled or rescheduled, and its caller notices that this late at worst."""
 _DELIVERED = frozenset((RecipientStatus.DELIVERED, RecipientStatus.COMPLAINED, RecipientStatus.SUPPRESSED))
-"""States of a recipient who has the mail, or was not to get it. A complaint implies delivery."""
+"""States of a recipient who has the mail, or must not get it. A complaint implies delivery."""
 _FINAL = frozenset(RecordState(state) for state in FINAL)
 _UNSENT = frozenset(RecipientStatus(state) for state in FINAL - {State.SENT})
 
@@ -50,7 +50,7 @@ async def show(call: Call) -> Response:
 async def wait(call: Call) -> Response:
     """Handle GET /v1/messages/{id}/wait.
 
-    Raises `Refusal`: 403 for a URL that expired or is not signed by Relay, 410 and 422 when the goal can no longer be reached.
+    Raises `Refusal`: 403 for a URL that has expired or that Relay did not sign, 410 and 422 if the goal cannot be reached.
     """
     client, goal, until = await _signed(call)
     call.services.quotas.requests.take(client, 1)
@@ -72,7 +72,7 @@ async def _view(call: Call, history: MessageHistory) -> MessageView:
 
 
 async def _signed(call: Call) -> tuple[Client, WaitGoal, int]:
-    """Return the message's client, and what the signature of this URL grants. Raises `Refusal` (403)."""
+    """Return the message's client, and the goal and expiry that the URL's signature covers. Raises `Refusal` (403)."""
     query = call.request.query
     goal, until = query.get("until", ""), whole_number(query.get("expires", ""))
     client = await _owner(call)
@@ -114,7 +114,7 @@ def _is_reached(goal: WaitGoal, view: MessageView) -> bool:
 
 
 def _raise_missed(goal: WaitGoal, view: MessageView) -> None:
-    """Raise a `Refusal` (422, 410 once erased) when the goal can no longer be reached. Each recipient's reason is a detail."""
+    """Raise `Refusal` (422, 410 once erased) if the goal cannot be reached any more. Each recipient's reason is a detail."""
     recipients = _recipients(view)
     if view.state in _FINAL and view.state is not RecordState.SENT:
         text = (
@@ -144,7 +144,7 @@ def _reason(row: RecipientView) -> str:
 
 
 def _pause(view: MessageView, now: datetime) -> int:
-    """Return the seconds until the caller should ask again."""
+    """Return the seconds until the caller should poll again."""
     if view.state is RecordState.SENT:
         return _DELIVERY_POLL_SECONDS
     due_at = view.next_attempt_at

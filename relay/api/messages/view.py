@@ -42,7 +42,7 @@ async def history_view(
 ) -> MessageView:
     """Show a message. While it is still on the queue only its id, state and time are known.
 
-    `reports` says what the provider of a route can report.
+    `reports` returns the reports that the provider of a route can make.
     """
     created_at = ids.created_at(history.name.batch)
     if history.submission is not None and history.status is not None:
@@ -64,7 +64,7 @@ async def history_view(
 
 
 def _unreadable_view(history: MessageHistory, created_at: datetime) -> MessageView:
-    """Show what is known of a message whose record cannot be read."""
+    """Show the known facts about a message whose record cannot be read."""
     submission = history.submission
     return MessageView(
         id=str(history.name),
@@ -131,12 +131,12 @@ def _attempts(status: MessageStatus, submission: Submission) -> Sequence[Attempt
 
 
 def next_attempt_at(status: MessageStatus) -> datetime | UnsetType:
-    """Return when Relay tries a waiting message next."""
+    """Return the time of the next attempt of a waiting message; unset if there is none."""
     return given(min((part.due_at for part in status.parts if part.state in WAITING and part.due_at), default=None))
 
 
 def _expires_at(submission: Submission, status: MessageStatus, now: datetime) -> datetime:
-    """Return when the last part expires; while its expiry stops, when it would if it went on now."""
+    """Return when the last part expires. If its expiry is stopped, return the time as if it resumed now."""
     return max(part_states.expires_at(part_states.resume(part, now), submission) for part in status.parts)
 
 
@@ -158,7 +158,7 @@ def _arrivals(
     reports: Callable[[str], Reports],
 ) -> Mapping[int, RecipientArrival]:
     if message is not None:
-        # The events of a record that an older version wrote say more than the record.
+        # A record from an older version lacks reports that its events have.
         status = replace(status, reported=reported_of(events, [each.email.lower() for each in message.recipients]))
     return arrivals_of(status, submission.suppressed, recipient_count(message, status), reports)
 
@@ -190,7 +190,7 @@ def _recipients(
 
 
 def _moved(row: RecipientView, part: Part, ended: RecipientState | None) -> RecipientView:
-    """Add the state of sending, or what is known of the time after it."""
+    """Add the state of sending, or of the arrival once an event reported it."""
     if ended is None or not is_current(arrival_of(ended), ended.attempt, part):
         state = RecipientStatus(part.state)
         return replace(row, state=state, route=given(part.route or None), code=given(part.code or None))

@@ -1,8 +1,8 @@
 """Offer a signed URL at which a caller polls until its message is sent or delivered (the pattern Logic Apps follows).
 
-A caller asks for it by `Prefer: wait=sent` (RFC 7240) or `?wait=sent`. The `Location` carries a signature of its own, because
-a caller that follows it may send no key. The signature is made with the client's secret, for one message and one goal, and
-is valid as long as the response can change. `relay.api.messages.status` serves the URL.
+A caller asks for it by `Prefer: wait=sent` (RFC 7240) or `?wait=sent`. The `Location` is signed, because a caller that follows it
+may send no key. The signature is made with the client's secret, for one message and one goal, and is valid as long as the
+response can change. `relay.api.messages.status` serves the URL.
 """
 
 import base64
@@ -23,7 +23,7 @@ _PURPOSE = "wait"
 
 
 class WaitGoal(StrEnum):
-    """What a caller waits for."""
+    """The state that a caller waits for."""
 
     SENT = "sent"
     """The provider took responsibility for every recipient."""
@@ -38,16 +38,16 @@ LASTS: Mapping[WaitGoal, timedelta] = {WaitGoal.SENT: timedelta(hours=1), WaitGo
 
 
 class WaitRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A goal to wait for; whether a `Prefer` header named it."""
+    """A goal to wait for, and whether a `Prefer` header named it."""
 
     goal: WaitGoal
     is_preference: bool
 
 
 def wish_of(request: Request) -> WaitRequest | None:
-    """Read what a request asks to wait for. Raises `Refusal` for an unknown goal in the query.
+    """Read the goal that a request asks to wait for; None if there is none. Raises `Refusal` for an unknown goal in the query.
 
-    An unknown preference is ignored (RFC 7240 section 2): `wait=10` is another one, in seconds.
+    An unknown preference is ignored (RFC 7240 section 2): `wait=10` is a different one, in seconds.
     """
     goal = request.query.get("wait")
     if goal is not None:
@@ -60,7 +60,7 @@ def wish_of(request: Request) -> WaitRequest | None:
 
 
 def offered(call: Call, name: str, expires_at: datetime) -> Mapping[str, str]:
-    """Return the headers of an acceptance that let its caller wait, if it asked to. `expires_at` is the message's own."""
+    """Return the headers that let the caller wait, if it asked for that. `expires_at` is the expiry of the message."""
     wish = wish_of(call.request)
     if wish is None:
         return {}
@@ -70,7 +70,7 @@ def offered(call: Call, name: str, expires_at: datetime) -> Mapping[str, str]:
 
 
 def link(call: Call, client: Client, name: str, goal: WaitGoal, until: int) -> str:
-    """Return the signed URL to wait at."""
+    """Return the signed URL to poll."""
     query = {"until": goal, "expires": str(until), "sig": signature(client, name, goal, until)}
     return f"{call.base_url}/v1/messages/{name}/wait?{urlencode(query)}"
 

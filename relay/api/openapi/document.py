@@ -17,7 +17,7 @@ from relay.clients.roles import OPERATORS, SENDERS
 COMMON = (500, 503)
 """Error responses of every operation."""
 OF_CALLERS = (401, 403, 429)
-"""Error responses of every operation that needs a key."""
+"""Further error responses of every operation that needs a key."""
 
 _ADDRESS = "https://the-address-of-the-server.invalid"
 _ADDRESS_IN_JSON = msgspec.json.encode(_ADDRESS)
@@ -57,7 +57,7 @@ async def show(call: Call) -> Response:
 
 @lru_cache(maxsize=1)
 def _encoded(operations: Operations) -> tuple[bytes, bytes]:
-    """Return the document before and after the server's address. Anyone may ask for it, and it takes a million instructions."""
+    """Return the document before and after the server's URL. Cached: anyone may request it, and it is expensive to make."""
     before, _, after = msgspec.json.encode(document(_ADDRESS, operations.tags())).partition(_ADDRESS_IN_JSON)
     return before, after
 
@@ -83,7 +83,7 @@ def document(base_url: str, tags: Sequence[Tag]) -> dict[str, Any]:
 
 
 def _shapes(tag: Tag) -> Iterator[str]:
-    """Yield the structs that a tag names."""
+    """Yield the names of a tag's structs."""
     yield tag.error
     for operation in tag.operations:
         yield from (kind.removesuffix("[]") for kind in operation.responses.values() if ":" in kind)
@@ -108,7 +108,7 @@ def _operation(operation: Operation, tag: Tag) -> dict[str, Any]:
 
 
 def _needed_role(operation: Operation) -> str:
-    """Say which roles may call, unless it is those that send."""
+    """Name the roles that may call, unless they are the roles that may send."""
     if operation.roles is None or operation.roles == SENDERS:
         return ""
     if operation.roles == OPERATORS:

@@ -8,10 +8,10 @@ REFERENCE = "#/components/schemas/"
 
 
 def schemas_of(*shapes: type) -> dict[str, dict[str, Any]]:
-    """Return the schema of each shape and of all it names, by the names of the document (`name_of`).
+    """Return the schemas of shapes and of all shapes in their fields, by their names in the document (`name_of`).
 
-    An optional field has no `default`: clients that are generated from a schema treat a field with a default as always there.
-    Raises `ValueError` when two shapes have the same name.
+    An optional field has no `default`: generated clients treat a field with a default as always present. Raises `ValueError`
+    if two shapes have the same name.
     """
     _, found = msgspec.json.schema_components(shapes, ref_template=f"{REFERENCE}{{name}}")
     schemas = {name_of(name): _adjusted(schema) for name, schema in found.items()}
@@ -21,12 +21,12 @@ def schemas_of(*shapes: type) -> dict[str, dict[str, Any]]:
 
 
 def name_of(shape: str) -> str:
-    """Return the name in the document of a shape: `MessageView` is `Message`."""
+    """Return a shape's name in the document: `Message` for `MessageView`."""
     return shape.removesuffix("View")
 
 
 def _adjusted(schema: Any) -> Any:
-    """Leave out titles and defaults of null, rename references, and state what msgspec implies."""
+    """Leave out titles and defaults of null, rename references, and add the keywords that msgspec implies."""
     if isinstance(schema, list):
         return [_adjusted(each) for each in schema]
     if not isinstance(schema, dict):

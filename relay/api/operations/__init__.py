@@ -1,4 +1,4 @@
-"""Every operation of the API, a module a tag: routing, the OpenAPI document and the connector are made from them.
+"""Every operation of the API, with a module for each tag. Routing, the OpenAPI document and the connector are made from them.
 
 The order here is the order of the tags in the document.
 """

@@ -22,7 +22,7 @@ COLUMNS = ("name", "at", *Counts.__struct_fields__, "bounce_rate", "complaint_ra
 
 
 class By(StrEnum):
-    """What the rows are."""
+    """The dimension of the rows."""
 
     CLIENT = "client"
     TAG = "tag"

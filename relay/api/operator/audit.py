@@ -39,7 +39,7 @@ async def export_json_lines(call: Call) -> Response:
     records, link = await _page(call, "/v1/audit/export.jsonl", MAX_PAGE)
     body = b"".join(msgspec.json.encode(_view(each)) + b"\n" for each in records)
     headers = {
-        # JSON lines have no registered media type, and generators of clients know this one.
+        # JSON lines have no registered media type, and client generators know this one.
         "Content-Type": "text/plain",
         "Content-Disposition": 'attachment; filename="audit.jsonl"',
     }
@@ -65,7 +65,7 @@ async def _page(call: Call, path: str, default: int) -> tuple[Sequence[AuditReco
     limit = read_limit(query, problems, default=default, maximum=MAX_PAGE)
     problems.raise_any()
     records, cursor = await page_of(call.services.audit_log.page(wanted, query.get("cursor"), limit=limit))
-    # Later records come before a cursor, so that they do not move its page.
+    # Newer records come before a cursor, so they do not shift its page.
     return records, next_url(call, path, cursor, PARAMETERS)
 
 

@@ -1,4 +1,4 @@
-"""Read the policy of a client from a request, and collect what is wrong with it."""
+"""Read the policy of a client from a request, and collect its problems."""
 
 import ipaddress
 from typing import Any

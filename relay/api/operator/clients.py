@@ -47,7 +47,7 @@ async def me(call: Call) -> Response:
 
 
 async def index(call: Call) -> Response:
-    """Handle GET /v1/clients: read rows and last uses past every cache."""
+    """Handle GET /v1/clients: read rows and last uses from storage, not from a cache."""
     clients = await call.services.clients.all(older_than_seconds=0)
     used = await call.services.clients.last_uses()
     brakes = await call.services.brakes.all(fresh=True)
@@ -104,7 +104,7 @@ async def change(call: Call) -> Response:
 
 
 async def release(call: Call) -> Response:
-    """Handle POST /v1/clients/{name}/release: end the hold of the client's lanes, and re-enqueue what waits for it."""
+    """Handle POST /v1/clients/{name}/release: end the hold of the client's lanes, and re-enqueue its waiting messages."""
     client = await call.services.clients.get(call.values["name"])
     await call.services.brakes.release(client.id)
     await call.services.recovery.wake()
@@ -139,7 +139,7 @@ async def delete(call: Call) -> Response:
 
 
 def held_views(brakes: Iterable[Brake]) -> list[ClientHoldView]:
-    """Show those of these clients that are held."""
+    """Show the clients that are held."""
     return [
         ClientHoldView(
             client=brake.client,
@@ -157,13 +157,13 @@ def held_views(brakes: Iterable[Brake]) -> list[ClientHoldView]:
 
 
 async def _shown(call: Call, client: Client) -> ClientView:
-    """Read what else is shown of a client."""
+    """Show a client with the last uses of its keys and its hold."""
     brakes = await call.services.brakes.all(fresh=True)
     return _view(client, await call.services.clients.last_uses(), brakes.get(client.id))
 
 
 def _view(client: Client, used: Mapping[str, datetime], brake: Brake | None) -> ClientView:
-    """Show a client without its secrets. `used` has the last use of keys, by their ids."""
+    """Show a client without its secrets. `used` maps the ids of keys to their last uses."""
     return ClientView(
         name=client.name,
         role=client.role,

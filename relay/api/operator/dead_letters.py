@@ -1,4 +1,4 @@
-"""List dead letters by cause; redrive or discard one, several, or all of a cause."""
+"""List dead letters by cause; redrive or discard one, several, or all with a cause."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from relay.journal.record_rows import Record
 from relay.operations.message_changes import Redrive
 
 MOST = 500
-"""Dead letters of a cause that one call redrives or discards."""
+"""Dead letters of a cause that one call redrives or discards at most."""
 _LIMITS = Limits()
 
 
@@ -80,7 +80,7 @@ async def discard(call: Call) -> Response:
 
 
 def read_redrive(call: Call, value: RedriveRequest, problems: Problems) -> Redrive:
-    """Read how to redrive from a request's `route` and `sender`, and collect their problems."""
+    """Read the overrides `route` and `sender` of a redrive from a request, and collect their problems."""
     check_route(value.route, "route", call.services.settings.routes, problems)
     return Redrive(route=value.route, sender=read_mailbox(value.sender, "sender", problems, _LIMITS))
 
@@ -123,9 +123,7 @@ def _letters_of(name: ids.MessageId, record: Record | None) -> list[DeadLetter]:
 
 
 async def _views(call: Call, letters: Sequence[DeadLetter]) -> list[DeadLetterView]:
-    """Show each dead letter whose record can be read: a purged one is left out, one that cannot be read, and one that the
-    caller may not see.
-    """
+    """Show each dead letter whose record exists, can be read, and may be seen by the caller."""
     visible = visible_clients(call.client, await call.services.clients.all())
     records = await _records(call, {letter.batch for letter in letters})
     views: list[DeadLetterView] = []

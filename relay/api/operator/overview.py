@@ -26,8 +26,8 @@ from relay.platform.telemetry import QueueMetrics
 async def show(call: Call) -> Response:
     """Handle GET /v1/overview.
 
-    Costs what `relay.journal.overview` says, two queue operations a queue, and a table query each for arrivals, routes,
-    dead letters, and secrets that expire if the settings name any.
+    Costs the operations that `relay.journal.overview` states, two queue operations for each queue, and a table query each for
+    arrivals, routes, dead letters and, if the settings name any, secrets that expire.
     """
     services = call.services
     figures = await services.overview.figures(_span(call))

@@ -10,7 +10,7 @@ from relay.api.shapes.routes import PauseRequest, PauseView, ResumedView
 from relay.operations.pause import PauseState
 
 WAIT_SECONDS = 20
-"""How long a pause waits by default. Below the timeouts of common HTTP clients."""
+"""Default time to wait for running attempts. Below the timeouts of common HTTP clients."""
 
 
 async def show(call: Call) -> Response:
@@ -30,7 +30,7 @@ async def pause(call: Call) -> Response:
 
 
 async def resume(call: Call) -> Response:
-    """Handle POST /v1/resume: end the pause, and re-enqueue what waits."""
+    """Handle POST /v1/resume: end the pause, and re-enqueue the waiting messages."""
     resumed = await call.services.pause.resume()
     await call.services.recovery.wake()
     return json_response(ResumedView(resumed=resumed))

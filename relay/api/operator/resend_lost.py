@@ -74,7 +74,7 @@ def _wanted(call: Call, value: ResendLostRequest, problems: Problems) -> LostMai
 
 
 async def _check_trace(call: Call, wanted: LostMailQuery, problems: Problems) -> None:
-    """Check that the message trace was read for the whole period; else mail that arrived would count as lost."""
+    """Check that the message trace was read for the whole period; otherwise mail that arrived would count as lost."""
     reader = call.services.message_traces.of(wanted.route)
     progress = await reader.progress() if reader is not None else None
     if progress is None:

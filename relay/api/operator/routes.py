@@ -28,7 +28,7 @@ async def index(call: Call) -> Response:
 
 
 async def route_views(call: Call) -> list[RouteView]:
-    """Show every configured route with its holds and budgets, for a viewer without senders, mailboxes and replies.
+    """Show every configured route with its holds and budgets; a viewer sees no senders, mailboxes and replies.
 
     Costs one table query, and one for each tenant with a budget.
     """
@@ -62,7 +62,7 @@ async def hold(call: Call) -> Response:
 
 
 async def release(call: Call) -> Response:
-    """Handle POST /v1/routes/{name}/release: end every hold on the route, and re-enqueue what waits for it."""
+    """Handle POST /v1/routes/{name}/release: end every hold on the route, and re-enqueue its waiting messages."""
     name = _route(call)
     released = [
         scope

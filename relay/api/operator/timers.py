@@ -18,7 +18,7 @@ async def index(call: Call) -> Response:
 
 
 async def run(call: Call) -> Response:
-    """Handle POST /v1/timers/{name}/run: run a step, for as long as a caller waits."""
+    """Handle POST /v1/timers/{name}/run: run a step while the caller waits."""
     run_now, name = call.services.run_now, call.values["name"]
     if name not in run_now.names:
         raise Refusal(404, "not_found", f"Unknown step. Use one of: {', '.join(run_now.names)}.")

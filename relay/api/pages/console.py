@@ -1,7 +1,7 @@
 """Serve the landing page, the console and the inbox: static files with a content security policy that allows no other host.
 
-The files are read once. Their addresses contain a digest of all files, so a browser can cache them without limit: a new version
-has new addresses. A browser revalidates the pages each time, and gets 304 while they are unchanged.
+The files are read once. Their URLs contain a digest of all files, so a browser can cache them without limit: a new version has
+new URLs. A browser revalidates the pages each time, and gets 304 while they are unchanged.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ HEADERS = {
 
 
 class _Files(msgspec.Struct, frozen=True, kw_only=True):
-    """The files by their paths, and the digest of all."""
+    """The files by path, and a digest of all of them."""
 
     version: str
     contents: Mapping[str, bytes]
@@ -62,7 +62,7 @@ async def landing(call: Call) -> Response:
 
 
 async def icon(call: Call) -> Response:
-    """Handle GET /favicon.ico, which browsers request without being asked to. They go by the media type, not by the name."""
+    """Handle GET /favicon.ico, which browsers request on their own. They use its media type, not its name, so it is an SVG."""
     return _answer(call.request, "icon.svg", _files().contents["icon.svg"], _FOR_A_DAY)
 
 

@@ -1,4 +1,4 @@
-"""Pages that people open; the document leaves them out."""
+"""Operations that show pages to people; the OpenAPI document leaves them out."""
 
 from relay.api.operation import Operation, Tag
 

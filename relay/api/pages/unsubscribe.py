@@ -1,6 +1,6 @@
 """Handle requests to unsubscribe links: programs post once (RFC 8058), people are asked first, and a GET changes nothing.
 
-The link is the permission: there is no cookie and no key, so that a page of another site has nothing to misuse.
+The link grants access: there is no cookie and no key, so a page of another site has nothing to misuse.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ async def show(call: Call) -> Response:
 
 
 async def change(call: Call) -> Response:
-    """Handle POST: unsubscribe, or save the preferences. The same request again changes nothing."""
+    """Handle POST: unsubscribe, or save the preferences. A repeated request changes nothing."""
     holder = await _holder(call)
     languages = _languages(call)
     subscriber, preferences = holder.subscriber, call.services.preferences
@@ -71,7 +71,7 @@ async def change(call: Call) -> Response:
 
 
 def refused(refusal: Refusal, _request_id: str) -> Response:
-    """Return a refusal as a page. It does not say what is wrong with a link."""
+    """Return a refusal as a page, which does not say why a link is invalid."""
     is_temporary = refusal.status in (429, 500, 503)
     response = _page(pages.refusal("later" if is_temporary else "wrong"))
     headers = {**response.headers, **refusal.headers}
@@ -81,7 +81,7 @@ def refused(refusal: Refusal, _request_id: str) -> Response:
 async def _holder(call: Call) -> Holder:
     """Return the holder of the link. Raises `Refusal`: 404 for a link that Relay did not make, 429 after too many requests.
 
-    Wrong links do not limit right ones: many readers of one mail provider share its addresses.
+    Wrong links do not use up the limit of valid ones: many users of one mail provider share its IP addresses.
     """
     preferences, address = call.services.preferences, call.request.caller_address
     text, message = call.values["token"], call.values["message"]

@@ -1,7 +1,7 @@
 """Read mailboxes as callers write them: `a@example.com`, `Name <a@example.com>`, objects, lists, and strings with several.
 
-Domains become lower-case A-labels, so that one address has one spelling in policies, suppressions and routing. No message or
-exception repeats an address; it gives its place and what is wrong with it.
+Domains become lower-case A-labels, so that an address has one spelling in policies, suppressions and routing. No message or
+exception repeats an address: it gives the place and the problem.
 """
 
 import re
@@ -28,8 +28,8 @@ _LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PLAIN = re.compile(
     rf"(?=.{{3,254}}\Z)(?![^@]*=\?){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?!(?:arpa|invalid|local|localhost|onion|test)\Z)[a-z]{{2,63}}"
 )
-"""Addresses that the library accepts unchanged; a test checks this. They need no library, whose import would delay the first
-message by 25 ms."""
+"""Addresses that the library accepts unchanged; a test checks this. They are not passed to the library, whose import would delay
+the first message by 25 ms."""
 
 
 class Located(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +41,14 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """Why a text is not a mailbox: an error code, and a sentence that does not repeat the text."""
+    """The reason why a text is not a mailbox: an error code, and a sentence that does not repeat the text."""
 
     code: str
     reason: str
 
 
 def read_mailbox(value: Any, target: str, problems: Problems, limits: Limits) -> Address | None:
-    """Read one mailbox; note what is wrong and return None. The shape check has already noted a wrong type."""
+    """Read one mailbox, or note a problem and return None. The shape check has already noted a wrong type."""
     if isinstance(value, str):
         found = mailbox(value, limits)
     elif isinstance(value, dict) and isinstance(value.get("email"), str):
@@ -98,7 +98,7 @@ def count_mailboxes(value: Any, limit: int) -> int:
 
 
 def mailbox(text: str, limits: Limits) -> Address | Unreadable:
-    """Read the mailbox in a text, or say why it is not one."""
+    """Return the mailbox in a text, or the reason why it is not one."""
     if len(text) > limits.max_address:
         return Unreadable("too_long", _too_long(limits))
     return _mailbox(text, limits.max_display_name)
@@ -170,7 +170,7 @@ def _too_long(limits: Limits) -> str:
 
 @lru_cache(maxsize=8192)
 def _checked(text: str) -> tuple[str, str]:
-    """Return the normalized address, or why the text is not one."""
+    """Return the normalized address and "", or "" and the reason why the text is not an address."""
     if _PLAIN.fullmatch(text):
         return text, ""
     validate_email, invalid = _library()

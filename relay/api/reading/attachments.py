@@ -102,7 +102,7 @@ def _name(item: Mapping[str, Any], target: str, problems: Problems, limits: Limi
 
 
 def check_file_name(name: str, at: str, problems: Problems, limits: Limits) -> None:
-    """Note what is wrong with a file name."""
+    """Note the problems of a file name."""
     problem = control_problem(name)
     if problem:
         problems.add("invalid_text", at, f"The file name {problem}. Remove it: a header cannot contain it.")
@@ -152,7 +152,7 @@ def _media_type(given: Any, declared: str | None, name: str, target: str, proble
 
 
 def read_media_type(given: str, at: str, problems: Problems) -> str:
-    """Note what is wrong with a media type, and return it unchanged."""
+    """Note a problem of a media type, and return the type unchanged."""
     found = _MEDIA_TYPE.fullmatch(given) if len(given) <= 255 else None
     if found is None:
         text = "Not a valid media type. Use type/subtype with optional parameters: application/pdf, text/csv; charset=utf-8."

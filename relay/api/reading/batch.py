@@ -18,7 +18,7 @@ _MAX_PROBLEMS_EACH = 100
 
 
 def open_batch(body: bytes, *, content_type: str, limits: Limits) -> "Batch":
-    """Decode a batch, whose messages are read later. Raises `Refusal` if the request itself is wrong."""
+    """Decode a batch without reading its messages. Raises `Refusal` if the request as a whole is wrong."""
     json_text.check_content_type(content_type)
     problems = Problems()
     value = json_text.read_json(body, MAX_HTTP_BODY, problems)
@@ -49,7 +49,7 @@ class Batch:
         self._size = self._recipients = self._problems = 0
 
     def read(self, now: datetime) -> Sequence[Draft | Refusal]:
-        """Return a draft or a refusal for each message. Raises `Refusal` if they are too much together."""
+        """Return a draft or a refusal for each message. Raises `Refusal` if they are too large or have too many recipients."""
         return [self._read(number, message, now) for number, message in enumerate(self.messages)]
 
     def _read(self, number: int, message: Any, now: datetime) -> Draft | Refusal:

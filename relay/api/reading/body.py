@@ -31,7 +31,7 @@ def check_body(request: Request) -> None:
 def check_shape(value: object, shape: type[Shape], problems: Problems) -> None:
     """Note every field that is unknown, missing or of the wrong type."""
     if not fits(value, shape):
-        # A right request does not wait for this import.
+        # A valid request does not wait for this import.
         from relay.api.reading.shape_problems import note_problems
 
         note_problems(value, shape, problems)

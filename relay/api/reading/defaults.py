@@ -1,4 +1,4 @@
-"""Read the fields that the messages of a batch share, each once, and limit what a batch is multiplied to by them."""
+"""Read the fields that the messages of a batch share, each once, and limit the size of a batch that has them in each message."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,12 +24,12 @@ class Defaults:
         self._read: dict[str, tuple[Any, Sequence[Problem]]] = {}
 
     def check(self, messages: Sequence[Any], problems: Problems, limits: Limits) -> None:
-        """Note that the batch would be too large if each message had the shared fields itself."""
+        """Note a problem if the batch would be too large with the shared fields in each message."""
         size = values = 0
         for name, field in self.fields.items():
             users = sum(1 for message in messages if isinstance(message, dict) and self._is_used(name, message))
             size += users * len(msgspec.json.encode(field))
-            # Only a message that merges them reads them again.
+            # Only a message that merges a field reads its values again.
             values += sum(1 for message in messages if self._is_merged(name, message)) * count_values(field)
         if size > limits.max_batch_bytes:
             text = f"The messages are too large together: their defaults alone have {size} bytes"
@@ -41,7 +41,7 @@ class Defaults:
             problems.add("too_many", "defaults", f"{text} (limit {limits.max_default_values}). Send smaller batches.")
 
     def merged(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all fields of a message."""
+        """Return the fields of a message, completed by the shared ones."""
         whole = {**self.fields, **message}
         for name in MERGED:
             shared, own = self.fields.get(name), message.get(name)
@@ -50,14 +50,14 @@ class Defaults:
         return whole
 
     def without_shared(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a message with its own fields and From: reporting why a value has a wrong shape goes through all of it."""
+        """Return a message with only its own fields and From, for the check of its shape, which costs time for each value."""
         if not self.fields:
             return value
         shared = self.fields
         return {name: own for name, own in value.items() if name == "from" or own is not shared.get(name)}
 
     def read[T](self, name: str, read: Reader[T], problems: Problems, limits: Limits) -> T:
-        """Read a shared field. Messages that use it get the same result, and its problems."""
+        """Read a shared field. All messages that use it get the same result and the same problems."""
         if name not in self._read:
             noted = Problems()
             self._read[name] = read(self.fields[name], noted, limits), noted.found
@@ -75,7 +75,7 @@ class Defaults:
 
 
 class MessageFields:
-    """Reads the fields of one message, its own and those that it shares."""
+    """Reads the fields of one message: its own and the shared ones."""
 
     def __init__(self, value: Mapping[str, Any], defaults: Defaults, problems: Problems, limits: Limits) -> None:
         self._value = value

@@ -27,7 +27,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,6}")
 
 
 def read_topic(value: Any) -> str | None:
-    """Read the topic of `unsubscribe`. Whether there is such a topic is checked with the client's topics."""
+    """Read the topic of `unsubscribe`. A later step checks that the client has the topic."""
     topic = value.get("topic") if isinstance(value, dict) else None
     return topic if isinstance(topic, str) else None
 
@@ -50,7 +50,7 @@ def read_subject(value: Any, problems: Problems, limits: Limits, *, is_required:
 
 
 def read_tags(value: Any, problems: Problems, limits: Limits) -> tuple[str, ...]:
-    """Read the tags: words to find messages by."""
+    """Read the tags, by which messages can be found."""
     if not isinstance(value, list):
         return ()
     if len(value) > limits.max_tags:
@@ -99,7 +99,7 @@ def read_metadata(value: Any, problems: Problems, limits: Limits) -> Mapping[str
 
 
 def read_expiry(value: Any, problems: Problems, limits: Limits) -> int | None:
-    """Read for how many seconds Relay tries to send."""
+    """Read the number of seconds for which Relay tries to send."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     minimum, maximum = limits.min_expires_in_seconds, limits.max_expires_in_seconds
@@ -141,7 +141,7 @@ def read_choice_name(
 
 
 def read_locale(value: Any, target: str, problems: Problems, limits: Limits) -> str:
-    """Read a language tag such as `ja-JP` (RFC 5646); `ja_JP` is accepted too. Nothing is an empty text."""
+    """Read a language tag such as `ja-JP` (RFC 5646); `ja_JP` is accepted too. Returns an empty text if there is none."""
     if not isinstance(value, str):
         return ""
     if not _LOCALE.fullmatch(value) or len(value) > limits.max_locale:

@@ -18,7 +18,7 @@ VENDOR_COMMANDS = {
     "x-mc-bccaddress": "Mandrill's SMTP server would send a copy to this address",
     "x-mailgun-drop-message": "Mailgun's SMTP server would discard the mail",
 }
-"""Fields by which SMTP servers take recipients that no policy checked, or discard a mail that they accepted.
+"""Fields by which SMTP servers accept recipients that no policy has checked, or discard a mail that they accepted.
 
 Sources: SendGrid's X-SMTPAPI reference, developers.sparkpost.com/api/smtp (cc, bcc, archive), Mandrill's SMTP headers
 (mailchimp.com/developer/transactional/docs/smtp-integration), documentation.mailgun.com (pass-sending-options, o:testmode).
@@ -48,7 +48,7 @@ FORBIDDEN = {
 """Header names (in lower case) that a caller must not set, with the reason or the alternative.
 
 Sources: RFC 5322 section 3.6 (fields that occur once), RFC 5321 section 4.4 (trace fields), SendGrid's Mail Send
-documentation (what cannot be overridden).
+documentation (fields that cannot be overridden).
 """
 
 FORBIDDEN_PREFIXES = {
@@ -60,7 +60,7 @@ FORBIDDEN_PREFIXES = {
     "x-ms-exchange-": "Exchange stores its own verdicts in them",
     "x-ms-acsemail-": "they make Azure Communication Services leave out attachments or skip the delivery",
 }
-"""Further names, by how they begin. `x-ms-acsemail-suppress-invalid-attachment` is documented (learn.microsoft.com/azure/
+"""Prefixes of further names. `x-ms-acsemail-suppress-invalid-attachment` is documented (learn.microsoft.com/azure/
 communication-services/concepts/email/email-headers), `x-ms-acsemail-loadtest-skip-email-delivery` is in Microsoft's sample
 CampaignMailer."""
 

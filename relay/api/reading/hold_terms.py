@@ -20,7 +20,7 @@ class _Wanted(Protocol):
 
 
 class HoldTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """Why, and until when; `until` is None without an end."""
+    """The reason and the end of a hold or a pause; `until` is None without an end."""
 
     reason: str
     until: datetime | None
@@ -36,7 +36,7 @@ def read_terms(wanted: _Wanted, now: datetime) -> HoldTerms:
 
 
 def read_reason(text: str | None, problems: Problems) -> str:
-    """Read why someone changes something; empty without a reason."""
+    """Read the reason for a change; empty if there is none."""
     if text is not None and len(text) > MAX_REASON:
         problems.add("too_long", "reason", f"A reason has at most {MAX_REASON} characters, not {len(text)}.")
     return text or ""

@@ -1,7 +1,7 @@
 """Decode JSON strictly (RFC 8259), and refuse everything ambiguous.
 
-The standard library's scanner reports the place of an error and every name of an object. Where it is more lenient than the RFC
-(NaN, repeated names, unpaired surrogates), this module refuses the text.
+The standard library's scanner reports the place of an error and every name in an object. This module refuses what the scanner
+accepts beyond the RFC: NaN, repeated names, unpaired surrogates.
 """
 
 import json
@@ -70,7 +70,7 @@ def read_json(body: bytes, limit: int, problems: Problems) -> Any:
 
 
 def count_values(value: Any) -> int:
-    """Count every value within a JSON value, itself included."""
+    """Count all values within a JSON value, including itself."""
     count, waiting = 0, [value]
     while waiting:
         node = waiting.pop()
@@ -94,7 +94,7 @@ def _children(node: Any) -> Iterable[Any]:
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """A place in a JSON value. A target is made only of the few that are reported: it may be as long as the value is deep."""
+    """A place in a JSON value. The target is made only for reported places: it may be as long as the value is deep."""
 
     step: str | int = ""
     parent: "_Place | None" = None
@@ -190,7 +190,7 @@ def _decode_once_or_again(text: str, problems: Problems) -> Any:
 
 
 def _decode_repeated(text: str, problems: Problems) -> Any:
-    """Decode again and note which objects repeat which names; the last one counts in the further checks.
+    """Decode again and note the repeated names of each object; the last value of a name counts in the further checks.
 
     The text after the first repeated name may still be invalid JSON.
     """
@@ -215,7 +215,7 @@ def _decode_repeated(text: str, problems: Problems) -> Any:
 
 
 def _without_surrogates(value: Any, problems: Problems) -> Any:
-    """Note strings with an unpaired surrogate, which UTF-8 cannot encode, and replace it by `?` for the further checks."""
+    """Note strings with an unpaired surrogate, which UTF-8 cannot encode, and replace it with `?` for the further checks."""
     try:
         msgspec.json.encode(value)
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Read one message. Every reader notes what is wrong, and the caller gets all problems in one response."""
+"""Read one message. Every reader notes the problems it finds, and the caller gets all of them in one response."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -49,7 +49,7 @@ def read_message(
 ) -> Draft:
     """Read the draft of one message's JSON object. Use it only if `problems` stayed empty.
 
-    `defaults` are where a batch's message has some of its fields from: their names and types have been checked.
+    `defaults` are the shared fields of a batch, whose names and types have been checked.
     """
     check_shape(defaults.without_shared(value), MessageRequest, problems)
     template = fields.read_choice_name(value.get("template"), "template", problems, limits, may_have_version=True)
@@ -93,7 +93,7 @@ def read_message(
 
 
 def _check_topic(message: Message, problems: Problems) -> None:
-    """Check that one recipient gets the link, and that no other link is there."""
+    """Check that a message about a topic has one recipient, in To, and no unsubscribe link of its own."""
     if len(message.recipients) > 1 or (message.recipients and not message.to):
         problems.add("not_applicable", "unsubscribe", fields.ONE_RECIPIENT)
     for name in message.headers:
@@ -111,7 +111,7 @@ _RECIPIENTS: Mapping[str, Reader[list[Located]]] = {
 
 
 class _Files(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's attachments, and the files within them."""
+    """A request's attachments, and the names of the files within them."""
 
     attachments: tuple[Attachment, ...] = ()
     within: Files = Files()
@@ -157,7 +157,7 @@ def _check_unique(recipients: Sequence[Located], problems: Problems) -> None:
 
 
 def _has_text(value: Any) -> bool:
-    """Check whether a field has any value: then its own problem is reported instead of missing recipients."""
+    """Return whether a field has any value: then its own problem is reported instead of missing recipients."""
     return bool(value.strip(" \t\r\n,;")) if isinstance(value, str) else value is not None and value != []
 
 

@@ -22,11 +22,11 @@ def check_names(query: Mapping[str, str], known: Sequence[str], problems: Proble
 
 
 def read_time(query: Mapping[str, str], name: str, problems: Problems) -> datetime | None:
-    """Return a time of the query, None if it is absent or wrong."""
+    """Return a time in the query; None if it is absent or invalid, which is noted."""
     text = query.get(name)
     if text is None:
         return None
-    # A plus sign that was not escaped arrives as a space.
+    # An unescaped plus sign arrives as a space.
     found = moment_of(text.replace(" ", "+"))
     if found is None:
         problems.add("invalid_time", name, "Write ISO 8601 with an offset, such as 2030-01-31T08:00:00Z.")
@@ -36,7 +36,7 @@ def read_time(query: Mapping[str, str], name: str, problems: Problems) -> dateti
 def read_choice[Choice: StrEnum](
     query: Mapping[str, str], name: str, choices: type[Choice], problems: Problems
 ) -> Choice | None:
-    """Return one of the choices, None if it is absent or wrong."""
+    """Return one of the choices; None if it is absent or invalid, which is noted."""
     text = query.get(name)
     if text is None:
         return None
@@ -60,5 +60,5 @@ def read_limit(query: Mapping[str, str], problems: Problems, *, default: int, ma
 
 
 def time_text(at: datetime) -> str:
-    """Return a time as a query has it."""
+    """Return a time in the form of a query parameter."""
     return at.isoformat().replace("+00:00", "Z")

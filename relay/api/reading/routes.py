@@ -7,7 +7,7 @@ from relay.core.errors import Refusal
 
 
 def check_route(name: str | None, field: str, routes: Collection[str], problems: Problems) -> None:
-    """Note an unknown route. A field that is left out names none."""
+    """Note an unknown route. An absent field names no route."""
     if name is not None and name not in routes:
         problems.add("unknown_route", field, _advice(routes))
 

@@ -1,4 +1,4 @@
-"""Say what is wrong with the names and types of a request's fields."""
+"""Describe the problems of the names and types of a request's fields."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from relay.api.shapes.base import Shape
 from relay.core.shape.mismatches import Kind, Mismatch, examine, json_kind, near_name
 
 _MAX_SUGGESTIONS = 20
-"""Look for near names of only this many unknown fields; the comparison is slow."""
+"""Suggest similar names for only this many unknown fields, because the comparison is slow."""
 CODES: Mapping[Kind, str] = {
     "missing": "required",
     "unknown": "unknown_field",
@@ -43,7 +43,7 @@ _IN_MESSAGES = {
     "dynamictemplatedata": "variables",
     "substitutions": "variables",
 }
-"""Relay's name for what other mail APIs call a field of a message, in lower case without `_`."""
+"""Relay's names of message fields, by their names in other mail APIs (in lower case, without `_`)."""
 _IN_FILES = {
     "filename": "name",
     "contentbytes": "content",
@@ -63,7 +63,7 @@ _ELSEWHERE: Mapping[type, Mapping[str, str]] = {
 
 
 def note_problems(value: object, shape: type[Shape], problems: Problems) -> None:
-    """Note every mismatch, with its place and what would be right."""
+    """Note every mismatch, with its place and the expected name or type."""
     _, found = examine(value, shape)
     unknown = 0
     for mismatch in found:
@@ -73,7 +73,7 @@ def note_problems(value: object, shape: type[Shape], problems: Problems) -> None
 
 
 def sentence(mismatch: Mismatch, *, can_suggest: bool = True) -> str:
-    """Say what is wrong and what would be right."""
+    """Describe a mismatch and the expected name or type."""
     match mismatch.kind:
         case "missing":
             return f"This field is required. {mismatch.expected}".rstrip()

@@ -30,7 +30,7 @@ async def ready(call: Call) -> Response:
 
 
 async def _is_operator(call: Call) -> bool:
-    """Check who asks. A probe must not fail by its key, so what is wrong with the key only hides the routes."""
+    """Return whether an operator calls. A probe must not fail because of its key, so an invalid key only hides the routes."""
     if not _CREDENTIALS & call.request.headers.keys():
         return False
     try:

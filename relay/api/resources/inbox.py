@@ -1,4 +1,4 @@
-"""Serve the mail that the capture route caught, also to tests of other projects."""
+"""Serve the mail that the capture route stored, also to tests of other projects."""
 
 import asyncio
 from collections.abc import Callable

@@ -27,7 +27,7 @@ _LIMITS = Limits()
 
 
 async def add(call: Call, value: SuppressionFields, scope: str) -> Suppression:
-    """Add an address to a list, in place of an earlier entry. Raises `Refusal`."""
+    """Add an address to a list, replacing an earlier entry. Raises `Refusal`."""
     problems = Problems()
     made = _made(call, value, scope, "", problems)
     if made is None or problems:

@@ -1,4 +1,4 @@
-"""Read the next version of a template from a request, and collect what is wrong with it."""
+"""Read the next version of a template from a request, and collect its problems."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -49,7 +49,7 @@ def read_template(name: str, value: TemplateRequest, now: datetime, problems: Pr
 def _variables_of(
     kind: Kind, value: TemplateRequest | TranslationFields, where: str, problems: Problems
 ) -> Iterator[str]:
-    """Yield the variables that the sources read, and collect what is wrong with the sources."""
+    """Yield the variables that the sources read, and collect the problems of the sources."""
     if not (value.text or value.html):
         problems.add("no_content", f"{where}text", "Give text, html or both.")
     for part in PARTS:

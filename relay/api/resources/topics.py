@@ -1,4 +1,4 @@
-"""Manage topics, and the addresses that get no mail about them. A client has its own; an operator may name a client."""
+"""Manage topics, and the addresses that get no mail about them. A client manages its own; an operator may name a client."""
 
 import re
 from collections.abc import Mapping

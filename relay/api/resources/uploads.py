@@ -1,4 +1,4 @@
-"""Upload files, whole or in parts, for messages to name."""
+"""Upload files, whole or in parts, for use in messages."""
 
 from relay.acceptance.draft import Limits
 from relay.api.http import Response, json_response
@@ -84,7 +84,7 @@ async def show(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """Handle DELETE /v1/attachments/{id}: 204 also when there is none."""
+    """Handle DELETE /v1/attachments/{id}: 204 even if there is none."""
     try:
         upload = await _upload(call)
     except Refusal:
@@ -100,7 +100,7 @@ async def delete(call: Call) -> Response:
 
 
 def _asked(call: Call) -> tuple[str, str, bool]:
-    """Read the file's name, its type and whether it comes in parts. Raises `Refusal` with every problem."""
+    """Return the file's name, its type, and whether it comes in parts. Raises `Refusal` with every problem."""
     query = call.request.query
     problems = Problems()
     name = query.get("name", "")

@@ -1,4 +1,4 @@
-"""Take the events that providers post. Each provider authenticates in its own way, not with a client's key."""
+"""Accept the events that providers post. Each provider authenticates in its own way, not with a client's key."""
 
 import asyncio
 import hmac

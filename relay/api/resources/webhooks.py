@@ -1,4 +1,4 @@
-"""Create, show, change, test and delete webhooks. The signing secret is shown only when it is made."""
+"""Create, show, change, test and delete webhooks. The signing secret is shown only when it is created."""
 
 from collections.abc import Sequence
 
@@ -128,7 +128,7 @@ async def delete_of_client(call: Call) -> Response:
 
 
 async def remove_callback(call: Call) -> Response:
-    """Handle DELETE /v1/webhooks with `callbackUrl` in the body or query: how a Logic App unsubscribes."""
+    """Handle DELETE /v1/webhooks with `callbackUrl` in the body or query, by which a Logic App unsubscribes."""
     url = call.request.query.get("callbackUrl", "")
     if not url:
         url = read_request(call.request, CallbackRemoval).callback_url

@@ -23,12 +23,12 @@ def read_body(request: Request, max_bytes: int, problems: Problems) -> Any:
 
 
 def body_size(request: Request, max_bytes: int) -> int:
-    """Return the bytes of the body; of a compressed one, whose size is not known before, as many as it may have."""
+    """Return the size of the body in bytes, or the maximum for a compressed body, whose size is not known in advance."""
     return max_bytes if "content-encoding" in request.headers else len(request.body)
 
 
 def unpacked(request: Request, max_bytes: int) -> bytes:
-    """Return the body without its compression, at most one byte more than allowed. Raises `Refusal`."""
+    """Return the decompressed body, at most one byte more than allowed. Raises `Refusal`."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding == "identity":
         return request.body
@@ -37,7 +37,7 @@ def unpacked(request: Request, max_bytes: int) -> bytes:
         raise Refusal(415, "unsupported_media_type", text, target="Content-Encoding")
     unpacker = zlib.decompressobj(wbits=_GZIP)
     try:
-        # One byte more than allowed shows that a body is too large, without unpacking all of it.
+        # One byte more than allowed shows that a body is too large, without decompressing all of it.
         body = unpacker.decompress(request.body, max_bytes + 1)
     except zlib.error as error:
         raise _not_gzip() from error

@@ -11,11 +11,11 @@ from relay.core.errors import Problem, Refusal
 _STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")
 """A step of a target in brackets, which SendGrid writes after a dot."""
 _STATUS = {411: 400, 422: 400}
-"""SendGrid's contract has only status 400 for a wrong request."""
+"""SendGrid's contract has only status 400 for an invalid request."""
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:
-    """Return a refusal that SendGrid's libraries understand."""
+    """Return the response of a refusal, in the format that SendGrid's libraries understand."""
     problems = refusal.problems or (
         Problem(code=refusal.code, target=refusal.target or WHOLE, message=refusal.message),
     )

@@ -1,7 +1,7 @@
 """Read a SendGrid mail: each personalization becomes a message.
 
-Relay does what any route can carry: scheduling, substitution tags, merging the mail with its personalizations. Features that
-only SendGrid has go into the message's options, and Relay refuses them on other routes.
+Relay itself does everything that works on all routes: scheduling, substitution tags, merging the mail with its personalizations.
+Features that only SendGrid has go into the message's options, and Relay refuses them on other routes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,11 +37,11 @@ MAX_REPLY_TO = 1000
 _NO_ADDRESS = Address(email="")
 _PASSED_ON = member_names(SharedOptions)
 _NOT_PASSED_ON = ("bcc", "spam_check")
-"""Settings that SendGrid has retired. Old programs still switch them off."""
+"""Settings that SendGrid has retired, but that old programs still switch off."""
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """A request. In sandbox mode it is only checked."""
+    """A request to send mail. In sandbox mode it is only checked."""
 
     drafts: tuple[PersonalizedDraft, ...]
     batch_id: str | None
@@ -49,7 +49,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count_messages(value: Any) -> int:
-    """Count the messages that a request asks for: as many as may be read, and at least one."""
+    """Count the messages of a request, from one to the maximum that may be read."""
     blocks = value.get("personalizations") if isinstance(value, dict) else None
     return max(1, min(len(blocks), MAX_PERSONALIZATIONS)) if isinstance(blocks, list) else 1
 
@@ -57,21 +57,21 @@ def count_messages(value: Any) -> int:
 async def read_mail(
     value: Any, now: datetime, problems: Problems, limits: Limits, *, size: int = 0, is_rendered: bool = False
 ) -> Mail:
-    """Read the messages of a request of this many bytes. Use them only if `problems` stayed empty.
+    """Read the messages of a request. Use them only if `problems` stayed empty.
 
-    With `is_rendered` Relay fills in the template that the mail names, so SendGrid need not.
+    `size` is the size of the request in bytes. With `is_rendered` Relay fills in the template that the mail names, not SendGrid.
     """
     mail = read(value, SendGridMail, problems)
     is_countable = _check_counts(mail, problems)
     common = await run_sized(partial(_common, mail, now, problems, limits, is_rendered=is_rendered), size)
-    # With far too many of something, reading each would take seconds.
+    # Reading each of far too many elements would take seconds.
     drafts = await read_personalizations(common, mail.get("personalizations", ()) if is_countable else ())
     sandbox = mail.get("mail_settings", {}).get("sandbox_mode", {})
     return Mail(drafts=tuple(drafts), batch_id=mail.get("batch_id"), is_sandbox=sandbox.get("enable") is True)
 
 
 def _check_counts(mail: Mapping[str, Any], problems: Problems) -> bool:
-    """Note too many or too few messages, recipients or reply addresses; return whether there are not too many."""
+    """Note too many or too few messages, recipients or reply addresses. Returns False if there are too many."""
     blocks: Sequence[Block] = mail.get("personalizations", [])
     if not blocks and not problems:
         problems.add("no_recipients", "personalizations", "You must have at least one personalization.")
@@ -131,7 +131,7 @@ def _subject_of_all(mail: Mapping[str, Any], problems: Problems, limits: Limits)
 
 
 def _options(mail: Mapping[str, Any], content: parts.Content, *, is_rendered: bool) -> Mapping[str, Any]:
-    """Return the options for SendGrid. Sandbox mode is not among them: Relay itself does not send then."""
+    """Return the options for SendGrid, without sandbox mode, in which Relay sends nothing."""
     options = {name: mail[name] for name in _PASSED_ON if mail.get(name)}
     given = mail.get("mail_settings", {})
     settings = {name: value for name, value in given.items() if name not in _NOT_PASSED_ON or value.get("enable")}

@@ -65,7 +65,7 @@ def read_people(
 
 
 def check_unique(people: Sequence[Address], field: str, problems: Problems) -> None:
-    """Require that an address occurs once in a personalization, as SendGrid does."""
+    """Note an address that occurs twice in a personalization, which SendGrid refuses too."""
     seen: set[str] = set()
     for person in people:
         key = same_mailbox(person.email)
@@ -122,9 +122,9 @@ def _check_invitation(method: str | None, value: str, field: str, problems: Prob
 
 
 def read_own_headers(values: Mapping[str, str], field: str, problems: Problems, limits: Limits) -> Mapping[str, str]:
-    """Read headers. Those that Relay or a provider writes are refused, but for some that SendGrid does not reserve.
+    """Read headers. Those that Relay or a provider writes are refused, except some that SendGrid does not reserve.
 
-    Libraries set these as a matter of course: a Message-ID is kept, and what SendGrid writes itself is left out.
+    Libraries set these routinely: a Message-ID is kept, and the others, which SendGrid writes itself, are left out.
     """
     named = {name.lower(): (name, value) for name, value in values.items() if name.lower() in _NOT_RESERVED}
     rest = {name: value for name, value in values.items() if name.lower() not in _NOT_RESERVED}

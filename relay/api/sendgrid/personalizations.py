@@ -1,4 +1,4 @@
-"""Read the personalizations of a SendGrid mail, each a message of its own, until they exceed a limit together."""
+"""Read the personalizations of a SendGrid mail, each as a message of its own, until they exceed a limit together."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from relay.mime.size import estimate_size
 _CHUNK = 20
 """Read this many messages before yielding to other requests."""
 _ADDRESS_STEPS = 100
-"""What reading an address costs, in steps of replacing tags."""
+"""The cost of reading an address, in steps of replacing tags."""
 
 type Block = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ class PersonalizedDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
-    """What the personalizations share, read once, and what reading them needs."""
+    """The values that the personalizations share, read once, and the inputs for reading them."""
 
     mail: Mapping[str, Any]
     tags: TagSets | None
@@ -65,13 +65,13 @@ def has_template(mail: Mapping[str, Any]) -> bool:
 
 
 async def read_personalizations(common: Common, blocks: Sequence[Block]) -> list[PersonalizedDraft]:
-    """Read the messages. Stops at the one with which the request asks for too much, and notes that."""
+    """Read the messages. Stops at the message that exceeds a limit of the whole request, and notes that."""
     drafts: list[PersonalizedDraft] = []
     room = _Room(common)
     for first in range(0, len(blocks), _CHUNK):
         chunk = list(enumerate(blocks[first : first + _CHUNK], first))
         read = partial(_read, common, chunk, room)
-        # Replacing tags may take longer than others may be kept waiting.
+        # Replacing tags may block the event loop for too long.
         drafts += await asyncio.to_thread(read) if common.tags is not None else read()
         if room.is_full:
             break
@@ -80,7 +80,7 @@ async def read_personalizations(common: Common, blocks: Sequence[Block]) -> list
 
 
 class _Room:
-    """The bytes that all messages of a request may have together, on the wire and in options."""
+    """The bytes left for all messages of a request together, on the wire and in options."""
 
     def __init__(self, common: Common) -> None:
         self._each = len(msgspec.json.encode(common.options)) if common.options else 0
@@ -89,7 +89,7 @@ class _Room:
         self.is_full = False
 
     def take(self, size: int) -> None:
-        """Count a message; note when it is one too many."""
+        """Count a message, and note if it exceeds the limit."""
         self._size += size + self._each
         limit = self._common.limits.max_batch_bytes
         if self._size > limit:
@@ -97,7 +97,7 @@ class _Room:
             self.close("message_too_large", "personalizations", text)
 
     def close(self, code: str, field: str, text: str) -> None:
-        """Note why the rest of the request is not read."""
+        """Note the reason why the rest of the request is not read."""
         self.is_full = True
         if not self._common.problems.has(code):
             self._common.problems.add(code, field, text)

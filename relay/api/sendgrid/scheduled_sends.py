@@ -30,7 +30,7 @@ SCOPES = (
     "user.scheduled_sends.read",
     "user.scheduled_sends.update",
 )
-"""What every key may do. The client's policy limits what it may send."""
+"""The scopes of every key. The client's policy limits the mail that it may send."""
 
 
 async def scopes(call: Call) -> Response:

@@ -1,4 +1,4 @@
-"""POST /v3/mail/send: accept SendGrid's request as a whole or not at all, for the routes that policy and rules choose."""
+"""Handle POST /v3/mail/send: accept SendGrid's request as a whole or not at all, for the routes that policy and rules choose."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ _FILE = re.compile(r"attachments\[(\d+)\]\.(name|type)")
 
 
 async def send(call: Call) -> Response:
-    """202 with an empty body once every message is durable; 200 in sandbox mode, which only checks."""
+    """Handle POST /v3/mail/send: 202 with an empty body once every message is stored; 200 in sandbox mode, which only checks."""
     repeatable = await _repeatable(call)
     if repeatable is not None and (replay := await earlier(call, repeatable)) is not None:
         return _accepted(call, replay.response.decode(), {"Idempotency-Replayed": "true"})
@@ -133,7 +133,7 @@ def _field(personalized: PersonalizedDraft, target: str) -> str:
 
 
 async def _accept(call: Call, repeatable: Repeatable | None, mail: Mail, verdicts: Sequence[Verdict]) -> str:
-    """Make every message durable; the first one's id. Raises `Refusal`: then none is known to be accepted."""
+    """Store every message, and return the first one's id. Raises `Refusal`: then no message is known to be accepted."""
     lane = verdicts[0].lane
     submissions = [verdict.submission for verdict in verdicts]
     if len(submissions) == 1 and mail.batch_id is None and repeatable is None:

@@ -84,7 +84,7 @@ class SendGridStatus(VendorShape, frozen=True, kw_only=True):
 
 
 def read(value: Any, shape: type[VendorShape], problems: Problems) -> dict[str, Any]:
-    """Return the object without nulls and without members of a wrong name or type, which are noted."""
+    """Return the object without nulls and without members of an unknown name or a wrong type, which are noted."""
     if fits(value, shape):
         found: dict[str, Any] = value
         return found

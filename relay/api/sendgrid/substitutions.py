@@ -4,8 +4,8 @@ A tag is any text. In the subject, the bodies and Reply-To its value replaces it
 Sections are values shared by all recipients, which may contain tags themselves
 (twilio.com/docs/sendgrid/for-developers/sending-email/substitution-tags and …/section-tags).
 
-A small request can ask for much: one section used a thousand times, or ten thousand tags to look for. So the texts are read
-in one pass, and both the search and the result have a limit.
+A small request can cause much work: one section used a thousand times, or ten thousand tags to look for. So the texts are read in
+one pass, and both the search and the result have a limit.
 """
 
 import re
@@ -18,9 +18,9 @@ MAX_WORK = 20_000_000
 _CHARACTERS_PER_STEP = 64
 """Characters without a tag are skipped at this rate."""
 _LOOK = 8
-"""Steps of a look at a place where a tag may begin, beside one for each length of tag."""
+"""Steps of a check at a place where a tag may begin, besides the steps for each length of tag."""
 _REPLACED = 8
-"""Steps of a tag that is found: it and the text before it become strings of their own."""
+"""Steps of a found tag: it and the text before it become strings of their own."""
 _KEPT_TEXTS = 8
 
 
@@ -87,7 +87,7 @@ NO_TAGS = Tags([])
 
 
 class _Search:
-    """Finds a set of tags in texts, each in one pass, and keeps what it found in the last few."""
+    """Finds a set of tags in texts, each in one pass, and caches the results of the last few texts."""
 
     def __init__(self, tags: Collection[str], budget: FillBudget) -> None:
         self.tags = frozenset(tags)

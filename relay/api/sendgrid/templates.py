@@ -85,7 +85,7 @@ async def _rendered(
 
 
 def _field(personalized: PersonalizedDraft, problem: Problem) -> str:
-    """Return where in the request a problem of the rendering belongs."""
+    """Return the field of the request to which a problem of the rendering belongs."""
     if _VARIABLES.match(problem.target):
         return f"{personalized.field}.dynamic_template_{_VARIABLES.sub('data', problem.target, count=1)}"
     return "template_id"

@@ -1,4 +1,4 @@
-"""Find the topics that SendGrid's unsubscribe groups (`asm`) mean, so that routes of other providers can carry the mail."""
+"""Find the topics of SendGrid's unsubscribe groups (`asm`), so that routes of other providers can carry the mail."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from relay.core.model import Message
 
 
 async def with_topics(call: Call, drafts: Sequence[PersonalizedDraft]) -> Sequence[PersonalizedDraft]:
-    """Return the messages, those with one recipient and a group that a topic of the client names with that topic.
+    """Give messages with one recipient and a group the topic of the client that names the group.
 
-    The others keep the group, which only SendGrid can honor.
+    The other messages keep the group, which only SendGrid can honor.
     """
     return [await _with_topic(call, personalized) for personalized in drafts]
 

@@ -1,4 +1,4 @@
-"""The response of accepting one message, apart from others: the first message of a process loads nothing else."""
+"""The response of accepting one message, in a module of its own: the first message of a process loads no other shapes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated

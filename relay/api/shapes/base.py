@@ -1,4 +1,4 @@
-"""What shapes share.
+"""The conventions and helpers of all shapes.
 
 A request is a `Shape`. A response is a frozen struct whose name ends in `View`; the OpenAPI document names its schema without
 that ending. A member that may be left out has the type `… | UnsetType` and the default `UNSET`: it is never null. A member that

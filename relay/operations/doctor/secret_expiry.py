@@ -31,7 +31,7 @@ _PARTITION, _ROW = "secrets", "expiring"
 
 
 class ExpiringSecret(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret that expires soon, or has expired, with the parts of the settings that use it."""
+    """A secret that expires soon, or has expired, with the routes and settings that use it."""
 
     name: str
     used_by: tuple[str, ...]
@@ -39,7 +39,7 @@ class ExpiringSecret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret with the parts of the settings that use it, and its dates or why they cannot be read."""
+    """A secret with the routes and settings that use it, and its dates or why they cannot be read."""
 
     name: str
     used_by: tuple[str, ...]
@@ -114,7 +114,7 @@ class SecretExpiry:
 
 
 def uses_of(settings: "Settings") -> Mapping[str, tuple[str, ...]]:
-    """Return the references to secrets (`vault:NAME`, `setting:NAME`), each with the parts of the settings that use it."""
+    """Return the references to secrets (`vault:NAME`, `setting:NAME`), each with the routes and settings that use it."""
     found: dict[str, tuple[str, ...]] = {}
     for user, value in _references(settings):
         if not isinstance(value, str) or not value.startswith(("setting:", "vault:")) or reference_problem(value):

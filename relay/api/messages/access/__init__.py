@@ -1,1 +1,1 @@
-"""What a role may see of messages, and choose for them."""
+"""Limit the parts of messages that a role may see, and the values that it may choose."""

@@ -1,4 +1,4 @@
-"""Refuse what a role may not search for, list or choose."""
+"""Refuse searches, lists and choices that a role is not allowed."""
 
 from collections.abc import Collection, Sequence
 
@@ -7,7 +7,7 @@ from relay.clients.registry import Client
 from relay.core.errors import Refusal
 
 _STATE_FILTERS = frozenset({"since", "before", "state", "arrival", "tag", "client", "limit", "cursor"})
-"""The parameters of a list that a viewer may use. A filter on content would show a viewer what it is."""
+"""The list parameters that a viewer may use. A filter on content would reveal the content."""
 
 
 def check_search(caller: Client, given: Collection[str]) -> None:
@@ -36,7 +36,7 @@ def listed_client(caller: Client, named: str | None, visible: Sequence[Client] |
 
 
 def check_choices(caller: Client, **chosen: str | None) -> None:
-    """Refuse what only operators may choose: support sends a message again as it was. Raises `Refusal` (403)."""
+    """Refuse values that only operators may choose: support resends a message unchanged. Raises `Refusal` (403)."""
     named = [name for name, value in chosen.items() if value is not None]
     if named and caller.role is not Role.OPERATOR:
         text = f"Only operators may choose the {named[0]}. Leave it out to send the message as it was."

@@ -1,6 +1,6 @@
-"""Leave the content out of a message that a viewer is shown.
+"""Leave content out of the messages that a viewer sees.
 
-The members that stay are named: one that is added to a message is content until it is named here.
+The members that stay are listed, so a new member of a message counts as content until it is added here.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ _EVENT = ("kind", "at", "code", "bounce_class", "provider", "attempt", "likely",
 
 
 def message_states(view: MessageView) -> MessageView:
-    """Return a message without what its sender wrote, its recipients, and what providers replied."""
+    """Return a message without its content, its recipients and the replies of providers."""
     kept = _kept(view, _WHOLE_MESSAGE)
     if view.recipients is not UNSET:
         kept["recipient_count"] = len(view.recipients) or view.recipient_count
@@ -42,7 +42,7 @@ def message_states(view: MessageView) -> MessageView:
 
 
 def summary_states(view: MessageSummaryView) -> MessageSummaryView:
-    """Return a message of a list without what its sender wrote, and its recipient."""
+    """Return a message of a list without its content and its recipient."""
     return MessageSummaryView(**_kept(view, _MESSAGE))
 
 

@@ -15,7 +15,7 @@ from relay.mime.raw import Field
 from relay.mime.writing import structured
 
 REMOVED_FIELD = "X-Relay-Removed"
-"""Records in the message which of its fields were left out, because they were malformed."""
+"""A field that names the malformed fields that were left out of the message."""
 _JOINED = ("to", "cc")
 _AUTHORS = ("from", "sender")
 _LISTS = frozenset(("from", "sender", "reply-to", "to", "cc"))
@@ -30,7 +30,7 @@ _FOR = re.compile(r"(?<!\s)\s+for\s+<?[^\s;<>]*[^\x00-\x7f][^\s;<>]*>?", re.IGNO
 
 
 def can_fold(line: bytes) -> bool:
-    """Return whether a line of a header that is too long can be folded: it has blanks, or is a list of addresses."""
+    """Return whether a header line that is too long can be folded: it has blanks, or is a list of addresses."""
     name = line.partition(b":")[0].decode("latin-1").lower()
     return name in _LISTS or structured.can_fold_anywhere(name) or _LONG_WORD.search(line) is None
 
@@ -63,7 +63,7 @@ def _is_whole(field: Field, people: Sequence[Address]) -> bool:
 
 
 def _reply_to(field: Field, people: Sequence[Address]) -> list[Field]:
-    """Write the addresses that are valid, and record that others were left out: the mail is more use than no mail."""
+    """Write the valid addresses, and record that others were left out: such a mail is more useful than none."""
     record = Field(name=REMOVED_FIELD.lower(), line=plain_field(REMOVED_FIELD, field.spelling))
     return [Field(name=field.name, line=address_field(field.spelling, people)), record] if people else [record]
 
@@ -73,12 +73,12 @@ def _is_odd(field: Field, people: Sequence[Address]) -> bool:
     return (
         not field.line.isascii()
         or _has_long_line(field)
-        # Many commas with nothing between them make some parsers fail.
+        # Many commas without text between them make some parsers fail.
         or (field.name in _JOINED and field.value.count(b",") > 2 * len(people) + 8)
         or (field.name in _AUTHORS and not _PLAIN.fullmatch(field.value.decode("latin-1")))
-        # Programs that decode before they split would read another author.
+        # Programs that decode before they split would read a different author.
         or (field.name in _AUTHORS and any(holds_address(each.name) for each in people))
-        # A local part that needs quotes and has none, as some carriers' addresses.
+        # A local part that needs quotes and has none, as in the addresses of some mobile carriers.
         or any(each.email.startswith('"') and each.email.encode() not in field.value for each in people)
     )
 

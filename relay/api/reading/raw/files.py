@@ -1,7 +1,7 @@
 """Find the files in a finished message, for the policy.
 
-Mail programs differ in how they read an oddly written name, so this reads each name in every known way. A part whose place or
-type they read differently is refused.
+Mail programs differ in how they read an oddly written name, so this module reads each name in every known way. A part whose place
+or type they read differently is refused.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from relay.mime.file_names import Files
 from relay.mime.parts import Mail, Overflow, Part, field_text
 
 MAX_FIELD, MAX_FIELDS = parameters.MAX_VALUE, 262_144
-"""Characters of one Content-Type or Content-Disposition, and of all."""
+"""Bytes of one Content-Type or Content-Disposition field, and of all such fields."""
 _ONCE = (*file_names.FIELDS, "content-transfer-encoding")
 _EXCEEDED = {
     Overflow.DEPTH: ("too_deep", f"The parts of the message are nested too deeply (limit {parts.MAX_DEPTH})."),
@@ -22,10 +22,10 @@ _EXCEEDED = {
 
 
 def read_files(raw: bytes, problems: Problems) -> Files:
-    """Return the files of every part; note parts and names that are ambiguous or cannot be read, and too many of them."""
+    """Return the files of every part; note parts and names that are ambiguous, unreadable or too many."""
     found = _read(raw, problems)
     if b"\0" in raw and not problems.found:
-        # RFC 5322 has no NUL, and some servers drop it. Then other lines may be fields and boundaries.
+        # RFC 5322 does not allow NUL, and some servers drop it. Then other lines may become fields and boundaries.
         found += _read(raw.replace(b"\0", b""), problems)
     return file_names.joined(found)
 
@@ -50,7 +50,7 @@ def _are_readable(part: Part, names: Iterable[str]) -> bool:
 
 
 def _exceeds(mail: Mail, problems: Problems) -> bool:
-    """Note whether a message has too many or too large parts to be read whole."""
+    """Note that a message has too many parts, or too large ones, and return whether it has."""
     for overflow in sorted(mail.exceeded):
         code, text = _EXCEEDED[overflow]
         problems.add(code, "body", text)

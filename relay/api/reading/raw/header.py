@@ -1,6 +1,6 @@
 """Check the header of a finished message: keep, remove, rewrite or refuse each field.
 
-A foreign message may be written to deceive: duplicate fields, commands to servers, verdicts that only a server may give.
+A message from elsewhere may be written to deceive: duplicate fields, commands to servers, verdicts that only a server may give.
 Unambiguous fields stay unchanged, so that signatures stay valid.
 """
 
@@ -31,7 +31,7 @@ REMOVED = frozenset((
 """Hidden recipients, also in the fields of pickup folders and of some servers, and fields that only the receiving server may
 write (RFC 5321 section 4.4, RFC 8601 section 5)."""
 REMOVED_PREFIXES = ("x-relay-", "x-ms-exchange-", "x-ms-acsemail-", "x-sg-")
-"""Fields that Relay and the providers write and trust, or take as commands (`relay.api.reading.headers`)."""
+"""Prefixes of fields that Relay and the providers write and trust, or obey as commands (`relay.api.reading.headers`)."""
 REFUSED: Mapping[str, str] = {
     **VENDOR_COMMANDS,
     "apparently-to": "it would name recipients; use the envelope",
@@ -40,10 +40,10 @@ ONCE = frozenset((
     "from", "sender", "reply-to", "subject", "date", "message-id", "in-reply-to", "references", "mime-version",
     "content-type", "content-transfer-encoding", "content-disposition", "content-id",
 ))  # fmt: skip
-"""Fields that may occur once; mail programs differ in which of two they use (RFC 5322 section 3.6, RFC 2045 section 3)."""
+"""Fields that may occur only once: mail programs differ in which of two they use (RFC 5322 section 3.6, RFC 2045 section 3)."""
 PEOPLE = frozenset(("from", "reply-to", "to", "cc", "bcc", "sender", "resent-from", "resent-sender"))
 OTHER_SENDERS = ("sender", "resent-from", "resent-sender")
-"""Fields that name a sender beside From (RFC 5322 section 3.6.2, 3.6.6)."""
+"""Fields besides From that name a sender (RFC 5322 section 3.6.2, 3.6.6)."""
 _BAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ODD = "Its quotes or brackets do not match, or text follows the address."
 
@@ -56,7 +56,7 @@ class CheckedHeader(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def other_senders(self) -> Mapping[str, tuple[Address, ...]]:
-        """The senders beside From, by the target of their field."""
+        """The senders besides From, by the target of their field."""
         named = {member("headers", name.title()): self.people[name] for name in OTHER_SENDERS}
         return {target: people for target, people in named.items() if people}
 
@@ -91,7 +91,7 @@ def read_head(head: bytes, problems: Problems, limits: Limits, *, names_recipien
 
 
 def _without_copies(fields: Sequence[Field]) -> list[Field]:
-    """Leave out equal copies of a field that may occur once, which some programs write twice (MIME-Version)."""
+    """Leave out identical copies of a field that may occur only once: some programs write MIME-Version twice."""
     seen: set[tuple[str, bytes]] = set()
     kept = []
     for field in fields:

@@ -41,7 +41,7 @@ _NO_ADDRESS = Address(email="")
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """The envelope in the request. Without `recipients`, those in the message's own fields apply.
 
-    `sender` is where bounces go: an address, empty for the empty sender, None for the message's From.
+    `sender` is the address for bounces: empty for the empty sender, None for the message's From.
     """
 
     sender: str | None = None
@@ -52,7 +52,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 def parse_raw(request: Request, *, now: datetime, limits: Limits, rebuilds: bool = True) -> Draft:
     """Read the draft of a finished message. Raises `Refusal` with every problem.
 
-    `rebuilds`: whether any route sends its content instead; reading that is a third of the work.
+    `rebuilds`: a route sends the content of finished messages instead, so it is read too. That is a third of the work.
     """
     _check_whole(request.body, limits)
     problems = Problems()
@@ -61,7 +61,7 @@ def parse_raw(request: Request, *, now: datetime, limits: Limits, rebuilds: bool
     head_bytes, body = mime_raw.split(request.body)
     head = read_head(head_bytes, problems, limits, names_recipients=not envelope.is_given)
     raw = b"".join((head.joined(), b"\r\n", body))
-    # Reading the parts takes memory for another copy.
+    # Free the body: reading the parts needs memory for another copy.
     del body
     message = _message(head, raw, envelope, problems, limits)
     draft = _with_options(message, request.query, now, problems, limits)
@@ -72,7 +72,7 @@ def parse_raw(request: Request, *, now: datetime, limits: Limits, rebuilds: bool
 
 
 def fingerprint(request: Request) -> str:
-    """Fingerprint what makes a repeated request the same: message, envelope and options, but not the keys."""
+    """Hash the parts that are equal in a repeated request: message, envelope and options, but not the keys."""
     chosen = sorted((name, value) for name, value in request.query.items() if name not in _NOT_OURS)
     envelope = [request.headers.get(name, "") for name in (MAIL_FROM, RCPT_TO)]
     envelope += [request.headers[UNSUBSCRIBE]] if request.headers.get(UNSUBSCRIBE) else []
