@@ -57,7 +57,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 REASON = Parameter(
     name="X-Relay-Reason",
-    description="Why, for the audit log; the first 256 characters are kept.",
+    description="The reason, for the audit log; the first 256 characters are kept.",
     schema={"type": "string"},
     place="header",
 )

@@ -15,7 +15,7 @@ _PREFIX = "relay"
 
 
 class Role(StrEnum):
-    """The rights of a client, or of one of its keys. `relay.clients.roles` says what each role may do."""
+    """The rights of a client, or of one of its keys (docs/reference/roles.md)."""
 
     CLIENT = "client"
     """Sends mail, and reads and manages its own messages, webhooks and lists."""

@@ -23,7 +23,7 @@ TAG = Tag(
         Operation(name="DeleteAttachment", endpoint="DELETE /v1/attachments/{id}", handler="resources.uploads:delete",
             audit=Audit(resource="auditing.resources:upload"),
             summary="Delete an upload",
-            description="Returns 204 also when there is no such upload, and 409 when a message uses it.",
+            description="Returns 204 even if there is no such upload, and 409 when a message uses it.",
             parameters=(given.UPLOAD_ID,), responses={204: ""}, errors=(409,)),
         Operation(name="PutAttachmentPart", endpoint="PUT /v1/attachments/{id}/parts/{number}",
             handler="resources.uploads:put_part",

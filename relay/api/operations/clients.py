@@ -34,15 +34,15 @@ TAG = Tag(
             handler="operator.clients:delete", roles=OPERATORS,
             audit=Audit(resource="auditing.resources:client"),
             summary="Delete a client",
-            description="Deletes its webhooks, unused uploads and suppressions too. A later client of the same name finds "
-                "nothing of it. Its messages stay; only operators see them from then on. Returns 409 for the caller itself.",
+            description="Deletes its webhooks, unused uploads and suppressions too. A later client of the same name gets "
+                "none of its data. Its messages stay; only operators see them from then on. Returns 409 for the caller itself.",
             parameters=(given.CLIENT_NAME,), responses={204: ""}, errors=(404, 409)),
         Operation(name="ReleaseClient", endpoint="POST /v1/clients/{name}/release",
             handler="operator.clients:release", roles=OPERATORS,
             audit=Audit(resource="auditing.resources:client_hold"),
             summary="Release a client",
-            description="Ends the hold of the client's lanes and sends what waits. Mail that was sent before does not count "
-                "any more. A client that is not held stays as it is.",
+            description="Ends the hold of the client's lanes and sends the waiting messages. Mail that was sent before does not "
+                "count any more. A client that is not held stays as it is.",
             parameters=(given.CLIENT_NAME,), responses={200: "shapes.clients:ClientView"}, errors=(404,)),
         Operation(name="ListClientWebhooks", endpoint="GET /v1/clients/{name}/webhooks",
             handler="resources.webhooks:index_of_client", roles=OPERATORS,
@@ -53,7 +53,7 @@ TAG = Tag(
             handler="resources.webhooks:delete_of_client", roles=OPERATORS,
             audit=Audit(resource="auditing.resources:webhook_of_client"),
             summary="Delete a client's webhook",
-            description="Drops pending posts. Returns 204 also when the client has no such webhook.",
+            description="Drops pending posts. Returns 204 even if the client has no such webhook.",
             parameters=(given.CLIENT_NAME, given.WEBHOOK_ID), responses={204: ""}, errors=(404,)),
         Operation(name="AddClientKey", endpoint="POST /v1/clients/{name}/keys",
             handler="operator.clients:add_key", roles=OPERATORS,

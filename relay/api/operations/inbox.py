@@ -36,7 +36,7 @@ TAG = Tag(
             parameters=given.INBOX, responses={200: "shapes.content:InboxEmptiedView"}),
         Operation(name="DeleteInboxMail", endpoint="DELETE /v1/inbox/{name}", handler="resources.inbox:delete",
             audit=Audit(),
-            summary="Delete a mail from the inbox", description="Returns 204 also when there is no such mail.",
+            summary="Delete a mail from the inbox", description="Returns 204 even if there is no such mail.",
             parameters=(given.MAIL_NAME,), responses={204: ""}),
     ),
 )

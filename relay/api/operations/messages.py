@@ -74,7 +74,7 @@ TAG = Tag(
             handler="messages.changes:resend", roles=RESENDERS,
             audit=Audit(members=("route", "sent_until", "reason"), resource="auditing.resources:message"),
             summary="Resend a sent message",
-            description="Puts a message that was sent back on the queue, for the recipients that are not suppressed: they get "
+            description="Puts a sent message on the queue again, for the recipients that are not suppressed: they get "
                 "it a second time. A repeated request sends no third copy and returns the message's state. Returns 409 when no "
                 "copy was sent until `sent_until`, and 410 when the message was erased or its content was purged. `route` is "
                 "for operators.",

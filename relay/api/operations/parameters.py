@@ -72,7 +72,7 @@ PART_NUMBER = _path("number", "The part's number, from 1 to 1000.", "[0-9]{1,4}"
 
 IDEMPOTENCY_KEY = _header(
     "Idempotency-Key",
-    "Makes repeating safe: the same key with the same request gets the first response again. A UUID serves well.",
+    "Makes retries safe: the same request with the same key gets the first response again. Use a UUID, for example.",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
 )
 WAIT = (
@@ -80,7 +80,7 @@ WAIT = (
     _header("Prefer", "`wait=sent` or `wait=delivered`: the same as `wait` in the query."),
 )
 WAITING = (
-    _query("until", "What to wait for, taken from `Location`."),
+    _query("until", "The goal to wait for, taken from `Location`."),
     _query("expires", "Expiry of the signed URL (Unix time), taken from `Location`."),
     _query("sig", "The signature, taken from `Location`."),
 )
@@ -113,7 +113,7 @@ _FILTERS = (
     _query("since", "Accepted at or after this time, by default a day before `before`.", _TIME),
     _query("before", "Accepted before this time, by default now.", _TIME),
     _query("state", "In this state.", _one_of(*State)),
-    _query("arrival", "With this arrival of one recipient at least.", _one_of(*Arrival)),
+    _query("arrival", "With this arrival of at least one recipient.", _one_of(*Arrival)),
     _query("recipient", "To this address; `@example.org`: to any address of this domain."),
     _query("from", "From this address; `@example.org`: from any address of this domain."),
     _query("subject", "With all these words in the subject.", {"type": "string", "maxLength": MAX_SUBJECT}),
@@ -147,7 +147,11 @@ CODE = _query("code", "List the dead letters of this cause, instead of counting 
 SPAN = _query("span", "The span, by default an hour.", _one_of("hour", "day", "week"))
 
 ARRIVALS = (
-    _query("by", "What the rows are, by default clients.", _one_of("client", "tag", "route", "domain", "hour", "day")),
+    _query(
+        "by",
+        "The dimension of the rows, by default clients.",
+        _one_of("client", "tag", "route", "domain", "hour", "day"),
+    ),
     _query("since", "Accepted at or after this time, by default a day before `before`; at most 31 days.", _TIME),
     _query("before", "Accepted before this time, by default now.", _TIME),
     _query("client", "With `by=hour` or `by=day`: only mail of this client."),

@@ -16,7 +16,7 @@ TAG = Tag(
             audit=Audit(members=("reason", "until"), resource="auditing.resources:route"),
             summary="Hold a route",
             description="No mail leaves by this route until it is released, or until `until`: then Relay probes it, and "
-                "sends what waits if it is healthy. A repetition replaces reason, owner and end.",
+                "sends the waiting messages if it is healthy. A repeated request replaces reason, owner and end.",
             parameters=(given.ROUTE_NAME,),
             body=Body(shape="shapes.routes:HoldRequest", is_required=False, example={"reason": "maintenance"}),
             responses={200: "shapes.routes:HoldView"}, errors=(*OF_BODIES, 404)),
@@ -24,7 +24,7 @@ TAG = Tag(
             handler="operator.routes:release", roles=OPERATORS,
             audit=Audit(resource="auditing.resources:route"),
             summary="Release a route",
-            description="Ends the hold of the route and of every sender on it, and sends what waits.",
+            description="Ends the hold of the route and of every sender on it, and sends the waiting messages.",
             parameters=(given.ROUTE_NAME,), responses={200: "shapes.routes:RouteReleasedView"}, errors=(404,)),
         Operation(name="ProbeRoute", endpoint="POST /v1/routes/{name}/probe",
             handler="operator.routes:probe", roles=OPERATORS,
@@ -47,7 +47,7 @@ TAG = Tag(
         Operation(name="ResumeDelivery", endpoint="POST /v1/resume", handler="operator.pause:resume", roles=OPERATORS,
             audit=Audit(resource="auditing.resources:routes"),
             summary="Resume delivery",
-            description="Ends the holds that the pause made and sends what waits. Other holds stay; a route that was "
+            description="Ends the holds that the pause made and sends the waiting messages. Other holds stay; a route that was "
                 "at fault before the pause is probed at once.",
             responses={200: "shapes.routes:ResumedView"}),
     ),

@@ -43,7 +43,7 @@ TAG = Tag(
             handler="sendgrid.scheduled_sends:stop",
             audit=Audit(members=("batch_id", "status")),
             summary="Cancel or pause a batch",
-            description="Stops messages that still wait. `already_sent` counts those for which it comes too late.",
+            description="Stops messages that still wait. `already_sent` counts the messages that can no longer be stopped.",
             body=Body(shape="sendgrid.shape:SendGridStop"), responses={201: "sendgrid.views:SendGridStoppedView"},
             errors=_OF_BODIES),
         Operation(name="SendGridShowScheduledSend", endpoint="GET /v3/user/scheduled_sends/{batch_id}",

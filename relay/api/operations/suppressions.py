@@ -52,7 +52,7 @@ TAG = Tag(
         Operation(name="RemoveSuppression", endpoint="DELETE /v1/suppressions/{email}", handler="resources.suppressions:remove",
             audit=Audit(members=("client",), resource="auditing.resources:suppression"),
             summary="Remove a suppression",
-            description="Returns 204 also when the address is not suppressed. Operators remove it for every client, and with "
+            description="Returns 204 even if the address is not suppressed. Operators remove it for every client, and with "
                 "`client` also for that one; 404 when there is no such client.",
             parameters=(given.EMAIL, given.CLIENT), responses={204: ""}, errors=(404,)),
         Operation(name="ListTopics", endpoint="GET /v1/topics", handler="resources.topics:index",
@@ -73,12 +73,12 @@ TAG = Tag(
         Operation(name="DeleteTopic", endpoint="DELETE /v1/topics/{name}", handler="resources.topics:delete",
             audit=Audit(members=("client",), resource="auditing.resources:topic"),
             summary="Delete a topic",
-            description="Returns 204 also when there is no such topic. Its suppressions stay: they count again when a "
-                "topic of the name is created.",
+            description="Returns 204 even if there is no such topic. Its suppressions stay: they apply again when a "
+                "topic with the same name is created.",
             parameters=(given.TOPIC_NAME, given.CLIENT), responses={204: ""}, errors=(403,)),
         Operation(name="ListTopicSuppressions", endpoint="GET /v1/topics/{name}/suppressions", cost=5,
             handler="resources.topics:list_suppressions",
-            summary="List who gets no mail about a topic",
+            summary="List suppressions of a topic",
             description="Returns a page of the addresses that unsubscribed or were added.",
             parameters=(given.TOPIC_NAME, given.CLIENT, given.CURSOR),
             responses={200: "shapes.suppressions:SuppressionPageView"}, errors=(400, 403, 404)),
@@ -109,7 +109,7 @@ TAG = Tag(
             handler="resources.topics:remove_suppression",
             audit=Audit(members=("client",), resource="auditing.resources:topic_suppression"),
             summary="Remove a suppression of a topic",
-            description="Returns 204 also when the address is not suppressed. Remove only what the recipient agreed to.",
+            description="Returns 204 even if the address is not suppressed. Remove an address only if its recipient agrees.",
             parameters=(given.TOPIC_NAME, given.EMAIL, given.CLIENT), responses={204: ""}, errors=(403,)),
     ),
 )

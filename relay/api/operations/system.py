@@ -15,7 +15,7 @@ TAG = Tag(
             parameters=(given.SPAN,), responses={200: "shapes.system:OverviewView"}, errors=(400,)),
         Operation(name="ListArrivals", endpoint="GET /v1/arrivals", handler="operator.arrivals:show", roles=WATCHERS,
             summary="List the rates of bounces and complaints",
-            description="Counts the recipients of the mail that was accepted in a span, by what became of their copies: by "
+            description="Counts the recipients of the mail that was accepted in a span by the arrival of their copies, for each "
                 "client, tag, route, recipient domain, hour or day. The running hour is counted every ten minutes.",
             parameters=given.ARRIVALS, responses={200: "shapes.system:ArrivalListView"}, errors=(400,)),
         Operation(name="ExportArrivals", endpoint="GET /v1/arrivals/export", handler="operator.arrivals:export",
@@ -27,7 +27,7 @@ TAG = Tag(
         Operation(name="RunDoctor", endpoint="GET /v1/doctor", handler="operator.doctor:run", roles=OPERATORS,
             summary="Run the doctor",
             description="Checks settings, storage, providers and DNS, and explains each problem and its fix. Takes "
-                "seconds; returns 200 also when it finds problems.",
+                "seconds; returns 200 even if it finds problems.",
             responses={200: "shapes.system:DoctorView"}),
         Operation(name="ListTimers", endpoint="GET /v1/timers", handler="operator.timers:index", roles=OPERATORS,
             summary="List the timers' steps",
@@ -36,8 +36,8 @@ TAG = Tag(
         Operation(name="RunTimer", endpoint="POST /v1/timers/{name}/run", handler="operator.timers:run", roles=OPERATORS,
             audit=Audit(),
             summary="Run a timer's step now",
-            description="Works for at most 25 seconds and returns what was done. Repeat the request while `is_complete` is "
-                "false. One step runs at once: while another does, the response is 409.",
+            description="Runs the step for at most 25 seconds and returns its report. Repeat the request while `is_complete` is "
+                "false. Only one step can run: while another one runs, the response is 409.",
             parameters=(given.STEP_NAME,), responses={200: "shapes.system:TimerRunView"}, errors=(404, 409)),
         Operation(name="ListAuditRecords", endpoint="GET /v1/audit", cost=5, handler="operator.audit:index", roles=AUDITORS,
             summary="List the audit log",

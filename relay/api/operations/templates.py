@@ -29,7 +29,7 @@ TAG = Tag(
             handler="resources.templates:delete", roles=OPERATORS,
             audit=Audit(resource="auditing.resources:template"),
             summary="Delete a template",
-            description="Deletes every version. Returns 204 also when there is no such template.",
+            description="Deletes every version. Returns 204 even if there is no such template.",
             parameters=(given.TEMPLATE,), responses={204: ""}),
         Operation(name="ListTemplateVersions", endpoint="GET /v1/templates/{name}/versions", cost=5,
             handler="resources.templates:versions",

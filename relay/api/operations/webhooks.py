@@ -23,7 +23,7 @@ TAG = Tag(
         Operation(name="RemoveCallback", endpoint="DELETE /v1/webhooks", handler="resources.webhooks:remove_callback",
             audit=Audit(),
             summary="Delete a webhook by its URL",
-            description="Deletes the webhook of a `callbackUrl`, as Logic Apps does. Returns 204 also when there is "
+            description="Deletes the webhook of a `callbackUrl`, as Logic Apps does. Returns 204 even if there is "
                 "none.",
             parameters=(given.CALLBACK,), body=Body(shape="shapes.webhooks:CallbackRemoval", is_required=False),
             responses={204: ""}, errors=OF_BODIES),
@@ -41,7 +41,7 @@ TAG = Tag(
         Operation(name="DeleteWebhook", endpoint="DELETE /v1/webhooks/{id}", handler="resources.webhooks:delete",
             audit=Audit(resource="auditing.resources:webhook"),
             summary="Delete a webhook",
-            description="Drops pending posts. Returns 204 also when there is no such webhook.",
+            description="Drops pending posts. Returns 204 even if there is no such webhook.",
             parameters=(given.WEBHOOK_ID,), responses={204: ""}),
         Operation(name="TestWebhook", endpoint="POST /v1/webhooks/{id}/test", cost=5, handler="resources.webhooks:test",
             audit=Audit(resource="auditing.resources:webhook"),

@@ -40,7 +40,7 @@ class SendGridScheduledSendView(Struct, frozen=True, kw_only=True):
 class SendGridStoppedView(SendGridScheduledSendView, frozen=True, kw_only=True):
     """A batch that was just cancelled or paused."""
 
-    already_sent: Annotated[int, says("The number of messages for which it comes too late.")]
+    already_sent: Annotated[int, says("The number of messages that can no longer be stopped.")]
 
 
 class SendGridScopesView(Struct, frozen=True, kw_only=True):

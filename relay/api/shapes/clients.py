@@ -17,7 +17,7 @@ _RoleName = Literal["client", "viewer", "support", "operator", "auditor"]
 
 
 class PolicyFields(Shape, frozen=True, kw_only=True):
-    """What a client may send. An absent field stays as it is. A new client has no senders, and otherwise no limits."""
+    """The policy of a client. An absent field stays as it is. A new client has no senders, and otherwise no limits."""
 
     senders: Annotated[
         list[str] | UnsetType | None,
@@ -94,7 +94,7 @@ class ClientChange(Shape, frozen=True, kw_only=True):
             "client",
         ),
     ] = None
-    policy: Annotated[PolicyFields | None, says("What the client may send.")] = None
+    policy: Annotated[PolicyFields | None, says("The client's policy.")] = None
     principals: Annotated[
         list[str] | None,
         says(
@@ -116,15 +116,15 @@ class KeyRequest(Shape, frozen=True, kw_only=True):
 
     role: Annotated[
         _RoleName | None,
-        says("A role of the key's own. By default it has that of its client, also when that changes.", "viewer"),
+        says("The key's own role. By default the key has its client's role, even after that changes.", "viewer"),
     ] = None
     expires_in_seconds: Annotated[
-        Lifetime | None, says("When the key expires. By default it never expires.", 7_776_000)
+        Lifetime | None, says("Seconds until the key expires. By default it never expires.", 7_776_000)
     ] = None
 
 
 class PolicyView(Struct, frozen=True, kw_only=True):
-    """What a client may send."""
+    """The policy of a client."""
 
     senders: Annotated[Sequence[str], says("Addresses the client may send from: `*`, an address, or `*@domain`.")]
     recipients: Annotated[Sequence[str], says("Addresses the client may send to: `*`, an address, or `*@domain`.")]
@@ -160,17 +160,17 @@ class KeyView(Struct, frozen=True, kw_only=True):
 
 
 class CallerView(Struct, frozen=True, kw_only=True):
-    """A client, or the one that calls."""
+    """The name and role of a client."""
 
     name: Annotated[str, says("The client's name.")]
-    role: Annotated[Role, says("The client's role; of the client that calls, that of the key or person.")]
+    role: Annotated[Role, says("The client's role; for the calling client, the role of its key or person.")]
 
 
 class SignedInView(CallerView, frozen=True, kw_only=True):
-    """The client that calls, what it may call, and the relay it calls."""
+    """The calling client, the operations that it may call, and the version of the relay."""
 
     operations: Annotated[Sequence[str], says("The operations that the role may call, by their ids in this document.")]
-    policy: Annotated[PolicyView, says("What the client may send.")]
+    policy: Annotated[PolicyView, says("The client's policy.")]
     version: Annotated[str, says("The version of Relay that answers.")]
 
 
@@ -181,10 +181,10 @@ class ClientHoldView(Struct, frozen=True, kw_only=True):
     lanes: Annotated[BrakePolicy, says("The lanes that wait: `bulk` is every lane but `transactional`.")]
     code: Annotated[str, says("Why they wait, as GET /v1/causes lists it.")]
     held_at: Annotated[Time, says("Since when they wait.")]
-    since: Annotated[Time, says("The mail that counts was accepted since then.")]
-    sent: Annotated[int, says("The recipients of this mail.")]
-    bounced: Annotated[int, says("Those whose copy bounced for good, as the provider itself reports.")]
-    complained: Annotated[int, says("Those who reported it as spam, as the provider itself reports.")]
+    since: Annotated[Time, says("The start of the time in which the counted mail was accepted.")]
+    sent: Annotated[int, says("The recipients of the counted mail.")]
+    bounced: Annotated[int, says("The recipients whose copy bounced permanently, as the provider itself reports.")]
+    complained: Annotated[int, says("The recipients who reported the mail as spam, as the provider itself reports.")]
 
 
 class ClientView(CallerView, frozen=True, kw_only=True):
@@ -192,7 +192,7 @@ class ClientView(CallerView, frozen=True, kw_only=True):
 
     is_disabled: Annotated[bool, says("Whether the client's calls are refused.")]
     principals: Annotated[Sequence[str], says("Object or application ids in Entra ID that call as this client.")]
-    policy: Annotated[PolicyView, says("What the client may send.")]
+    policy: Annotated[PolicyView, says("The client's policy.")]
     keys: Annotated[Sequence[KeyView], says("The client's keys.")]
     hold: Annotated[ClientHoldView | None, says("Why mail of the client waits; null when none does.")]
 

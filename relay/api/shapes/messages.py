@@ -67,7 +67,9 @@ def _open(description: str, values: Iterable[str]) -> Meta:
 
 OUTCOMES = ("sent", "deferred", "rejected", "route_fault", "unknown", "interrupted", "not_sent")
 """How an attempt can end, as it is recorded."""
-_BounceType = Annotated[BounceType, says("Whether another mail to the address may arrive (`soft`), of a bounce.")]
+_BounceType = Annotated[
+    BounceType, says("The type of a bounce: another mail to the address may arrive (`soft`) or will not (`hard`).")
+]
 _WorstArrival = Annotated[Arrival, says("The worst arrival of its recipients. Absent until it was sent.")]
 _BounceClass = Annotated[str, _open("What a bounce is about.", BounceClass)]
 
@@ -140,7 +142,7 @@ class AnswerView(Struct, frozen=True, kw_only=True):
     subject: Annotated[str, says("The subject, shortened to 250 characters.")] | UnsetType = UNSET
     message_id: Annotated[str, says("The Message-ID of the answer.")] | UnsetType = UNSET
     text: Annotated[str, says("The text without the quoted mail, up to 16,000 characters.")] | UnsetType = UNSET
-    is_truncated: Annotated[bool, says("Whether the text goes on.")] | UnsetType = UNSET
+    is_truncated: Annotated[bool, says("Whether the text was shortened.")] | UnsetType = UNSET
     attachments: Annotated[Sequence[str], says("The names of attached files, which are not stored.")] | UnsetType = (
         UNSET
     )
@@ -158,7 +160,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     provider: Annotated[str, says("The provider that reported it.")] | UnsetType = UNSET
     attempt: Annotated[int, says("The number of the attempt it is about.")] | UnsetType = UNSET
     likely: (
-        Annotated[str, _open("Who is likely to have opened or clicked, where the vendor says enough.", LikelyActor)]
+        Annotated[str, _open("The likely cause of an opening or a click, if the vendor's data shows it.", LikelyActor)]
         | UnsetType
     ) = UNSET
     answer: Annotated[AnswerView, says("The mail of a reply.")] | UnsetType = UNSET
@@ -168,7 +170,7 @@ class EventView(Struct, frozen=True, kw_only=True):
 
 
 class KnownMessageView(Struct, frozen=True, kw_only=True):
-    """What is known of a message in every place that shows one."""
+    """The members of a message that a single message and a list share."""
 
     id: Annotated[MessageName, says("The message's id.")]
     state: Annotated[RecordState, says("The message's state.")]
@@ -242,7 +244,7 @@ class RoutingView(Struct, frozen=True, kw_only=True):
 
 
 class ExplanationView(Struct, frozen=True, kw_only=True):
-    """What would happen to a message that was checked with `dry_run` and not sent."""
+    """The result of checking a message with `dry_run`: how Relay would send it."""
 
     dry_run: Annotated[bool, says("Always true: nothing was accepted.")]
     lane: Annotated[str, says("The lane the message would use.")]

@@ -57,7 +57,7 @@ class DiscardedView(Struct, frozen=True, kw_only=True):
 
 
 class ResendLostRequest(Shape, frozen=True, kw_only=True):
-    """Which sent messages count as lost, and how to send them again."""
+    """A selection of sent messages that count as lost, and the route to resend them by."""
 
     route: Annotated[str, says("The route that sent them.", "sendgrid")]
     sent_since: Annotated[str, says("Start of the period (inclusive).", "2026-03-01T00:00:00Z")]
@@ -76,9 +76,7 @@ class LostResentView(Struct, frozen=True, kw_only=True):
     found: Annotated[int, says("The number of lost messages that were found.")]
     redriven: Annotated[int, says("The number of messages that were put back.")]
     skipped: Annotated[int, says("The number of messages that may not be sent twice.")]
-    unreadable: Annotated[
-        int, says("The number of messages that cannot be read, whoever they are to: they were not searched.")
-    ]
+    unreadable: Annotated[int, says("The number of messages that cannot be read and were not searched.")]
     dry_run: Annotated[bool, says("Whether messages were only counted.")]
     is_more: Annotated[bool, says("Whether there are more: repeat the request with `cursor`.")]
     cursor: Annotated[str, says("Where the next step continues.")] | UnsetType = UNSET
@@ -101,9 +99,7 @@ class ErasedView(Struct, frozen=True, kw_only=True):
     cancelled: Annotated[int, says("The number of them that were cancelled first.")]
     in_progress: Annotated[int, says("The number of messages that are being sent: repeat later.")]
     shared_files: Annotated[int, says("The number of files that other messages still use.")]
-    unreadable: Annotated[
-        int, says("The number of messages that cannot be read, whoever they are to: they were not searched.")
-    ]
+    unreadable: Annotated[int, says("The number of messages that cannot be read and were not searched.")]
     dry_run: Annotated[bool, says("Whether messages were only counted.")]
     is_more: Annotated[bool, says("Whether there are more: repeat the request with `cursor`.")]
     cursor: Annotated[str, says("Where the next step continues.")] | UnsetType = UNSET

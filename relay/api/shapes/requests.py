@@ -86,7 +86,7 @@ class AttachmentObject(Shape, frozen=True, kw_only=True):
 
 
 class UnsubscribeFields(Shape, frozen=True, kw_only=True):
-    """What the recipient can unsubscribe from."""
+    """The topic that the recipient can unsubscribe from."""
 
     topic: Annotated[str, says("The name of one of the client's topics.", "news", maxLength=64)]
 
@@ -268,14 +268,14 @@ _NewSender = Annotated[str | None, says("Another From address, if the old one ca
 
 
 class RedriveRequest(Shape, frozen=True, kw_only=True):
-    """How to send a dead message again. The default is unchanged."""
+    """Changes to a dead message for a redrive. By default nothing changes."""
 
     route: _Route = None
     sender: _NewSender = None
 
 
 class ResendRequest(Shape, frozen=True, kw_only=True):
-    """How to send a sent message again."""
+    """Options for resending a sent message."""
 
     sent_until: Annotated[
         str,
@@ -286,11 +286,11 @@ class ResendRequest(Shape, frozen=True, kw_only=True):
         ),
     ]
     route: _Route = None
-    reason: Annotated[str | None, says("Why, for the audit log.", "ticket 4711", maxLength=200)] = None
+    reason: Annotated[str | None, says("The reason, for the audit log.", "ticket 4711", maxLength=200)] = None
 
 
 class DeadLetterChoice(Shape, frozen=True, kw_only=True):
-    """Which dead letters: a list of ids, or all with one cause."""
+    """A selection of dead letters: a list of ids, or all with one cause."""
 
     ids: Annotated[list[str] | None, says("The ids of messages.", minItems=1, maxItems=_LIMITS.max_batch_messages)] = (
         None
@@ -299,7 +299,7 @@ class DeadLetterChoice(Shape, frozen=True, kw_only=True):
 
 
 class DeadLetterRedrive(DeadLetterChoice, frozen=True, kw_only=True):
-    """Which dead letters to send again, and how."""
+    """A selection of dead letters to redrive, with changes."""
 
     route: _Route = None
     sender: _NewSender = None

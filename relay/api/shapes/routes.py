@@ -11,26 +11,26 @@ from relay.routes.recipient_budget.usage import Scope
 
 _Wait = Annotated[int, Meta(ge=0, le=120)]
 _Reason = Annotated[
-    str | None, says("Why, for people who look at the routes.", "maintenance of the mail server", maxLength=200)
+    str | None, says("The reason, shown with the routes.", "maintenance of the mail server", maxLength=200)
 ]
 _Until = Annotated[
     str | None,
     says(
-        "When it ends, at most 7 days ahead. Without it, it lasts until an operator ends it.",
+        "The end, at most 7 days ahead. Without an end, it lasts until an operator ends it.",
         "2026-03-01T18:00:00Z",
     ),
 ]
 
 
 class HoldRequest(Shape, frozen=True, kw_only=True):
-    """Why to hold a route, and until when."""
+    """The reason and the end of a hold."""
 
     reason: _Reason = None
     until: _Until = None
 
 
 class PauseRequest(Shape, frozen=True, kw_only=True):
-    """Why to pause delivery, until when, and how long to wait."""
+    """The reason and the end of a pause, and how long to wait."""
 
     reason: _Reason = None
     until: _Until = None
@@ -41,7 +41,7 @@ class HoldView(Struct, frozen=True, kw_only=True):
     """A held route, or a sender held on a route."""
 
     route: Annotated[str, says("The route.")]
-    sender: Annotated[str | None, says("The sender that is held; null when the whole route is.")]
+    sender: Annotated[str | None, says("The held sender; null when the whole route is held.")]
     state: Annotated[RouteState, says("Whether mail may leave.")]
     code: Annotated[str, says("Why it is held, as GET /v1/causes lists it.")]
     reply: Annotated[str, says("The provider's reply; empty when an operator holds it.")]
@@ -92,7 +92,7 @@ class RouteReleasedView(Struct, frozen=True, kw_only=True):
 
 
 class PauseView(Struct, frozen=True, kw_only=True):
-    """Whether delivery is paused."""
+    """The state of a pause of delivery."""
 
     is_paused: Annotated[bool, says("Whether a pause holds any route.")]
     is_quiet: Annotated[bool, says("Whether no attempt runs, and none will start before delivery is resumed.")]

@@ -51,7 +51,7 @@ class TopicRequest(Shape, frozen=True, kw_only=True):
     titles: Annotated[
         dict[str, str] | None,
         says(
-            "What the preference page calls it, by language. Without a title it shows the name.",
+            "The title on the preference page, by language. Without a title the page shows the name.",
             {"en": "News", "ja": "お知らせ"},
         ),
     ] = None
@@ -61,7 +61,7 @@ class TopicRequest(Shape, frozen=True, kw_only=True):
     ] = None
     sendgrid_group_id: Annotated[
         int | None,
-        says("SendGrid's unsubscribe group that means the same: `asm.group_id` in requests and events.", 12, minimum=1),
+        says("SendGrid's unsubscribe group for this topic: `asm.group_id` in requests and events.", 12, minimum=1),
     ] = None
 
 
@@ -130,9 +130,9 @@ class TopicView(Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, says("The topic's name.")]
     created_at: Annotated[Time, says("When the topic was created.")]
-    titles: Annotated[Mapping[str, str], says("What the preference page calls it, by language.")]
+    titles: Annotated[Mapping[str, str], says("The title on the preference page, by language.")]
     descriptions: Annotated[Mapping[str, str], says("A sentence for the preference page, by language.")]
-    sendgrid_group_id: Annotated[int, says("SendGrid's unsubscribe group that means the same.")] | UnsetType = UNSET
+    sendgrid_group_id: Annotated[int, says("SendGrid's unsubscribe group for this topic.")] | UnsetType = UNSET
 
 
 class TopicListView(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from relay.routes.hold_rows import RouteState
 
 
 class Availability(StrEnum):
-    """Whether Relay can work."""
+    """The result of a check whether Relay can work."""
 
     OK = "ok"
     UNAVAILABLE = "unavailable"
@@ -29,7 +29,7 @@ class LivenessView(Struct, frozen=True, kw_only=True):
 
 
 class LandingView(Struct, frozen=True, kw_only=True):
-    """Where to go from the address of a relay."""
+    """The links of a relay's landing page."""
 
     console: Annotated[str, says("The console, for operators.")]
     inbox: Annotated[str, says("The inbox of caught mail.")]
@@ -39,7 +39,7 @@ class LandingView(Struct, frozen=True, kw_only=True):
 
 
 class ReadinessView(Struct, frozen=True, kw_only=True):
-    """Whether Relay can work."""
+    """The readiness of Relay, and of each route for operators."""
 
     status: Annotated[Availability, says("Whether storage answers.")]
     storage: Annotated[str, says("The value ok, or the kind of failure.")]
@@ -59,12 +59,12 @@ class EventsAcceptedView(Struct, frozen=True, kw_only=True):
 
 
 class ArrivalCountsView(Struct, frozen=True, kw_only=True):
-    """Recipients by what became of their copies."""
+    """Counts and rates of recipients by arrival."""
 
-    sent: Annotated[int, says("Copies that a provider took, without those that it suppressed.")]
+    sent: Annotated[int, says("Copies that a provider accepted, without those that it suppressed.")]
     delivered: Annotated[int, says("Copies that the recipient's server accepted, as far as that was reported.")]
-    hard_bounced: Annotated[int, says("Copies that bounced for good.")]
-    soft_bounced: Annotated[int, says("Copies that bounced for a reason that passes.")]
+    hard_bounced: Annotated[int, says("Copies that bounced permanently.")]
+    soft_bounced: Annotated[int, says("Copies that bounced for a reason that may pass.")]
     complained: Annotated[int, says("Copies that the recipient reported as spam.")]
     suppressed: Annotated[int, says("Recipients on a suppression list, of Relay or of the provider.")]
     bounce_rate: Annotated[float, says("Bounces as a share of `sent`, from 0 to 1.")]
@@ -81,7 +81,7 @@ class ArrivalRowView(ArrivalCountsView, frozen=True, kw_only=True):
 class ArrivalListView(Struct, frozen=True, kw_only=True):
     """The arrivals of the mail that was accepted in a span of time."""
 
-    by: Annotated[str, says("What the rows are: client, tag, route, domain, hour or day.")]
+    by: Annotated[str, says("The dimension of the rows: client, tag, route, domain, hour or day.")]
     since: Annotated[Time, says("The start of the span. Hours that begin in it are counted.")]
     before: Annotated[Time, says("The end of the span.")]
     counted_at: Annotated[Time | None, says("When an hour of the span was counted last; null for none.")]
@@ -149,7 +149,7 @@ class OverviewView(Struct, frozen=True, kw_only=True):
     p95_seconds: Annotated[
         float | None, says("The 95th percentile of the time to send, in seconds; null when nothing was sent.")
     ]
-    arrivals: Annotated[ArrivalCountsView, says("What became of the mail of the last 24 hours.")]
+    arrivals: Annotated[ArrivalCountsView, says("The arrivals of the mail of the last 24 hours.")]
     lanes: Annotated[Sequence[LaneView], says("The lanes.")]
     routes: Annotated[Sequence[RouteView], says("The routes.")]
     held_clients: Annotated[
@@ -186,25 +186,28 @@ class AuditRecordView(Struct, frozen=True, kw_only=True):
     """One call that changed something, or tried to."""
 
     id: Annotated[str, says("The record's id.")]
-    at: Annotated[Time, says("When the call came.")]
+    at: Annotated[Time, says("When the call arrived.")]
     client: Annotated[str, says("The client that called.")]
     credential: Annotated[
-        str, says("What it signed in with: `key:` and the key's id, or `entra:` and the principal's id.")
+        str, says("The credential of the call: `key:` and the key's id, or `entra:` and the principal's id.")
     ]
     role: Annotated[str, says("The role of the key or person at that time.")]
     operation: Annotated[str, says("The operation's name, as in this document.")]
-    target: Annotated[str, says("What the call is about; of an address only a digest.")]
+    target: Annotated[str, says("The resource or address that the call names; an address as a digest.")]
     details: Annotated[Mapping[str, str], says("Other values of the path and the body, without content.")]
     reason: Annotated[str, says("The reason that the caller gave, in the body or in `X-Relay-Reason`; else empty.")]
     address: Annotated[str, says("The IP address that called, as the platform's front end saw it.")]
     request_id: Annotated[str, says("The request's id, which the log contains.")]
     outcome: Annotated[
-        AuditOutcome, says("What came of it. `unknown`: it still runs, or Relay stopped before it could record that.")
+        AuditOutcome,
+        says(
+            "The outcome of the call. `unknown`: it still runs, or Relay or storage failed before the outcome was recorded."
+        ),
     ]
     status: Annotated[int, says("The response's HTTP status; 0 while the outcome is unknown.")]
     code: Annotated[str, says("The error's code; else empty.")]
-    before: Annotated[str, says("The SHA-256 digest of what was stored before; empty where there is none.")]
-    after: Annotated[str, says("The same after the call. Equal digests: nothing was changed.")]
+    before: Annotated[str, says("The SHA-256 digest of the stored resource before the call; empty if there was none.")]
+    after: Annotated[str, says("The digest after the call. Equal digests mean that nothing changed.")]
 
 
 class AuditPageView(Struct, frozen=True, kw_only=True):

@@ -142,7 +142,7 @@ def enable(context: typer.Context, name: Name) -> None:
 @app.command()
 @reports_errors
 def release(context: typer.Context, name: Name) -> None:
-    """Release a client that is held for its bounces or spam reports, and send what waits."""
+    """Release a client that is held for its bounces or spam reports, and send its waiting messages."""
     remote_of(context).call("POST", f"/v1/clients/{name}/release")
     console.print(f"{name} is released.")
 

@@ -49,6 +49,6 @@ def _pause(remote: Remote, terms: dict[str, str | None], wait: int) -> Any:
 
 @reports_errors
 def resume(context: typer.Context, as_json: AsJson = False) -> None:
-    """End the holds that `pause` made, and send what waited. Other holds stay."""
+    """End the holds that `pause` made, and send the waiting messages. Other holds stay."""
     response = remote_of(context).call("POST", "/v1/resume")
     print_result(response, f"Delivery is resumed; holds ended: {response['resumed']}.", as_json=as_json)
