@@ -183,7 +183,7 @@ class Operations(UseCases):
 
     @cached_property
     def deleted_clients(self) -> "DeletedClients":
-        """Deletes clients with what belongs to them."""
+        """Deletes clients with their data."""
         from relay.operations.deleted_clients import DeletedClients
 
         return DeletedClients(

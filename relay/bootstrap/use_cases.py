@@ -72,7 +72,7 @@ class UseCases(Connections):
 
     @cached_property
     def follow_up(self) -> "FollowUp":
-        """Enqueues and indexes what follows from a record."""
+        """Writes the queue entries and index rows that follow from a record."""
         from relay.delivery.settlement import FollowUp
 
         return FollowUp(

@@ -12,7 +12,7 @@ Until = Annotated[
 
 
 def end_of(text: str | None, now: datetime | None = None) -> str | None:
-    """Return an end as the API takes it. A time without a date is the next such time. Raises `typer.BadParameter`."""
+    """Convert an end to the API's format. A time without a date means the next such time. Raises `typer.BadParameter`."""
     if text is None:
         return None
     now = (now or datetime.now()).astimezone()  # noqa: DTZ005 - the user's own zone

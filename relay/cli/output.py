@@ -55,7 +55,7 @@ def print_list(
     empty: str,
     as_json: bool,
 ) -> None:
-    """Print what was found as JSON, or as a table with the `cells` of each."""
+    """Print the found items as JSON, or as a table with the `cells` of each."""
     print_json(found) if as_json else print_table(columns, map(cells, found), empty=empty)
 
 

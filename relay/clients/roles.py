@@ -11,7 +11,7 @@ from relay.clients.registry import Client
 
 OPERATORS = frozenset({Role.OPERATOR})
 SENDERS = frozenset({Role.CLIENT, Role.OPERATOR})
-"""Send mail, and manage what belongs to a client."""
+"""Send mail, and manage the resources of a client."""
 STATE_READERS = frozenset({Role.CLIENT, Role.VIEWER, Role.SUPPORT, Role.OPERATOR})
 """Read the states of messages: their own, or those they may see."""
 CONTENT_READERS = STATE_READERS - {Role.VIEWER}

@@ -91,7 +91,7 @@ class MessageFields:
         return self._defaults.read(name, read, self._problems, self._limits)
 
     def read_present(self, readers: Mapping[str, Reader[Any]]) -> dict[str, Any]:
-        """Read those of these fields that the message has. Most have none, and need no reader to say so."""
+        """Read the fields of `readers` that the message has, by name. Most messages have none of them."""
         if readers.keys().isdisjoint(self._value):
             return {}
         return {name: self.read(name, read) for name, read in readers.items() if self._value.get(name) is not None}

@@ -21,7 +21,7 @@ def says(description: str, *examples: Any, **schema: Any) -> Meta:
 
 
 def expects(phrase: str) -> Meta:
-    """Name what fits a union of types, for the error message: "Expected <phrase>, got a number"."""
+    """Name the accepted values of a union of types, for the error message: "Expected <phrase>, got a number"."""
     return Meta(extra={"expected": phrase})
 
 

@@ -42,7 +42,7 @@ class RecipientStatus(StrEnum):
     COMPLAINED = "complained"
 
 
-# No part has the last one, so `relay.core.model.State` does not know it: what decides by a state need not think of it.
+# `unreadable` is no state of a part, so `relay.core.model.State` lacks it, and code that decides by a state can ignore it.
 class RecordState(StrEnum):
     """The state of a message, or `unreadable`."""
 
@@ -68,7 +68,7 @@ def _open(description: str, values: Iterable[str]) -> Meta:
 OUTCOMES = ("sent", "deferred", "rejected", "route_fault", "unknown", "interrupted", "not_sent")
 """How an attempt can end, as it is recorded."""
 _BounceType = Annotated[
-    BounceType, says("The type of a bounce: another mail to the address may arrive (`soft`) or will not (`hard`).")
+    BounceType, says("The type of a bounce: temporary (`soft`), so that another mail may arrive, or permanent (`hard`).")
 ]
 _WorstArrival = Annotated[Arrival, says("The worst arrival of its recipients. Absent until it was sent.")]
 _BounceClass = Annotated[str, _open("What a bounce is about.", BounceClass)]

@@ -57,7 +57,7 @@ class PickupFolder:
         return stuck
 
     def waiting(self) -> list[Path]:
-        """Return the files that are to be sent, those of a killed run too, the oldest first."""
+        """Return the files to send, including those of a killed run, oldest first."""
         found = ((entry.stat().st_mtime_ns, entry.name) for entry in _mails(self._queue))
         return [self._queue / name for _, name in sorted(found)]
 

@@ -40,9 +40,10 @@ class AuditOutcome(StrEnum):
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One call. `credential` is the key or Entra principal of the client, `role` its role then, `target` what the call names.
+    """One call. `credential` is the key or Entra principal of the client, and `role` its role at that time.
 
-    `code` is the error's code. `before` and `after` are SHA-256 digests of the stored resource, empty where there is none.
+    `target` is the resource or address that the call names. `code` is the error's code. `before` and `after` are SHA-256 digests
+    of the stored resource, empty where there is none.
     """
 
     id: str
@@ -117,7 +118,7 @@ def to_row(record: AuditRecord) -> Entity:
 
 
 def from_row(row: Entity) -> AuditRecord:
-    """Return the record in a row; of a damaged row, what is readable."""
+    """Return the record in a row, or the readable fields of a damaged one."""
     try:
         return decode(TABLE, row, _whole)
     except UnreadableEntry:
