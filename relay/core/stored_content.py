@@ -50,7 +50,7 @@ def _decode(stored: bytes, start: int, size: int) -> Message:
     for length in head.lengths:
         binary.append(stored[at : at + length])
         at += length
-    if at != start + size or at > len(stored) or len(binary) != len(binary_of(head.message)):
+    if start < 0 or at != start + size or at > len(stored) or len(binary) != len(binary_of(head.message)):
         raise ValueError("lengths do not fit the content")
     return with_binary(head.message, binary)
 

@@ -59,7 +59,14 @@ def test_content_with_wrong_lengths_is_refused(lengths: bytes) -> None:
         decode_content(damaged, (0, len(damaged)))
 
 
-@pytest.mark.parametrize("span", [(0, 10), (1, 176), (0, 9_999), (9_999, 5), (180, 0)])
+@pytest.mark.parametrize("span", [(0, 10), (1, 176), (0, 9_999), (9_999, 5), (180, 0), (2**70, 2**70)])
 def test_place_that_does_not_hold_a_message_is_refused(span: tuple[int, int]) -> None:
     with pytest.raises(UnreadableEntry):
         decode_content(sample("content-raw-2.bin"), span)
+
+
+def test_place_before_the_blob_is_refused() -> None:
+    """Python counts a negative index from the end, where another message may be."""
+    body = encode_content(MESSAGE)
+    with pytest.raises(UnreadableEntry):
+        decode_content(body * 2, (-len(body), 3 * len(body)))
