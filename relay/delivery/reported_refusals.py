@@ -34,8 +34,8 @@ from relay.routes.recipient_budget.limits import LIMITED, TENANT
 
 _EXCHANGE_HOSTS = (".office365.com", ".outlook.com", ".office365.us", ".outlook.cn")
 """Exchange Online's servers for mail by SMTP, whose reports come to a mailbox too."""
-_OPEN = WAITING | {State.UNKNOWN}
-"""States of a part whose uncertain attempts are still uncertain."""
+_OPEN = WAITING | {State.UNKNOWN, State.SENT}
+"""States of a part whose uncertain attempts a report can settle."""
 
 
 class _Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,8 +211,8 @@ def _is_running(status: MessageStatus, number: int) -> bool:
 def _attempt_in(status: MessageStatus, numbers: frozenset[int], number: int) -> Attempt | None:
     """Return the attempt for these recipients that recorded the acceptance of this one: itself, or the one that verified it.
 
-    Of a part that waits or ended as `unknown`, also the attempt itself if its outcome is not known: the report says that it was
-    accepted.
+    Of a part that waits, was sent or ended as `unknown`, also the attempt itself if its outcome is not known: the report says
+    that it was accepted.
     """
     for part in status.parts:
         if part.recipients is None or numbers & set(part.recipients):

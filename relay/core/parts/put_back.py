@@ -78,27 +78,48 @@ def put_back_refused(
 
     A part whose attempt has an unknown outcome first becomes sent, if it waits or ended for that reason alone: a provider that
     refuses later has accepted before. If it ended for another reason, it is not sent again, but then it certainly was not sent.
-    A dead part stays `unknown` until all of its uncertain attempts are refused.
+    A dead part stays `unknown` until all of its uncertain attempts are refused. A part that another attempt sent stays sent.
     """
     changed: list[Part] = []
-    put_back: list[Part] = []
+    split: list[Part] = []
     for before in parts:
-        part = (
-            _accepted_before(before, refusal, all_recipients)
-            if before.state in WAITING or _ended_for_lost_response(before)
-            else _never_sent(before, refusal, all_recipients)
-        )
-        chosen = refusal.recipients if _is_sent_by(part, refusal.attempt) else frozenset[int]()
-        kept, refused = _split_sent(part, chosen, all_recipients)
+        if before.state is State.SENT and not _is_sent_by(before, refusal.attempt):
+            kept, refused = _sent_by_another(before, refusal, all_recipients)
+        else:
+            part = (
+                _accepted_before(before, refusal, all_recipients)
+                if before.state in WAITING or _ended_for_lost_response(before)
+                else _never_sent(before, refusal, all_recipients)
+            )
+            chosen = refusal.recipients if _is_sent_by(part, refusal.attempt) else frozenset[int]()
+            kept, refused = _split_sent(part, chosen, all_recipients)
+            if refused is not None:
+                refused = _refused(refused, refusal, now)
+                is_dead = before.state is State.UNKNOWN and not _is_certain(refused, before)
+                refused = end(refused, State.UNKNOWN, before.code) if is_dead else refused
         if kept is not None:
             changed.append(kept)
         if refused is not None:
-            back = _refused(refused, refusal, now)
-            is_dead = before.state is State.UNKNOWN and not _is_certain(back, before)
-            put_back.append(end(back, State.UNKNOWN, before.code) if is_dead else back)
-    for back in put_back:
-        changed = _joined(changed, back)
+            split.append(refused)
+    for each in split:
+        changed = _joined(changed, each)
     return tuple(changed)
+
+
+def _sent_by_another(
+    part: Part, refusal: LaterRefusal, all_recipients: tuple[int, ...]
+) -> tuple[Part | None, Part | None]:
+    """Record of a sent part that another attempt, whose response was lost, did not reach the refused recipients.
+
+    The attempt that sent it may be refused for them too, by a report that comes later.
+    """
+    if _unknown_attempt(part, refusal) is None:
+        return part, None
+    kept, refused = _split_sent(part, refusal.recipients, all_recipients)
+    if refused is None:
+        return part, None
+    known = _replace(_disproved(part, refusal), recipients=refused.recipients)
+    return (known, None) if kept is None else (kept, known)
 
 
 def _is_sent_by(part: Part, number: int) -> bool:
@@ -199,11 +220,12 @@ def _failure(accepted: Attempt, refusal: LaterRefusal) -> Attempt:
 
 
 def _joined(parts: Sequence[Part], refused: Part) -> list[Part]:
-    """Add refused recipients to a part that waits, or is unknown, after the same refusal; without one, add their part."""
+    """Add refused recipients to a part with the same history that waits, is unknown, or was sent; without one, add their part."""
     for at, part in enumerate(parts):
         is_open = part.state in WAITING or part.state is State.UNKNOWN
         is_same = is_open and part.attempts[:-1] == refused.attempts[:-1] and part.route == refused.route
-        if is_same and part.attempts and part.attempts[-1].code == refused.code:
+        is_refused_alike = is_same and part.attempts and part.attempts[-1].code == refused.code
+        if is_refused_alike or part == _replace(refused, recipients=part.recipients):
             if part.recipients is None or refused.recipients is None:
                 return [*parts, refused]
             both = tuple(sorted({*part.recipients, *refused.recipients}))

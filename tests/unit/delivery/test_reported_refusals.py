@@ -14,6 +14,7 @@ from relay.core.model import Address, Part, State
 from relay.core.outcomes import RouteFault, Sent, Unknown
 from relay.core.settings import Route, Rule, Settings
 from relay.events.provider_events import QUEUE, ProviderEvent
+from relay.operations.message_changes import Redrive
 from relay.routes.hold_changes import REPORT_SECONDS
 from relay.routes.hold_rows import RouteState
 from tests.doubles import Place, message_of, place_of, settings_of, submission_of
@@ -320,6 +321,21 @@ async def test_unknown_message_stays_unknown_without_the_providers_word() -> Non
     await apply(place, report(place, name, source=EventSource.MAIL), report(place, name, key="2", attempt=7))
     await go_on(place)
     assert await states(place, name) == [State.UNKNOWN]
+    assert await dead_letters(place) == {"response_lost": 1}
+
+
+async def test_report_about_a_lost_attempt_counts_although_another_one_was_sent() -> None:
+    """The reports on two lost attempts come one by one, and the last one is about the first attempt again."""
+    place = await unaskable()
+    name = await unknown_message(place, ADA, BOB, EVE)
+    place.script().answers.append(Unknown(code="response_lost"))
+    parsed = ids.parse(name)
+    await place.message_changes.redrive(parsed.batch, parsed.index, Redrive())
+    await go_on(place)
+    for recipient, attempt in ((EVE, 1), (ADA, 2), (BOB, 2), (ADA, 1), (BOB, 1)):
+        await apply(place, report(place, name, recipient, attempt=attempt))
+        await go_on(place)
+    assert {request.recipients for request in place.script("backup").sent} == {(0,), (1,)}
     assert await dead_letters(place) == {"response_lost": 1}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -114,6 +115,27 @@ def test_recipient_that_one_of_several_uncertain_attempts_reached_was_sent() -> 
         (State.SENT, "", (0,)),
         (State.SENT, "", (1,)),
         (State.DEFERRED, "credits_exhausted", (2,)),
+    ]
+
+
+@pytest.mark.parametrize("order", list(permutations([(1, 0), (1, 1), (1, 2), (2, 0), (2, 1)])))
+def test_recipients_that_all_attempts_refused_go_back_in_any_order_of_reports(order: Sequence[tuple[int, int]]) -> None:
+    parts: Sequence[Part] = [unknown("response_lost", lost(), lost(2))]
+    for attempt, recipient in order:
+        parts = refused(*parts, attempt=attempt, recipients=(recipient,), total=3)
+    refused_by_all = [part for part in parts if part.recipients is not None and 2 not in part.recipients]
+    assert sorted(number for part in refused_by_all for number in part.recipients or ()) == [0, 1]
+    assert all(part.state is State.DEFERRED and not part_history.is_uncertain(part) for part in refused_by_all)
+
+
+def test_sent_recipients_that_another_attempt_refused_share_a_part() -> None:
+    parts: Sequence[Part] = refused(unknown("response_lost", lost(), lost(2)), recipients=(4,), total=5)
+    for recipient in range(3):
+        parts = refused(*parts, attempt=2, recipients=(recipient,), total=5)
+    assert summary(parts) == [
+        (State.SENT, "", (3,)),
+        (State.UNKNOWN, "response_lost", (4,)),
+        (State.SENT, "", (0, 1, 2)),
     ]
 
 
