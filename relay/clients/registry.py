@@ -6,6 +6,7 @@ rotation. Every process caches all rows for `CACHE_SECONDS`.
 """
 
 import asyncio
+import math
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +29,8 @@ _USED = "used"
 _DELETED = "deleted"
 _ENTRA_PREFIX = "entra-"
 CACHE_SECONDS = 30.0
+RENEWED_AFTER_SECONDS = 25.0
+"""At this age one caller reads the rows again, while the others use those that are known: nobody else waits for storage."""
 UNKNOWN_KEY_SECONDS = 5.0
 """An unknown key reloads the rows, at most once in this time."""
 MAX_ACTIVE_KEYS = 2
@@ -110,18 +113,30 @@ class Clients:
     async def all(self, *, older_than_seconds: float = CACHE_SECONDS) -> Mapping[str, Client]:
         """Return all clients by name, read at most this long ago."""
         now = self._clock()
-        if self._is_older(now, older_than_seconds):
+        age = self._age(now)
+        if age > older_than_seconds:
             # One read serves all concurrent callers.
             async with self._reading:
-                if self._is_older(now, older_than_seconds):
-                    clients = readable_rows(self._tables, TABLE, Query(partition=_PARTITION), _client)
-                    self._cached = {client.name: client async for client in clients}
-                    self._by_key = _by_key(self._cached.values())
-                    self._read_at = now
+                if self._age(now) > older_than_seconds:
+                    await self._read(now)
+        elif age > RENEWED_AFTER_SECONDS and not self._reading.locked():
+            # Until they are too old, the rows that are known serve also if storage does not answer.
+            async with self._reading:
+                with suppress(StorageError):
+                    await self._read(now)
         return self._cached
 
-    def _is_older(self, now: datetime, seconds: float) -> bool:
-        return self._read_at is None or (now - self._read_at).total_seconds() > seconds
+    async def _read(self, now: datetime) -> None:
+        before = self._read_at
+        clients = readable_rows(self._tables, TABLE, Query(partition=_PARTITION), _client)
+        self._cached = {client.name: client async for client in clients}
+        self._by_key = _by_key(self._cached.values())
+        # What this process changed meanwhile is read by the next caller.
+        if self._read_at is before:
+            self._read_at = now
+
+    def _age(self, now: datetime) -> float:
+        return math.inf if self._read_at is None else (now - self._read_at).total_seconds()
 
     async def by_key(self, text: str) -> Client | None:
         """Find the enabled client of a key, with the key's role, or None."""

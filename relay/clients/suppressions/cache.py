@@ -22,6 +22,8 @@ from relay.platform.storage.readable import log_unreadable, readable_rows
 
 MAX_AGE = timedelta(seconds=30)
 """Time until all processes know a change."""
+RENEWED_EARLIER = timedelta(seconds=5)
+"""So long before entries are too old one caller reads what changed, while the others use what is known."""
 OVERLAP = timedelta(seconds=120)
 """Part of the log that is read again: clocks of processes differ, and a row may become visible late."""
 RELOAD = timedelta(hours=1)
@@ -98,19 +100,19 @@ class SuppressionCache:
         return self._scopes[scope]
 
     async def refresh(self, scopes: Iterable[str], client_id: str) -> datetime:
-        """Update these scopes from storage, unless that was done within `MAX_AGE`. Returns the time of the call.
+        """Update these scopes from storage before they are older than `MAX_AGE`. Returns the time of the call.
 
         Raises `Unavailable` only before the first read of a scope; later the known entries stay in use, which is logged with
         `client_id`.
         """
         now, wanted = self._clock(), set(scopes)
-        if self._is_fresh(wanted, now):
+        if self._is_fresh(wanted, now + RENEWED_EARLIER) or (self._reading.locked() and self._is_fresh(wanted, now)):
             return now
         async with self._reading:
             try:
                 await self._read_log(now)
                 for scope in wanted:
-                    if scope not in self._scopes or now - self._loaded_at[scope] > RELOAD:
+                    if scope not in self._scopes or now - self._loaded_at[scope] > RELOAD - RENEWED_EARLIER:
                         await self._load(scope, now)
             except Unavailable:
                 if not wanted <= self._scopes.keys():
@@ -141,7 +143,7 @@ class SuppressionCache:
         if self._log_read_at is None:
             self._log_read_at = now
             return
-        if now - self._log_read_at < MAX_AGE:
+        if now - self._log_read_at < MAX_AGE - RENEWED_EARLIER:
             return
         if now - self._log_read_at > LOG_KEPT - OVERLAP:
             # The log of the time in between was purged: reload everything.

@@ -2,15 +2,24 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from relay.clients.keys import Role, key_id_of, new_key
 from relay.clients.policy import Policy
-from relay.clients.registry import CACHE_SECONDS, TABLE, UNKNOWN_KEY_SECONDS, USE_NOTED_EVERY, Client, Clients
+from relay.clients.registry import (
+    CACHE_SECONDS,
+    RENEWED_AFTER_SECONDS,
+    TABLE,
+    UNKNOWN_KEY_SECONDS,
+    USE_NOTED_EVERY,
+    Client,
+    Clients,
+)
 from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.platform.storage.ports import Tables
 from tests.doubles import START, Clock, Watched, changed, watched_tables
 
 
@@ -218,6 +227,64 @@ async def test_rows_are_cached_for_half_a_minute(clients: Clients, tables: Watch
     clock.move(CACHE_SECONDS + 0.1)
     await clients.by_key(key)
     assert tables.calls["query"] == 2
+
+
+async def test_one_caller_renews_rows_that_will_be_too_old_and_the_others_do_not_wait(
+    clients: Clients, tables: Watched, clock: Clock
+) -> None:
+    key, meanwhile = await clients.create("shop"), list[str | None]()
+    await clients.by_key(key)
+    await Clients(tables, clock).remove_key("shop", str(key_id_of(key)))
+
+    async def call() -> None:
+        meanwhile.append(await name_by(clients, key))
+
+    clock.move(CACHE_SECONDS - 0.1)
+    tables.before("query", call)
+    assert await name_by(clients, key) is None
+    assert meanwhile == ["shop"]
+
+
+class CreatesAfterQuery:
+    """Tables to which each query that was answered brings another client before its caller has the answer."""
+
+    def __init__(self, tables: Watched) -> None:
+        self._tables = tables
+        self.clients: Clients | None = None
+        self.keys: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tables, name)
+
+    async def query(self, *args: Any, **kwargs: Any) -> Any:
+        page = await self._tables.query(*args, **kwargs)
+        if self.clients is not None:
+            self.keys.append(await self.clients.create(f"made-{len(self.keys)}"))
+        return page
+
+
+async def test_client_that_is_made_while_rows_are_renewed_is_known_at_once(tables: Watched, clock: Clock) -> None:
+    creating = CreatesAfterQuery(tables)
+    clients = Clients(cast(Tables, creating), clock)
+    await clients.all()
+    creating.clients = clients
+    clock.move(CACHE_SECONDS - 0.1)
+    await clients.all()
+    creating.clients = None
+    assert await name_by(clients, creating.keys[0]) == "made-0"
+
+
+async def test_rows_that_cannot_be_renewed_serve_until_they_are_too_old(
+    clients: Clients, tables: Watched, clock: Clock
+) -> None:
+    key = await clients.create("shop")
+    await clients.by_key(key)
+    clock.move(RENEWED_AFTER_SECONDS + 0.1)
+    tables.failing = frozenset({"query"})
+    assert await name_by(clients, key) == "shop"
+    clock.move(CACHE_SECONDS - RENEWED_AFTER_SECONDS)
+    with pytest.raises(Unavailable):
+        await clients.by_key(key)
 
 
 async def test_new_key_works_within_seconds_and_wrong_keys_are_throttled(
