@@ -71,7 +71,7 @@ class ContentBlobs:
         size = 0 if message is None else message.content_size
         # A submission that is certainly too large is encoded once, for its blob.
         if message is None or size <= entries.MAX_INLINE_BYTES:
-            element = _inline(submission)
+            element = _inline(submission, size)
             if message is None or element.weight <= entries.MAX_INLINE_BYTES:
                 return element
         stored = await concurrency.run_sized(partial(encode_content, message), size)
@@ -90,10 +90,13 @@ class ContentBlobs:
         return shared
 
 
-def _inline(submission: Submission) -> Element:
-    """Return a submission with its content in the entry. Bytes become base64 there only when it is known that they stay."""
+def _inline(submission: Submission, size: int) -> Element:
+    """Return a submission with its content, which has this size, in the entry.
+
+    Bytes become base64 there only when it is known that they stay.
+    """
     message = submission.message
-    if message is None or message.content_size <= _MOVED_ABOVE_BYTES:
+    if message is None or size <= _MOVED_ABOVE_BYTES:
         return Element.of(entries.encode_submission(submission))
     binary = binary_of(message)
     if not binary:

@@ -57,15 +57,14 @@ def read_message(
 
     given = MessageFields(value, defaults, problems, limits)
     files = given.read("attachments", _read_files)
-    to, cc, bcc = [given.read(name, reader) for name, reader in _RECIPIENTS.items()]
-    _check_recipients(value, (*to, *cc, *bcc), problems, limits)
+    recipients = given.read_present(_RECIPIENTS)
+    _check_recipients(value, [each for found in recipients.values() for each in found], problems, limits)
     text = _text(value.get("text"))
     message = Message(
         sender=read_mailbox(value.get("from"), "from", problems, limits) or _NO_ADDRESS,
-        to=_addresses(to),
-        cc=_addresses(cc),
-        bcc=_addresses(bcc),
-        reply_to=given.read("reply_to", _read_reply_to),
+        to=_addresses(recipients.get("to", ())),
+        cc=_addresses(recipients.get("cc", ())),
+        bcc=_addresses(recipients.get("bcc", ())),
         subject=fields.read_subject(value.get("subject"), problems, limits, is_required=template is None),
         text=text,
         html=_text(value.get("html")),
@@ -223,6 +222,7 @@ def _read_locale(value: Any, problems: Problems, limits: Limits) -> str:
 
 
 _OF_MESSAGE: Mapping[str, Reader[Any]] = {
+    "reply_to": _read_reply_to,
     "calendar": _read_calendar,
     "headers": read_headers,
     "tags": fields.read_tags,
