@@ -68,7 +68,8 @@ def _open(description: str, values: Iterable[str]) -> Meta:
 OUTCOMES = ("sent", "deferred", "rejected", "route_fault", "unknown", "interrupted", "not_sent")
 """How an attempt can end, as it is recorded."""
 _BounceType = Annotated[
-    BounceType, says("The type of a bounce: temporary (`soft`), so that another mail may arrive, or permanent (`hard`).")
+    BounceType,
+    says("The type of a bounce: temporary (`soft`), so that another mail may arrive, or permanent (`hard`)."),
 ]
 _WorstArrival = Annotated[Arrival, says("The worst arrival of its recipients. Absent until it was sent.")]
 _BounceClass = Annotated[str, _open("What a bounce is about.", BounceClass)]
