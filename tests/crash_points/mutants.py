@@ -229,7 +229,7 @@ MUTANTS = (
         old="self._blobs.replace(CONTENT_CONTAINER, blob, bytes(kept), etag=etag)",
         new="self._blobs.put(CONTENT_CONTAINER, blob, bytes(kept))",
         breaks="an erasure writes back what another one has erased since",
-        only="shared",
+        only="any operation two erased shared",
     ),
     Mutant(
         module="acceptance/content_blobs.py",
