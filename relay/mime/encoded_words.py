@@ -42,7 +42,7 @@ def decode(text: str, written: Callable[[str], str] = str) -> str:
 
 def is_readable(text: str) -> bool:
     """Return whether the charset of every encoded word in a text is known."""
-    return all(charsets.codec_of(word[1]) for word in _WORD.finditer(text))
+    return "=?" not in text or all(charsets.codec_of(word[1]) for word in _WORD.finditer(text))
 
 
 def _decoded(run: list[re.Match[str]]) -> str:

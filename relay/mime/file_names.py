@@ -6,6 +6,7 @@ Programs differ in where they read a name and in which part of it they keep. A c
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from urllib.parse import unquote
 
@@ -84,6 +85,8 @@ _CALENDAR_NAME = re.compile(r";(?:X-[A-Z0-9-]*)?FILENAME=(?:\"([^\"]*)\"|([^;:,\
 _FOLD = re.compile(r"\r?\n[ \t]")
 
 
+# A message's name is read to see what it is, whether it is a message, and for each policy.
+@lru_cache(maxsize=32)
 def readings(name: str) -> frozenset[str]:
     """Return every name that a program may make of a file's name, in lower case.
 
@@ -119,7 +122,9 @@ def files_of(part: Part, depth: int = 0) -> Files:
         found = joined((found, _in_message(part.content, depth)))
     if part.parts or not (part.type.startswith("text/") or "uu" in part.text("content-transfer-encoding").lower()):
         return found
-    return joined((found, *(_in_text(part.type, text) for text in {part.body, part.content})))
+    content = part.content
+    texts = (content,) if content == part.body else (part.body, content)
+    return joined((found, *(_in_text(part.type, text) for text in texts)))
 
 
 def files_in_attachments(attachments: Iterable[Attachment]) -> Files:

@@ -61,6 +61,8 @@ def _read(text: str) -> Parameterized:
 
 def file_names(text: str) -> set[str]:
     """Return every file name that a program may read from a field."""
+    if "name" not in text.lower() and "(" not in text:
+        return set()
     names: set[str] = set()
     for reading in map(read, {text, _without_comments(text)}):
         names |= {value for name, value in reading.parameters.items() if name in _NAMES}
@@ -74,6 +76,8 @@ def file_names(text: str) -> set[str]:
 
 def has_readable_names(text: str) -> bool:
     """Return whether the charset of every file name in a field is known (RFC 2231 section 4)."""
+    if "*" not in text:
+        return True
     encoded = [value for name, value in read(text).raw if name.partition("*")[0] in _NAMES and name.endswith("*")]
     labels = [value.partition("'")[0] for value in encoded if value.count("'") >= 2]
     return all(not label or charsets.codec_of(label) for label in labels)

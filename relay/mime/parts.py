@@ -30,7 +30,12 @@ of nesting searches its content."""
 _MAX_CANDIDATES = 100_000
 """Maximum of occurrences of boundaries, wherever they are."""
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
-_NAME = re.compile(rb"([!-9;-~]+)([ \t]*):")
+_FIELD = re.compile(
+    rb"([!-9;-~]{1,199}+)([ \t]{0,199}+):[^\r\n]*+(?:\r\n|\r|\n|\Z)((?:[ \t][^\r\n]*+(?:\r\n|\r|\n|\Z))*+)"
+)
+"""A field with the lines that continue it."""
+_MAX_NAME = 200
+"""Bytes of a field's name with its colon."""
 _HEADER_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 _CONTENT_FIELD = re.compile(rb"(?im)^[ \t]*content-(?:type|disposition|transfer-encoding)[ \t]*:")
 _FORWARDED = ("message/rfc822", "message/global", "message/news")
@@ -169,9 +174,9 @@ class _Parser:
         media_type = reading.value if "/" in reading.value else default if found is None else "text/plain"
         make = partial(Part, number=number, start=start, at=at, fields=fields, type=media_type, content_type=reading)
         problems = _problems(fields, reading, media_type, is_odd=is_odd)
-        body = self._raw[at:end]
         if media_type.startswith("multipart/"):
             return self._multipart(make, at, end, depth, problems)
+        body = self._raw[at:end]
         if media_type in _FORWARDED and body and self._has_room(depth):
             encoding = next((field_text(field) for field in fields if field.name == "content-transfer-encoding"), "")
             content = decoded(body, encoding)
@@ -226,7 +231,7 @@ class _Parser:
 
     def _delimiters(self, delimiter: bytes, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
         """Yield each line that consists of a delimiter: its start, the next line's start, and whether it is the closing one."""
-        raw, at = self._raw, start
+        raw, at, read_to = self._raw, start, start
         self._counts.searched += end - start
         if self._counts.searched > max(_MAX_SEARCHED[0] * self._counts.size, _MAX_SEARCHED[1]):
             self.exceeded.add(Overflow.DEPTH)
@@ -242,8 +247,10 @@ class _Parser:
             if found == start or raw[found - 1] in b"\r\n":
                 if rest in (b"", b"--"):
                     yield found, line_end, rest == b"--"
-                else:
-                    self._counts.similar += self.head(line_end, end)[0]
+                elif line_end >= read_to:
+                    # Lines that an earlier one has read are not read again: each of many could be followed by all others.
+                    fields, read_to, *_ = self._fields(line_end, end)
+                    self._counts.similar += fields
             at = max(line_end, found + 1)
 
     def _before_line_end(self, at: int, start: int) -> int:
@@ -254,41 +261,53 @@ class _Parser:
 
     def head(self, start: int, end: int) -> tuple[tuple[Field, ...], int, bool]:
         """Return the fields, the place where the body begins, and whether programs may see other fields."""
-        raw, fields, at, is_odd = self._raw, list[tuple[str, int, int]](), start, False
+        fields, at, is_odd, is_ended = self._fields(start, end)
+        # The first line that is not a field begins the body, but some programs go on to the next empty line.
+        return fields, at, is_odd or (not is_ended and self._has_content_field(at, end))
+
+    def _fields(self, start: int, end: int) -> tuple[tuple[Field, ...], int, bool, bool]:
+        """Return the fields, the place after them, whether one is odd, and whether an empty line or the end follows."""
+        raw, fields, at, is_odd = self._raw, list[Field](), start, False
         while at < end:
-            self._counts.lines += 1
+            found = _FIELD.match(raw, at, end)
+            self._counts.lines += 1 + _lines(found[3]) if found else 1
             if self._counts.lines > MAX_HEADER_LINES:
                 self.exceeded.add(Overflow.FIELDS)
                 rest = _HEADER_END.search(raw, at, end)
                 at = end if rest is None else rest.end()
                 break
+            if found is not None and found.end(2) - at < _MAX_NAME:
+                is_odd |= bool(found[2])
+                fields.append(self._field(found))
+                at = found.end()
+                continue
+            is_empty = raw[at] in b"\r\n"
+            if not is_empty and (at > start or not raw.startswith((b"From ", b">From "), at, end)):
+                return tuple(fields), at, is_odd, False
             line = _LINE.match(raw, at, end)
-            line_end = end if line is None else line.end()
-            text = raw[at : min(line_end, at + 200)]
-            if not text.strip(b"\r\n"):
-                at = line_end
+            at = end if line is None else line.end()
+            if is_empty:
                 break
-            if text[:1] in b" \t" and fields:
-                fields[-1] = (*fields[-1][:2], line_end)
-            elif (name := _NAME.match(text)) is not None:
-                is_odd |= bool(name[2])
-                fields.append((name[1].decode("ascii").lower(), at, line_end))
-            elif at > start or not text.startswith((b"From ", b">From ")):
-                # The first line that is not a field begins the body, but some programs go on to the next empty line.
-                is_odd |= self._has_content_field(at, end)
-                break
-            at = line_end
-        return tuple(map(self._field, fields)), at, is_odd
+        return tuple(fields), at, is_odd, True
 
     def _has_content_field(self, at: int, end: int) -> bool:
         blank = _HEADER_END.search(self._raw, at, end)
         return _CONTENT_FIELD.search(self._raw, at, end if blank is None else blank.end()) is not None
 
-    def _field(self, place: tuple[str, int, int]) -> Field:
-        name, start, end = place
-        if end - start > MAX_FIELD_BYTES:
+    def _field(self, found: re.Match[bytes]) -> Field:
+        line = found[0]
+        if len(line) > MAX_FIELD_BYTES:
             self.exceeded.add(Overflow.FIELDS)
-        return Field(name=name, line=self._raw[start : min(end, start + MAX_FIELD_BYTES)])
+            line = line[:MAX_FIELD_BYTES]
+        return Field(name=found[1].decode("ascii").lower(), line=line)
+
+
+def _lines(text: bytes) -> int:
+    """Count the lines of a text, which may be very long."""
+    if not text:
+        return 0
+    ends = text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+    return ends if text.endswith((b"\r", b"\n")) else ends + 1
 
 
 def _problems(

@@ -121,3 +121,22 @@ def test_base64_is_decoded_as_the_standard_library_does(content: bytes, odd: byt
     except binascii.Error:
         return
     assert parts.decoded(text, "base64") == expected
+
+
+def test_fields_after_many_lines_that_begin_with_a_boundary_are_read_once() -> None:
+    mail = parts.parse(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--bx: y\r\nContent-Type: a/b\r\n" * 100)
+    assert len(mail.similar) == 199
+
+
+@pytest.mark.parametrize("name", [b"x" * 199, b"x" * 190 + b" " * 9])
+def test_name_of_a_field_is_bounded(name: bytes) -> None:
+    assert [len(field.line) for field in parts.read_fields(name + b": y\r\n z\r\n\r\n")] == [208]
+    assert parts.read_fields(b"x" + name + b": y\r\n z\r\n\r\n") == ()
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r"])
+def test_header_lines_are_bounded_whatever_ends_them(end: bytes) -> None:
+    head = (b"a: b" + end + b" c" + end) * (parts.MAX_HEADER_LINES // 2)
+    assert parts.parse(head).exceeded == frozenset()
+    assert parts.parse(head[: -len(end)]).exceeded == frozenset()
+    assert parts.parse(head + b" d").exceeded == {Overflow.FIELDS}

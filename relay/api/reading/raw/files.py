@@ -72,9 +72,8 @@ def _note_problems(part: Part, problems: Problems) -> None:
             member("headers", problem.field) if is_in_header else "body",
             f"{'The message' if part.number == 1 else f'Part {part.number}'} {problem.text}.",
         )
+    names = [field.name for field in part.fields] if part.number > 1 else []  # the message's own: see its header
     for name in _ONCE:
-        if (
-            part.number > 1 and sum(field.name == name for field in part.fields) > 1
-        ):  # the message's own: see its header
+        if names.count(name) > 1:
             text = f"Part {part.number} has several {name.title()} fields, which mail programs read differently."
             problems.add("duplicate_header", "body", text)
