@@ -27,8 +27,8 @@ async def warm(relay: Harness, messages: int) -> None:
         await relay.deliver()
 
 
-# Measured on Python 3.13: 8,370 alone and 6,190 of 32 that share an entry, 1,200 of it in this test; a tenth more is allowed.
-@pytest.mark.parametrize(("messages", "limit"), [(1, 9_210), (32, 6_810)])
+# Measured on Python 3.13: 8,390 alone and 6,210 of 32 that share an entry, 1,200 of it in this test; a tenth more is allowed.
+@pytest.mark.parametrize(("messages", "limit"), [(1, 9_230), (32, 6_830)])
 async def test_accepting_a_message_stays_within_its_instruction_limit(
     relay: Harness, messages: int, limit: int
 ) -> None:
