@@ -116,6 +116,7 @@ class Host:
         self._running: set[asyncio.Task[None]] = set()
         self._instance: Instance | None = None
         self._look = world.poll(POLL_SECONDS)
+        self._is_refused = False
 
     @property
     def is_idle(self) -> bool:
@@ -136,6 +137,7 @@ class Host:
             assert instance is not None
             for timer in self._schedule.timers:
                 self._keep(timer.tick(self._world.clock(), instance.process, partial(self._run_timer, instance)))
+            self._is_refused = False
             for queue in self._queues:
                 await self._poll(instance, queue)
             await self._wait(instance.process)
@@ -162,6 +164,7 @@ class Host:
         try:
             received = await instance.relay.storage.queues.receive(queue, limit=BATCH, lease_seconds=LEASE_SECONDS)
         except (StorageError, ProcessDiedError):
+            self._is_refused = True
             return
         for entry in received:
             self._keep(asyncio.create_task(self._handle(instance, queue, entry)))
@@ -234,7 +237,9 @@ class Host:
         now = self._world.clock()
         visible = filter(None, map(self._world.queues.next_visible_at, self._queues))
         seconds = min((moment - now).total_seconds() for moment in (self._schedule.next_tick, *visible))
-        await self._look.wait(min(seconds, POLL_SECONDS) if process.is_dead else max(seconds, 0.01))
+        # The host polls a queue that refuses no faster than an empty one (devhost/queues.py).
+        least = POLL_SECONDS if self._is_refused else 0.01
+        await self._look.wait(min(seconds, POLL_SECONDS) if process.is_dead else max(seconds, least))
 
 
 async def _function(relay: ProofRelay, queue: str, entry: Received) -> None:
