@@ -15,17 +15,20 @@ from bench.systems import Running, running
 CONNECTIONS = 32
 MESSAGES = 64 * CONNECTIONS
 WARM_UP = 2 * CONNECTIONS
+RELAY = {"relay": False, "relay in two processes": True}
+"""Names in the figures, and whether the queue functions have a process of their own."""
 _WORDS = "Thank you for your order, which leaves our warehouse today and reaches you tomorrow. "
 
 
 async def raw_mime(runs: int) -> AsyncIterator[Figure]:
     """Measure messages per second until the receiving server has the last, and CPU milliseconds of the system's processes.
 
-    The systems take turns, so that a temporary slowdown of the machine affects both.
+    Relay runs in one process, and with HTTP and the queue functions in a process each. The systems take turns, so that a
+    temporary slowdown of the machine affects all.
     """
     content = message()
-    rates: dict[str, list[float]] = {"relay": [], "postfix": []}
-    cpu: dict[str, list[float]] = {"relay": [], "postfix": []}
+    rates: dict[str, list[float]] = {name: [] for name in (*RELAY, "postfix")}
+    cpu: dict[str, list[float]] = {name: [] for name in rates}
     with tempfile.NamedTemporaryFile(suffix=".eml") as file:
         # `smtp-source` adds CRLF to each line.
         file.write(content.replace(b"\r\n", b"\n"))
@@ -34,9 +37,10 @@ async def raw_mime(runs: int) -> AsyncIterator[Figure]:
             rate, spent = await postfix.relayed_per_second(MESSAGES, CONNECTIONS, ("-F", file.name))
             rates["postfix"].append(rate)
             cpu["postfix"].append(1000 * spent)
-            rate, milliseconds = await _relayed(content)
-            rates["relay"].append(rate)
-            cpu["relay"].append(milliseconds)
+            for name, is_split in RELAY.items():
+                rate, milliseconds = await _relayed(content, is_split=is_split)
+                rates[name].append(rate)
+                cpu[name].append(milliseconds)
     for system, values in rates.items():
         yield Figure(name=f"raw 20 KB/{system}", unit="/s", runs=values)
         yield Figure(name=f"raw 20 KB/{system} host CPU", unit="ms a message", runs=cpu[system])
@@ -52,7 +56,7 @@ def message() -> bytes:
     return mail.as_bytes()
 
 
-async def _relayed(content: bytes) -> tuple[float, float]:
+async def _relayed(content: bytes, *, is_split: bool) -> tuple[float, float]:
     """Relay messages through an SMTP route. Return messages per second, and CPU milliseconds of the host per message."""
     async with postfix.sink() as (port, count):
         route = {
@@ -64,7 +68,7 @@ async def _relayed(content: bytes) -> tuple[float, float]:
             "connections": 32,
         }
         settings = {"RELAY_ROUTES": msgspec.json.encode({"smtp": route}).decode()}
-        async with running("relay", settings=settings) as target:
+        async with running("relay", is_split=is_split, settings=settings) as target:
             await _post(target, content, WARM_UP)
             await count.reaches(WARM_UP)
             before, begun = target.usage(), time.monotonic()

@@ -45,7 +45,7 @@ class Suppressions:
     async def known_to(self, client_id: str, topics: Iterable[str] = ()) -> KnownSuppressions:
         """Return the suppressions of a client and of these topics, as of at most 30 seconds ago.
 
-        Raises `StorageError` only before the first read.
+        Raises `Unavailable` only before the first read.
         """
         scopes = {topic: topic_scope(client_id, topic) for topic in topics}
         now = await self._cache.refresh((client_id, ALL, *scopes.values()), client_id)
