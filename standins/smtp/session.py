@@ -102,8 +102,20 @@ class SmtpSession(SMTP):
         super().connection_lost(error)
 
     async def _handle_client(self) -> None:
-        if not await self._is_answered("connect"):
+        if await self._is_answered("connect"):
+            await self._wait_for_quit()
+        else:
             await super()._handle_client()
+
+    async def _wait_for_quit(self) -> None:
+        """Refuse each command until QUIT, after a greeting that refused the client (RFC 5321 section 3.1)."""
+        while line := await self._reader.readline():
+            if line.strip().upper() == b"QUIT":
+                await self.push("221 2.0.0 Bye")
+                break
+            await self.push("503 5.5.1 Bad sequence of commands")
+        if self.transport is not None:
+            self.transport.close()
 
     async def check_auth_needed(self, caller_method: str) -> bool:  # noqa: ARG002 (aiosmtpd passes it)
         if not self._standin.gate.users or (self.session is not None and self.session.authenticated):

@@ -53,6 +53,15 @@ async def test_auth_is_offered_only_after_starttls(server: SmtpStandIn) -> None:
     assert server.inbox.messages[0].envelope == ("ada@example.org",)
 
 
+async def test_server_that_refuses_in_its_greeting_waits_for_quit(server: SmtpStandIn) -> None:
+    server.script.respond(554, "5.7.1 no mail from you", operation="connect")
+    async with connected(server, ready=False) as client:
+        assert await client.reply() == "554 5.7.1 no mail from you"
+        assert (await client.say("EHLO client.test")).startswith("503 ")
+        assert (await client.say("QUIT")).startswith("221 ")
+        assert await client.is_over()
+
+
 async def test_implicit_tls_and_no_tls_accept_mail(authority: Authority) -> None:
     async with SmtpStandIn(tls="implicit", authority=authority) as server, connected(server) as client:
         assert server.url.startswith("smtps://localhost:")
