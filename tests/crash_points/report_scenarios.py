@@ -73,7 +73,7 @@ async def refused_while_unknown(stage: Stage) -> None:
     """The responses are lost and no message may be sent twice, until the provider reports which recipients it refused."""
     requests = lose_responses(stage)
     await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
-    await asyncio.sleep(REPAIRED)
+    await stage.entries_done()
     await refuse_second(stage, requests, [*stage.world.ledger.acceptances])
 
 
@@ -81,9 +81,9 @@ async def refused_while_unknown_again(stage: Stage) -> None:
     """An operator redrives what is unknown, those responses are lost too, and the provider reports on both attempts."""
     requests = lose_responses(stage)
     await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
-    await asyncio.sleep(REPAIRED)
+    await stage.entries_done()
     await stage.caller.insist("POST", "/v1/deadletters/redrive", {"code": "response_lost"})
-    await asyncio.sleep(REPAIRED)
+    await stage.entries_done()
     await refuse_second(stage, requests, [*stage.world.ledger.acceptances])
 
 
@@ -91,10 +91,10 @@ async def refused_once_of_two(stage: Stage) -> None:
     """The same, but the provider refuses the second recipient of the first attempt only."""
     requests = lose_responses(stage)
     await stage.caller.submit_all("one", "two", to=PAIR, delivery="at_most_once")
-    await asyncio.sleep(REPAIRED)
+    await stage.entries_done()
     refused = [*stage.world.ledger.acceptances]
     await stage.caller.insist("POST", "/v1/deadletters/redrive", {"code": "response_lost"})
-    await asyncio.sleep(REPAIRED)
+    await stage.entries_done()
     await refuse_second(stage, requests, refused)
 
 
@@ -117,7 +117,14 @@ async def refuse_second(
     stage.main.script = always(Sent())
     for accepted in refused:
         stage.world.ledger.refuse(accepted, [1], requests[accepted.message, accepted.attempt])
-    await asyncio.sleep(REPAIRED)
+    await until_reported(stage)
+
+
+async def until_reported(stage: Stage) -> None:
+    """Wait until Relay has applied every report."""
+    ledger, look = stage.world.ledger, stage.world.poll(30)
+    while ledger.reports_done < len(ledger.reports) or stage.world.memory.queues.bodies(EVENTS_QUEUE):
+        await look.wait(30)
 
 
 async def until_refused(stage: Stage) -> None:
