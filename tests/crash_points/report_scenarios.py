@@ -122,21 +122,22 @@ async def refuse_second(
 
 async def until_reported(stage: Stage) -> None:
     """Wait until Relay has applied every report."""
-    ledger, look = stage.world.ledger, stage.world.poll(30)
-    while ledger.reports_done < len(ledger.reports) or stage.world.memory.queues.bodies(EVENTS_QUEUE):
+    look = stage.world.poll(30)
+    while not are_reports_applied(stage):
         await look.wait(30)
+
+
+def are_reports_applied(stage: Stage) -> bool:
+    """Return whether Relay has applied every report so far."""
+    ledger = stage.world.ledger
+    return ledger.reports_done == len(ledger.reports) and not stage.world.memory.queues.bodies(EVENTS_QUEUE)
 
 
 async def until_refused(stage: Stage) -> None:
     """Wait until the provider has reported on every message, and Relay has applied all of it."""
     accepted = {name for each in stage.caller.submissions.values() for name in each.ids}
-    ledger, queues = stage.world.ledger, stage.world.memory.queues
     look = stage.world.poll(30)
-    while not (
-        accepted <= {each.message for each in ledger.refused}
-        and ledger.reports_done == len(ledger.reports)
-        and not queues.bodies(EVENTS_QUEUE)
-    ):
+    while not (accepted <= {each.message for each in stage.world.ledger.refused} and are_reports_applied(stage)):
         await look.wait(30)
     stage.main.refuses_later = refuse_nothing
 
