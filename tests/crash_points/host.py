@@ -14,6 +14,7 @@ import msgspec
 from relay.core.errors import StorageError, Unavailable
 from relay.platform.resources import EVENTS_QUEUE
 from relay.platform.storage.ports import Received
+from tests import depth
 from tests.crash_points.faults import Operation, Process, ProcessDiedError, invocation
 from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE, Instance, ProofRelay, World
 
@@ -32,10 +33,15 @@ type Ended = Callable[[int], Awaitable[None]]
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
-    """A function that runs at times of its own. `following` returns the first of them after a moment."""
+    """A function that runs at times of its own. `following` returns the first of them after a moment.
+
+    `idle_skips`: how many runs are left out after one that changed nothing, until something changes. They would do the
+    same again unless time alone makes work due, which the next run does.
+    """
 
     run: Callable[[ProofRelay], Awaitable[object]]
     following: Callable[[datetime], datetime]
+    idle_skips: int = 0
 
 
 class Timer:
@@ -45,6 +51,8 @@ class Timer:
         self._trigger = trigger
         self._running: asyncio.Task[None] | None = None
         self._process: Process | None = None
+        self._idle_since: int | None = None
+        self._skips = 0
         self.next_tick = trigger.following(now)
         self.succeeded = 0
 
@@ -54,18 +62,24 @@ class Timer:
         return self._running is None or self._running.done() or (self._process is not None and self._process.is_stalled)
 
     def tick(
-        self, now: datetime, process: Process, call: Callable[[Trigger], Awaitable[bool]]
+        self, world: World, process: Process, call: Callable[[Trigger], Awaitable[bool]]
     ) -> asyncio.Task[None] | None:
         """Run the function if it is due and not running on any instance."""
+        now = world.clock()
         if now < self.next_tick or not self.is_idle:
+            return None
+        self.next_tick = self._trigger.following(now)
+        if self._idle_since == world.changes and self._skips < self._trigger.idle_skips:
+            self._skips += 1
             return None
 
         async def run() -> None:
+            changes = world.changes
             succeeded = await call(self._trigger)
             # Another run may have ended since this one began.
             self.succeeded += succeeded
+            self._idle_since, self._skips = changes if succeeded else None, 0
 
-        self.next_tick = self._trigger.following(now)
         self._process = process
         self._running = asyncio.ensure_future(run())
         return self._running
@@ -136,7 +150,7 @@ class Host:
             instance = self._instance
             assert instance is not None
             for timer in self._schedule.timers:
-                self._keep(timer.tick(self._world.clock(), instance.process, partial(self._run_timer, instance)))
+                self._keep(timer.tick(self._world, instance.process, partial(self._run_timer, instance)))
             self._is_refused = False
             for queue in self._queues:
                 await self._poll(instance, queue)
@@ -263,8 +277,10 @@ def _next_of_night(now: datetime) -> datetime:
     return next(at for at in hours if at > now and at.hour in _NIGHT)
 
 
-RECOVERY = (Trigger(run=lambda relay: relay.recovery.run(), following=_next_half_minute),)
+_IDLE_SKIPS = 0 if depth.IS_DEEP else 4
+
+RECOVERY = (Trigger(run=lambda relay: relay.recovery.run(), following=_next_half_minute, idle_skips=_IDLE_SKIPS),)
 """What the minute timer does for mail that waits, and nothing else: most scenarios need no more."""
-REPORTS = Trigger(run=lambda relay: relay.mailboxes.read(), following=_next_half_minute)
-MINUTE = Trigger(run=lambda relay: relay.every_minute.run(), following=_next_half_minute)
+REPORTS = Trigger(run=lambda relay: relay.mailboxes.read(), following=_next_half_minute, idle_skips=_IDLE_SKIPS)
+MINUTE = Trigger(run=lambda relay: relay.every_minute.run(), following=_next_half_minute, idle_skips=_IDLE_SKIPS)
 NIGHT = Trigger(run=lambda relay: relay.nightly.run(), following=_next_of_night)

@@ -83,13 +83,14 @@ class World:
         self.accounts = accounts
         self.clock: Callable[[], datetime] = loop.now
         self.chance = chance or random.Random(0)
-        self.queues = HostQueues(loop.now, self.stir)
+        self.queues = HostQueues(loop.now, self.note_change)
         self.queue_names: tuple[str, ...] = (MAIN_QUEUE, POISON_QUEUE)
         self.memory = MemoryStorage(queues=self.queues, tables=MemoryTables(loop.now), blobs=MemoryBlobs(loop.now))
         self.witness = Relay(settings, self.memory, clock=loop.now)
         self.ledger = Ledger()
         self.trace: list[Operation] = []
         self.hits: list[str] = []
+        self.changes = 0
         self._loop = loop
         self._polls: list[Poll] = []
         self._latency = latency
@@ -102,7 +103,7 @@ class World:
 
     async def start(self, skew: timedelta = timedelta()) -> Instance:
         """Start a new process on the same storage, whose clock is ahead by `skew`."""
-        instance = Instance(self, Process(len(self._instances) + 1, self._decide, self.stir), skew)
+        instance = Instance(self, Process(len(self._instances) + 1, self._decide, self.note_change), skew)
         self._instances.append(instance)
         async with self._changed:
             self._changed.notify_all()
@@ -149,6 +150,11 @@ class World:
         for poll in self._polls:
             poll.stir()
 
+    def note_change(self) -> None:
+        """Count a change that is no operation of a process, or takes effect later than one."""
+        self.changes += 1
+        self.stir()
+
     async def pass_time(self, seconds: float) -> None:
         """Let virtual time pass."""
         await asyncio.sleep(seconds)
@@ -156,7 +162,7 @@ class World:
     def skip_to(self, moment: datetime) -> None:
         """Move all clocks forward, as if no process had run until then."""
         self._loop.skip_to(moment)
-        self.stir()
+        self.note_change()
 
     def plan(self, fault: Fault, after: int) -> None:
         """Plan a fault for one of the next operations."""
@@ -198,6 +204,7 @@ class World:
         await self._loop.pause(self._latency())
         process.raise_if_dead()
         self.stir()
+        self.changes += operation.is_write
         self.trace.append(msgspec.structs.replace(operation, invocation=invocation.get()))
         plan = self._plans.get(len(self.trace))
         if plan is not None:
