@@ -51,7 +51,7 @@ class ProcessDiedError(BaseException):
     """Raised in the tasks of a process that died. Not an `Exception`: nothing in Relay may catch it."""
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, kw_only=True):
     """One operation on storage or on a provider. `touch` changes the row that a conditional write names.
 
     `invocation` is known once it has happened: the host's invocation that did it.
@@ -80,16 +80,12 @@ class Process:
         self._late: list[asyncio.Task[None]] = []
         self._wakes_at = 0.0
         self.has_stalled = False
+        self.is_dead = False
 
     @property
     def is_stalled(self) -> bool:
         """Whether the process stands still now."""
-        return asyncio.get_running_loop().time() < self._wakes_at
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the process has died."""
-        return self.death.done()
+        return self.has_stalled and asyncio.get_running_loop().time() < self._wakes_at
 
     @property
     def has_writes_under_way(self) -> bool:
@@ -99,6 +95,7 @@ class Process:
     def die(self) -> None:
         """Kill the process."""
         if not self.is_dead:
+            self.is_dead = True
             self.death.set_result(None)
 
     async def begin(self, operation: Operation) -> Fault | None:

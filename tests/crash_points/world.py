@@ -205,7 +205,8 @@ class World:
         process.raise_if_dead()
         self.stir()
         self.changes += operation.is_write
-        self.trace.append(msgspec.structs.replace(operation, invocation=invocation.get()))
+        operation.invocation = invocation.get()
+        self.trace.append(operation)
         plan = self._plans.get(len(self.trace))
         if plan is not None:
             self.hits.append(f"{plan.fault} at {operation.name} (operation {len(self.trace)})")

@@ -21,6 +21,7 @@ from devhost.run_folder import StackError, only_run_of
 from devhost.stack import ROOT, run
 from devhost.welcome import curl_line
 from relay.cli.remote import find_url
+from tests.ports import free_port
 
 # Creates the first client once, as the real command does.
 INIT = """
@@ -74,13 +75,6 @@ def folder(tmp_path: Path) -> Path:
 def replace_module(folder: Path, module: str, source: str) -> None:
     (folder / module).mkdir(parents=True, exist_ok=True)
     (folder / module / "__main__.py").write_text(source)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def is_alive(pid: int) -> bool:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from devhost.azure_storage import Pause, Storage
 from devhost.storage import MessageGoneError, StorageRefusedError, StorageUnavailableError
+from tests.ports import free_port
 
 
 @pytest_asyncio.fixture
@@ -72,11 +73,11 @@ async def test_write_creates_the_container_and_replaces_the_blob(storage: Storag
     assert await blobs.read("timers/a b/status") == "twö"
 
 
-async def test_refused_connection_is_unavailable_after_retries(unused_tcp_port: int) -> None:
+async def test_refused_connection_is_unavailable_after_retries() -> None:
     pauses: list[float] = []
     opened = Storage(pause=_recording(pauses))
     with pytest.raises(StorageUnavailableError):
-        await opened.queue(_account(unused_tcp_port), "orders").put("text")
+        await opened.queue(_account(free_port()), "orders").put("text")
     assert pauses == [0.8, 1.6, 3.2]
     await opened.close()
 

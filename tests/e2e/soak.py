@@ -15,7 +15,6 @@ import os
 import random
 import re
 import signal
-import socket
 import sys
 import time
 from collections import Counter
@@ -36,6 +35,7 @@ from tests.e2e.lossy_proxy import LossyProxy
 from tests.e2e.running import ROOT, first_key
 from tests.e2e.soak_accounting import Accounting, TrackedSubmission, read_accounting
 from tests.e2e.soak_requests import RAW_DOMAIN, SoakRequest, request_of
+from tests.ports import free_port
 
 HOSTS = 2
 STOPPED_SECONDS = 14.0
@@ -89,7 +89,7 @@ class Soak:
         self._plan = plan
         self._chance = random.Random(plan.seed)
         self._is_submitted = asyncio.Event()
-        self._ports = [_free_port() for _ in range(HOSTS)]
+        self._ports = [free_port() for _ in range(HOSTS)]
 
     def summary(self) -> str:
         """Say what happened to the processes."""
@@ -278,12 +278,6 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _settings(main: SendGridStandIn, careful: SendGridStandIn, raw: SmtpStandIn) -> dict[str, str]:

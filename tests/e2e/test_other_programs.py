@@ -14,7 +14,6 @@ import base64
 import getpass
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from sendgrid.helpers import mail as helpers
 from standins.tls import Authority
 from tests.e2e.running import RunningRelay, running_relay
 from tests.e2e.test_mail_programs import start_smtp
+from tests.ports import free_port
 
 FOLDER = Path(os.environ.get("RELAY_OTHER_PROGRAMS", "/nonexistent"))
 PHPMAILER = Path("/usr/share/php/libphp-phpmailer/autoload.php")
@@ -267,9 +267,7 @@ def make_readable(folder: Path) -> None:
 
 def start_postfix_in(folder: Path, relayhost: str, more: Mapping[str, str]) -> str:
     """Write the configuration of a Postfix that hands all mail to a server and listens on a free port. Returns its folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     for name in ("etc", "data", "queue"):
         (folder / name).mkdir()
     shutil.chown(folder / "data", "postfix")

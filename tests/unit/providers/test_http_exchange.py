@@ -1,7 +1,6 @@
 """HTTP exchanges: responses, and which lost ones are certain. Served by misbehaving sockets on loopback."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from relay.providers.http_exchange import (
     retry_after,
 )
 from tests.http_clients import http_client
+from tests.ports import free_port
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LARGE = b"x" * 20_000_000
@@ -81,10 +81,7 @@ async def test_response_has_status_headers_and_body(client: HttpClient, body: by
 
 
 async def test_refused_connection_is_a_certain_loss(client: HttpClient) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    lost = await post(client, f"http://127.0.0.1:{port}/", b"small")
+    lost = await post(client, f"http://127.0.0.1:{free_port()}/", b"small")
     assert lost == LostResponse(is_certain=True, reason="ConnectionRefusedError")
 
 
