@@ -26,6 +26,8 @@ ONE_RELAY = {"browser"}
 """Folders whose tests share one running relay."""
 ONE_RELAY_PER_FILE = {"devhost", "e2e"}
 """Folders in which the tests of a file share running processes."""
+LONG_TESTS = {"crash_points"}
+"""Folders whose tests are sent to workers one by one. All others go by files: sending a test costs as much as a short one."""
 LONGEST = ("browser", "e2e/test_soak.py")
 """The groups that take longest."""
 WORKERS_WITH_GROUPS = 2
@@ -47,7 +49,7 @@ async def azurite() -> AsyncIterator[str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
-    """Keep tests that share processes on one worker (`--dist loadgroup`); all others go where there is time.
+    """Keep tests that share processes on one worker (`--dist loadgroup`); all other files go where there is time.
 
     Not by marks: pytest-xdist 3.8.0 writes a mark's group into a name that pytest 9.2 does not read any more.
     """
@@ -60,10 +62,10 @@ class _Grouped(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no 
     _is_ordered = False
 
     def _split_scope(self, nodeid: str) -> str:
-        folder, _, rest = nodeid.removeprefix("tests/").partition("/")
+        folder = _folder(nodeid)
         if folder in ONE_RELAY:
             return folder
-        return f"{folder}/{rest.partition('::')[0]}" if folder in ONE_RELAY_PER_FILE else nodeid
+        return nodeid if folder in LONG_TESTS else nodeid.removeprefix("tests/").partition("::")[0]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if not self._is_ordered:
@@ -73,16 +75,16 @@ class _Grouped(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no 
         super()._assign_work_unit(node)
 
     def _order(self) -> None:
-        """Put the groups at the front of the queue and the tests without one at its end, the first of them last."""
-        groups = [scope for scope in self.workqueue if not _is_one_test(scope)]
+        """Put the groups at the front of the queue and everything else at its end, the first of it last."""
+        groups = [scope for scope in self.workqueue if _is_group(scope)]
         for scope in sorted(groups, key=lambda scope: scope not in LONGEST, reverse=True):
             self.workqueue.move_to_end(scope, last=False)
-        for scope in [scope for scope in reversed(self.workqueue) if _is_one_test(scope)]:
+        for scope in [scope for scope in reversed(self.workqueue) if not _is_group(scope)]:
             self.workqueue.move_to_end(scope)
         self._is_ordered = True
 
     def _takes_groups(self, node: WorkerController) -> bool:
-        busy = [each for each, units in self.assigned_work.items() if not all(map(_is_one_test, units))]
+        busy = [each for each, units in self.assigned_work.items() if any(map(_is_group, units))]
         return node in busy or len(busy) < WORKERS_WITH_GROUPS
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
@@ -94,8 +96,12 @@ class _Grouped(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no 
             del units[scope]
 
 
-def _is_one_test(scope: str) -> bool:
-    return "::" in scope
+def _folder(name: str) -> str:
+    return name.removeprefix("tests/").partition("/")[0]
+
+
+def _is_group(scope: str) -> bool:
+    return _folder(scope) in ONE_RELAY | ONE_RELAY_PER_FILE
 
 
 @pytest.hookimpl(tryfirst=True)
