@@ -137,4 +137,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(
             f"{len(skipped)} tests of the console and the inbox did not run: there is no Chromium here."
         )
-        terminalreporter.line("To run them: apt-get install chromium (or Google Chrome), then make browser")
+        terminalreporter.line(
+            "To run them: apt-get install chromium-headless-shell (or Google Chrome), then make browser"
+        )

@@ -16,8 +16,8 @@ from tests.browser import sample_data
 from tests.browser.screen import EMPTY, WIDE, Screen, Site, new_context
 from tests.e2e.running import running_relay
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-"""Names of the program: Debian's, and those of other systems."""
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""Names of the program: Debian's and those of other systems. The first is the same engine, and needs a third less time."""
 # fmt: off
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -32,7 +32,7 @@ def chromium() -> Path:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is not None:
         return Path(found)
-    text = "Chromium not found. Install it: apt-get install chromium"
+    text = "Chromium not found. Install it: apt-get install chromium-headless-shell"
     if os.environ.get("CI") == "true":
         pytest.fail(text)
     pytest.skip(text)
