@@ -50,10 +50,13 @@ def test_every_file_uses_the_fields_words() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("path", files(*DOCUMENTS))
-def test_document_uses_the_fields_words(path: str) -> None:
-    lines = enumerate((text_of(path) or "").splitlines(), 1)
-    assert [f"{number}: {line}" for number, line in lines if PRIVATE_IN_PROSE.search(line)] == []
+def test_documents_use_the_fields_words() -> None:
+    assert [
+        f"{path}:{number}: {line}"
+        for path in files(*DOCUMENTS)
+        for number, line in enumerate((text_of(path) or "").splitlines(), 1)
+        if PRIVATE_IN_PROSE.search(line)
+    ] == []
 
 
 @pytest.mark.parametrize(
