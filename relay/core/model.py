@@ -213,7 +213,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`; or `not_sent`,
     if the provider later said so of an uncertain attempt), `code` its cause (docs/errors.md), `provider_id` the provider's id for
     the message. `verified` is the number of an earlier attempt, if this one sent nothing and only asked about that one, whose
-    mail the provider has (`sent`) or may have; 0 if this attempt sent.
+    mail the provider has (`sent`) or may have; 0 if this attempt sent. `first` is the first recipient of the part that made the
+    attempt, which its id is made of (`relay.core.parts.part_history`): the part may have been split since.
     """
 
     number: int
@@ -226,6 +227,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider_id: str | None = None
     seconds: float = 0.0
     verified: int = 0
+    first: int = 0
 
     @property
     def accepted_number(self) -> int:

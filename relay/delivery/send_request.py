@@ -38,7 +38,7 @@ def send_request_of(record: Record, entry: entries.BatchEntry, index: int, part:
         recipients=not_suppressed if part.recipients is None else part.recipients,
         message_id_header=own or f"{name}@{message.sender.domain}",
         attempt=part.attempt,
-        attempt_id=part_history.attempt_id(name, part, part.attempt),
+        attempt_id=part_history.latest_attempt_id(name, part),
         date=ids.created_at(record.batch),
         has_link=unsubscribe is not None,
     )

@@ -109,7 +109,7 @@ class Sending:
 
     async def _ask_about(self, part: Part, request: SendRequest, attempt: Attempt) -> Outcome | PerRecipient | AskLater:
         previous = msgspec.structs.replace(
-            request, attempt=attempt.number, attempt_id=part_history.attempt_id(request.id, part, attempt.number)
+            request, attempt=attempt.number, attempt_id=part_history.attempt_id(request.id, attempt)
         )
         found = await self._calls.ask(part.route, previous, attempt.provider_id, seconds=self._seconds_for(part))
         if not isinstance(found, Unknown) or self._lost_responses is None:

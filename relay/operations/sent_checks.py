@@ -143,6 +143,7 @@ def _checked(part: Part, outcome: Outcome, now: datetime) -> Part:
             code=outcome.code,
             reply=reply_text(outcome.reply),
             provider_id=part.provider_id,
+            first=last.first,
         )
         failed = msgspec.structs.replace(part, attempts=(*part.attempts, failure), check_at=None)
         return part_states.end(failed, State.FAILED, outcome.code)

@@ -8,7 +8,7 @@ import msgspec
 from relay.core import outcomes, retry
 from relay.core.model import Attempt, DeliveryGuarantee, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.parts.part_history import ROUTE_FAULT, is_uncertain, uncertain_attempts, with_attempt
+from relay.core.parts.part_history import ROUTE_FAULT, first_recipient, is_uncertain, uncertain_attempts, with_attempt
 from relay.core.parts.part_states import end, expires_at, expires_at_while_held, hold, unique_due_time
 from relay.core.settings import Lane
 
@@ -60,8 +60,10 @@ def settle(
     part: Part, submission: Submission, result: AttemptResult, held: RouteHold | None = None
 ) -> tuple[Part, ...]:
     """Apply an attempt's result to a part. Returns one part, or several if recipients got different outcomes."""
+    first = first_recipient(part)
     return tuple(
-        _settle_one(each, submission, result, outcome, held) for each, outcome in by_outcome(part, result.answer)
+        _settle_one(each, submission, result, outcome, held, first=first)
+        for each, outcome in by_outcome(part, result.answer)
     )
 
 
@@ -89,9 +91,9 @@ _NAMES = {
 
 
 def _settle_one(
-    part: Part, submission: Submission, result: AttemptResult, outcome: Outcome, held: RouteHold | None
+    part: Part, submission: Submission, result: AttemptResult, outcome: Outcome, held: RouteHold | None, *, first: int
 ) -> Part:
-    attempts = with_attempt(part.attempts, _attempt(part, result, outcome))
+    attempts = with_attempt(part.attempts, _attempt(part, result, outcome, first))
     # The permission to send again lasts until a new uncertain attempt uses it up.
     may_resend = part.may_resend and not isinstance(outcome, Unknown)
     recorded = _replace(part, attempts=attempts, may_resend=may_resend, slot_at=None)
@@ -116,7 +118,7 @@ def _settle_one(
             return _after_deferral(recorded, submission, result, outcome)
 
 
-def _attempt(part: Part, result: AttemptResult, outcome: Outcome) -> Attempt:
+def _attempt(part: Part, result: AttemptResult, outcome: Outcome, first: int) -> Attempt:
     return Attempt(
         number=part.attempt,
         route=part.route,
@@ -128,6 +130,7 @@ def _attempt(part: Part, result: AttemptResult, outcome: Outcome) -> Attempt:
         provider_id=outcome.provider_id if isinstance(outcome, Sent | Unknown) else None,
         seconds=round((result.now - result.at).total_seconds(), 3),
         verified=_verified(part, result, outcome),
+        first=first,
     )
 
 

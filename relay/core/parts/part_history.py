@@ -71,21 +71,31 @@ def mark_not_sent(part: Part, attempt: Attempt) -> Part:
     return _replace(part, attempts=tuple(attempts))
 
 
-def attempt_id(message_id: str, part: Part, number: int) -> str:
-    """Return a UUID for an attempt of the part. It is always the same for the same attempt."""
-    return _attempt_id(message_id, part.recipients[0] if part.recipients else 0, number)
+def first_recipient(part: Part) -> int:
+    """Return the number of the part's first recipient."""
+    return part.recipients[0] if part.recipients else 0
+
+
+def latest_attempt_id(message_id: str, part: Part) -> str:
+    """Return the UUID of the part's latest attempt, recorded or under way. It is always the same for the same attempt."""
+    if part.attempts and part.attempts[-1].number == part.attempt:
+        return attempt_id(message_id, part.attempts[-1])
+    return _attempt_id(message_id, first_recipient(part), part.attempt)
+
+
+def attempt_id(message_id: str, attempt: Attempt) -> str:
+    """Return the UUID that a recorded attempt had when it was made."""
+    return _attempt_id(message_id, attempt.first, attempt.number)
 
 
 def attempt_of_id(message_id: str, parts: Iterable[Part], named: str) -> int:
-    """Return the number of the attempt that has this id; 0 if none of these parts made it.
-
-    Before the part was split, its first recipient may have been an earlier one.
-    """
+    """Return the number of the attempt that has this id; 0 if none of these parts made it."""
     for part in parts:
-        firsts = range(part.recipients[0] + 1 if part.recipients else 1)
-        for number in {part.attempt, *(attempt.number for attempt in part.attempts)}:
-            if any(_attempt_id(message_id, first, number) == named for first in firsts):
-                return number
+        if latest_attempt_id(message_id, part) == named:
+            return part.attempt
+        for attempt in part.attempts:
+            if attempt_id(message_id, attempt) == named:
+                return attempt.number
     return 0
 
 

@@ -13,6 +13,7 @@ import msgspec
 from relay.core import outcomes
 from relay.core.model import WAITING, Attempt, Part, State, Submission
 from relay.core.parts.part_history import (
+    first_recipient,
     is_uncertain,
     uncertain_attempts,
     with_attempt,
@@ -114,6 +115,7 @@ def interrupt(part: Part, now: datetime, lease_seconds: float = LEASE_SECONDS) -
         at=(part.lease_until or now) - timedelta(seconds=lease_seconds),
         outcome="interrupted",
         code="interrupted",
+        first=first_recipient(part),
     )
     return _replace(part, attempts=with_attempt(part.attempts, died), lease_until=None, may_resend=False)
 

@@ -9,6 +9,7 @@ from relay.core import outcomes
 from relay.core.model import DEAD, WAITING, Attempt, Part, State
 from relay.core.parts.part_history import (
     ROUTE_FAULT,
+    first_recipient,
     is_uncertain,
     mark_not_sent,
     uncertain_attempts,
@@ -194,6 +195,7 @@ def _accepted_before(part: Part, refusal: LaterRefusal, all_recipients: tuple[in
         outcome="sent",
         provider_id=unknown.provider_id,
         verified=unknown.number,
+        first=first_recipient(part),
     )
     sent = _replace(part, attempts=with_attempt(part.attempts, accepted), provider_id=unknown.provider_id)
     return end(sent, State.SENT, "")
@@ -216,6 +218,7 @@ def _failure(accepted: Attempt, refusal: LaterRefusal) -> Attempt:
         code=refusal.code,
         reply=outcomes.reply_text(refusal.reply),
         provider_id=accepted.provider_id,
+        first=accepted.first,
     )
 
 

@@ -197,6 +197,21 @@ async def test_uncertain_attempt_is_verified_before_a_resend() -> None:
     assert (request.attempt, provider_id) == (1, "p-1")
 
 
+async def test_uncertain_attempt_is_asked_about_by_its_own_id_after_its_part_was_split() -> None:
+    place = await place_of(VERIFIABLE)
+    pair = submission_of(message_of("a@example.com", "b@example.com"))
+    lost, split = Unknown(code="response_lost"), (((0,), Sent()), ((1,), Deferred(code="recipient_deferred")))
+    place.script().answers += [lost, PerRecipient(outcomes=split)]
+    uncertain = await outcome(place, pair)
+    ((_, waiting),) = await make(place, pair, part=part_states.begin(uncertain, "main", START))
+    await make(place, pair, part=part_states.begin(waiting, "main", START))
+    asked = [request for request, _ in place.script().verified]
+    assert [(request.recipients, request.attempt) for request in asked] == [((0, 1), 1), ((1,), 1)]
+    assert [request.attempt_id for request in asked] == [
+        part_history.latest_attempt_id(request.id, BEGUN) for request in asked
+    ]
+
+
 @pytest.mark.parametrize(
     ("verdict", "submission", "state", "sends"),
     [

@@ -5,33 +5,27 @@ from datetime import timedelta
 import pytest
 
 from relay.core.model import FINAL, Attempt, Part, State
-from relay.core.outcomes import (
-    Deferred,
-    Unknown,
-)
-from relay.core.parts import part_history, part_states
-from relay.core.parts.part_history import attempt_id, attempt_of_id, was_put_back
+from relay.core.outcomes import Deferred, PerRecipient, Sent, Unknown
+from relay.core.parts import attempt_results, part_history, part_states
+from relay.core.parts.part_history import attempt_id, attempt_of_id, latest_attempt_id, was_put_back
 from tests.doubles import START, changed
-from tests.unit.core.parts.kit import LATER, SENDING, settled
+from tests.unit.core.parts.kit import LATER, SENDING, SUBMISSION, result, settled
 
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
 
 
-def attempts(*outcomes: tuple[int, str]) -> tuple[Attempt, ...]:
-    return tuple(
-        Attempt(number=number, route="main", provider="graph", at=START, outcome=outcome)
-        for number, outcome in outcomes
-    )
-
-
 def test_id_names_its_attempt_also_after_the_part_was_split() -> None:
-    whole = Part(route="main", state=State.SENT)
-    kept = Part(route="main", state=State.SENT, recipients=(0, 1), attempts=attempts((1, "sent")))
-    again = Part(
-        route="main", state=State.SENT, recipients=(2,), attempts=attempts((1, "sent"), (1, "route_fault"), (2, "sent"))
-    )
-    named = [attempt_id(NAME, whole, 1), attempt_id(NAME, again, 2), attempt_id("msg_other", whole, 1), "4711"]
+    first = latest_attempt_id(NAME, SENDING)
+    split = PerRecipient(outcomes=(((0, 1), Sent()), ((2,), Deferred(code="rate_limited"))))
+    kept, waiting = attempt_results.settle(SENDING, SUBMISSION, result(split))
+    again = part_states.begin(waiting, "main", LATER)
+    second = latest_attempt_id(NAME, again)
+    sent = settled(Sent(), again)
+    named = [first, second, latest_attempt_id("msg_other", SENDING), "4711"]
     assert [attempt_of_id(NAME, (kept, again), each) for each in named] == [1, 2, 0, 0]
+    assert [attempt_of_id(NAME, (kept, sent), each) for each in named] == [1, 2, 0, 0]
+    assert [attempt_id(NAME, attempt) for attempt in sent.attempts] == [first, second]
+    assert (latest_attempt_id(NAME, kept), latest_attempt_id(NAME, sent)) == (first, second)
 
 
 SENT, WAITS, FAILED = State.SENT, State.DEFERRED, State.FAILED
@@ -77,11 +71,10 @@ def test_only_unknown_and_interrupted_attempts_are_uncertain(outcome: str, uncer
 
 
 def test_attempt_ids_are_unique_and_stable() -> None:
-    one, other = changed(SENDING, recipients=(0, 2)), changed(SENDING, recipients=(1,))
-    ids = {part_history.attempt_id("msg_a", part, number) for part in (one, other) for number in (1, 2)}
-    ids.add(part_history.attempt_id("msg_b", one, 1))
+    parts = [changed(SENDING, recipients=numbers, attempt=n) for numbers in ((0, 2), (1,)) for n in (1, 2)]
+    ids = {latest_attempt_id("msg_a", part) for part in parts} | {latest_attempt_id("msg_b", parts[0])}
     assert len(ids) == 5
-    assert part_history.attempt_id("msg_a", one, 1) == part_history.attempt_id("msg_a", SENDING, 1)
+    assert latest_attempt_id("msg_a", parts[0]) == latest_attempt_id("msg_a", changed(SENDING, attempt=1))
 
 
 def test_part_stays_uncertain_until_the_attempt_is_marked_not_sent() -> None:
