@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from relay.core import entries
 from relay.core.errors import NotFound, StorageError
 from relay.platform.storage.ports import Value
 
@@ -42,7 +43,7 @@ def check_queue_entry(body: bytes) -> None:
         raise StorageError(f"queue entry too large: {len(body)} bytes (limit {MAX_BODY_BYTES})")
     # Count markup only if the limit can be exceeded, and search only text beyond ASCII: a twentieth of accepting a message.
     if _MOST_PER_BYTE * len(body) + _AROUND_BODY > MAX_REQUEST_BYTES:
-        escaped = len(body) + 3 * (body.count(b"<") + body.count(b">")) + 4 * body.count(b"&") + _AROUND_BODY
+        escaped = entries.weight(body) + _AROUND_BODY
         if escaped > MAX_REQUEST_BYTES:
             raise StorageError(f"queue entry too large with its markup: {escaped} bytes (limit {MAX_REQUEST_BYTES})")
     is_xml = len(body.translate(None, _NOT_XML_BYTES)) == len(body)
