@@ -1,9 +1,10 @@
 """Calls the API of a relay by its URL and a client key. Every command except `init` uses it."""
 
 import os
+import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,22 @@ command line."""
 
 
 class Remote:
-    """Calls the API. Retries calls that are safe to repeat while the relay is busy or unreachable."""
+    """Calls the API. Retries calls that are safe to repeat while the relay is busy or unreachable.
 
-    def __init__(self, url: str, key: str, transport: httpx2.BaseTransport | None = None) -> None:
+    A relay that never answered, and where nothing listens, is reported at once: the URL is wrong, or Relay does not run.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        transport: httpx2.BaseTransport | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.url = url.rstrip("/")
+        self._sleep = sleep
+        self._may_return = False
         self._client = httpx2.Client(
             headers={"Authorization": f"Bearer {key}"},
             timeout=TIMEOUT_SECONDS,
@@ -57,11 +70,13 @@ class Remote:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
         is_repeatable: bool = False,
+        waits_for_start: bool = False,
     ) -> Any:
         """Return the decoded response (None when it is empty). Raises `RemoteError`.
 
-        `is_repeatable`: a repetition of this POST has no second effect.
+        `is_repeatable`: a repetition of this POST has no second effect. `waits_for_start`: retry even if nothing listens yet.
         """
+        self._may_return |= waits_for_start
         body = msgspec.json.encode(json) if json is not None else content
         sent = {**({"Content-Type": "application/json"} if json is not None else {}), **(headers or {})}
         # Another POST without an idempotency key could take effect twice; everything else may be retried.
@@ -124,15 +139,31 @@ class Remote:
             try:
                 response = self._client.request(method, url, content=body, headers=headers, params=chosen or None)
             except httpx2.HTTPError as error:
-                if is_last:
-                    text = f"{self.url} cannot be reached ({type(error).__name__}). Check the URL and that Relay runs."
+                root = _root_of(error)
+                if is_last or (_is_certain(root) and not self._may_return):
+                    reason = getattr(root, "strerror", None) or type(error).__name__
+                    text = f"{self.url} cannot be reached ({reason}). Check the URL and that Relay runs."
                     raise RemoteError(text, exit_code=UNAVAILABLE) from error
-                time.sleep(0.5 * attempt)
+                self._sleep(0.5 * attempt)
                 continue
+            self._may_return = True
             if is_last or response.status_code not in (429, 503):
                 return response
-            time.sleep(min(10.0, float(response.headers.get("retry-after", "1"))))
+            self._sleep(min(10.0, float(response.headers.get("retry-after", "1"))))
         raise AssertionError("unreachable")
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """Return the first cause of an error. httpcore names its own as the context only."""
+    before = error.__cause__ or error.__context__
+    return error if before is None else _root_of(before)
+
+
+def _is_certain(root: BaseException) -> bool:
+    """Return whether a first call failed for a reason that another try within seconds does not change."""
+    if isinstance(root, socket.gaierror):
+        return root.errno != socket.EAI_AGAIN  # a name server that does not answer
+    return isinstance(root, ConnectionRefusedError | ssl.SSLCertVerificationError)
 
 
 def trust_of(url: str) -> ssl.SSLContext | bool:
@@ -146,7 +177,10 @@ def find_remote(url: str | None, key: str | None) -> Remote:
     if not key:
         text = "No client key. Give --key, set RELAY_KEY, or run this in the folder where `make run` was started."
         raise RemoteError(text, exit_code=2)
-    return Remote(find_url(url), key)
+    chosen = find_url(url)
+    if not chosen.lower().startswith(("http://", "https://")):
+        raise RemoteError(f"{chosen} is not a URL: it must begin with https:// or http://.", exit_code=2)
+    return Remote(chosen, key)
 
 
 def find_url(url: str | None) -> str:

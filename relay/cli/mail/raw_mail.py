@@ -22,14 +22,17 @@ def calls(sender: str | None, recipients: Sequence[str]) -> list[list[str]]:
 def post(remote: Remote, mail: bytes, *, sender: str | None, recipients: Sequence[str], key: str) -> Any:
     """Post a message with this envelope (`relay.submission.envelope`).
 
-    Raises `RemoteError`, also when the envelope is longer than a request can carry.
+    Waits a few seconds for a relay that starts: programs give up mail. Raises `RemoteError`, also when the envelope is longer
+    than a request can carry.
     """
     try:
         envelope = envelope_of(sender, recipients)
     except ValueError as error:
         raise RemoteError(str(error), exit_code=REFUSED) from error
     headers = {"Content-Type": "message/rfc822", "Idempotency-Key": key, **envelope.headers}
-    return remote.call("POST", "/v1/messages", content=mail, headers=headers, query=envelope.query)
+    return remote.call(
+        "POST", "/v1/messages", content=mail, headers=headers, query=envelope.query, waits_for_start=True
+    )
 
 
 def refusal_kind(error: RemoteError) -> RefusalKind:
