@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from relay.cli.fitting import fit
 from relay.cli.remote import Remote, RemoteError, find_remote
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -18,7 +19,7 @@ Url = Annotated[str | None, typer.Option(envvar="RELAY_URL", help="The relay's U
 Key = Annotated[str | None, typer.Option(envvar="RELAY_KEY", help="The client key.", show_envvar=True)]
 
 WIDTH_OF_IDS = 110
-"""Columns of a terminal from which an id in a table stays on one line."""
+"""Columns (COLUMNS) of output to a pipe or file from which an id in a table stays on one line."""
 
 console = Console()
 _STYLES = {
@@ -54,9 +55,11 @@ def print_list(
     *,
     empty: str,
     as_json: bool,
+    ids: Sequence[str] = ("id",),
+    first: Sequence[str] = (),
 ) -> None:
     """Print the found items as JSON, or as a table with the `cells` of each."""
-    print_json(found) if as_json else print_table(columns, map(cells, found), empty=empty)
+    print_json(found) if as_json else print_table(columns, map(cells, found), empty=empty, ids=ids, first=first)
 
 
 def print_result(result: Any, text: str, *, as_json: bool) -> None:
@@ -74,17 +77,35 @@ def print_export(remote: Remote, path: str, query: Mapping[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, title: str = "") -> None:
-    """Print a table, or the text `empty` if there are no rows."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    empty: str,
+    title: str = "",
+    ids: Sequence[str] = ("id",),
+    first: Sequence[str] = (),
+) -> None:
+    """Print a table, or the text `empty` if there are no rows.
+
+    A terminal shows the columns that it has room for (`relay.cli.fitting`), and names the others; a pipe or file gets all.
+    """
+    values = [[shown(value) for value in row] for row in rows]
+    if not values:
+        console.print(empty, highlight=False)
+        return
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        # An id in pieces cannot be copied; a narrow terminal has no room for it beside the other columns.
-        table.add_column(column, overflow="fold", no_wrap=column == "id" and console.width >= WIDTH_OF_IDS)
-    count = 0
-    for row in rows:
-        table.add_row(*(styled(cell) for cell in row))
-        count += 1
-    console.print(table if count else empty, highlight=False)
+    widths: Mapping[int, int | None] = dict.fromkeys(range(len(columns)))
+    if console.is_terminal:
+        widths = fit(columns, values, console.width, ids=ids, first=first)
+    for index, width in widths.items():
+        is_whole = columns[index] == "id" and console.width >= WIDTH_OF_IDS
+        table.add_column(columns[index], width=width, overflow="fold", no_wrap=is_whole)
+    for row in values:
+        table.add_row(*(styled(row[index]) for index in widths if index < len(row)))
+    console.print(table, highlight=False)
+    if hidden := [name for index, name in enumerate(columns) if name and index not in widths]:
+        console.print(f"[dim]No room for: {', '.join(hidden)}. --json prints everything.[/dim]", highlight=False)
 
 
 def print_pairs(pairs: Mapping[str, Any]) -> None:
@@ -98,11 +119,16 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
     console.print(table, highlight=False)
 
 
-def styled(value: Any) -> str:
-    """Format a cell: color states, cut fractions of seconds, escape markup."""
+def shown(value: Any) -> str:
+    """Format a cell: nothing for None, and a time without fractions of seconds."""
     text = "" if value is None else str(value)
-    if len(text) > 19 and text[10:11] == "T" and text.endswith("Z"):
-        text = text[:19].replace("T", " ") + "Z"
+    is_time = len(text) > 19 and text[10:11] == "T" and text.endswith("Z")
+    return text[:19].replace("T", " ") + "Z" if is_time else text
+
+
+def styled(value: Any) -> str:
+    """Format a cell, color a state and escape markup."""
+    text = shown(value)
     style = _STYLES.get(text)
     return f"[{style}]{escape(text)}[/{style}]" if style else escape(text)
 

@@ -50,7 +50,9 @@ def audit(
         return
     found = list(remote.pages("/v1/audit", {**query, "limit": min(limit, 1000)}, limit=limit))
     columns = ("time", "client", "role", "operation", "target", "reason", "outcome")
-    print_list(found, columns, _cells, empty="No records.", as_json=as_json)
+    print_list(
+        found, columns, _cells, empty="No records.", as_json=as_json, ids=("target",), first=("operation", "client")
+    )
 
 
 def _cells(record: Mapping[str, Any]) -> Sequence[str]:

@@ -26,7 +26,8 @@ Brake = Annotated[
 def index(context: typer.Context, as_json: AsJson = False) -> None:
     """List clients, with their keys and when each was last used."""
     found = remote_of(context).call("GET", "/v1/clients")["value"]
-    print_list(found, ("client", "role", "", "keys", "senders"), _cells, empty="No clients.", as_json=as_json)
+    columns = ("client", "role", "", "keys", "senders")
+    print_list(found, columns, _cells, empty="No clients.", as_json=as_json, ids=("client",))
 
 
 def _cells(client: dict[str, Any]) -> Sequence[str]:
@@ -161,7 +162,7 @@ def webhooks(context: typer.Context, name: Name, as_json: AsJson = False) -> Non
     """List a client's webhooks. After a key leaked, look here for URLs that the thief added."""
     found = remote_of(context).call("GET", f"/v1/clients/{name}/webhooks")["value"]
     columns = ("webhook", "URL", "", "created", "note")
-    print_list(found, columns, _webhook_cells, empty="No webhooks.", as_json=as_json)
+    print_list(found, columns, _webhook_cells, empty="No webhooks.", as_json=as_json, ids=("webhook",))
 
 
 def _webhook_cells(webhook: dict[str, Any]) -> Sequence[Any]:

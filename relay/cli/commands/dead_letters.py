@@ -27,10 +27,10 @@ def index(
     if code is None:
         found = remote.call("GET", "/v1/deadletters")["value"]
         columns: Sequence[str] = ("count", "cause", "meaning")
-        names = ("count", "code", "meaning")
+        names: Sequence[str] = ("count", "code", "meaning")
     else:
         found = list(remote.pages("/v1/deadletters", {"code": code}, limit=limit))
-        columns, names = ("died", "id", "subject"), ("at", "id", "subject")
+        columns, names = ("died", "id", "state", "client"), ("at", "id", "state", "client")
     print_list(found, columns, lambda row: [row.get(name) for name in names], empty="No dead letters.", as_json=as_json)
 
 

@@ -140,7 +140,7 @@ def messages(
         return
     found = list(remote.pages("/v1/messages", query, limit=limit))
     columns = ("accepted", "state", "arrival", "id", "recipient", "subject")
-    print_list(found, columns, _cells, empty="No messages.", as_json=as_json)
+    print_list(found, columns, _cells, empty="No messages.", as_json=as_json, first=("state", "recipient"))
 
 
 def _cells(row: dict[str, Any]) -> Sequence[Any]:

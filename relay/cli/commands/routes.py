@@ -28,7 +28,8 @@ def index(context: typer.Context, as_json: AsJson = False) -> None:
             for h in route["holds"]
         ]
         rows += [("", "", "budget", b["name"] or b["scope"], _left(b), b["opens_at"] or "") for b in route["budgets"]]
-    print_table(("route", "provider", "state", "scope", "cause", "next probe or reset"), rows, empty="No routes.")
+    columns = ("route", "provider", "state", "scope", "cause", "next probe or reset")
+    print_table(columns, rows, empty="No routes.", ids=("route",))
 
 
 def _left(budget: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ def index(
     """List suppressed addresses, with the reason and the expiry of each."""
     found = list(remote_of(context).pages(_path(topic), {"client": client}, limit=limit))
     columns = ("address", "reason", "until", "note")
-    print_list(found, columns, _cells, empty="No suppressed addresses.", as_json=as_json)
+    print_list(found, columns, _cells, empty="No suppressed addresses.", as_json=as_json, ids=("address",))
 
 
 def _cells(row: dict[str, Any]) -> Sequence[Any]:

@@ -53,7 +53,9 @@ def import_all(
     else:
         rows = [(each.template, each.name, each.result, each.version, each.reason) for each in found]
         columns = ("template", "name", "result", "version", "why")
-        print_table(columns, rows, empty="SendGrid has no dynamic templates.")
+        print_table(
+            columns, rows, empty="SendGrid has no dynamic templates.", ids=("template",), first=("result", "why")
+        )
         count = {result: sum(each.result == result for each in found) for result in (IMPORTED, UNCHANGED)}
         verb = "would be imported" if dry_run else "imported"
         rest = len(found) - sum(count.values())
