@@ -214,7 +214,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     if the provider later said so of an uncertain attempt), `code` its cause (docs/errors.md), `provider_id` the provider's id for
     the message. `verified` is the number of an earlier attempt, if this one sent nothing and only asked about that one, whose
     mail the provider has (`sent`) or may have; 0 if this attempt sent. `first` is the first recipient of the part that made the
-    attempt, which its id is made of (`relay.core.parts.part_history`): the part may have been split since.
+    attempt, or the one that `verified` names. Its id is made of it (`relay.core.parts.part_history`), as a part may be split.
     """
 
     number: int

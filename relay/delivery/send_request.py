@@ -37,7 +37,7 @@ def send_request_of(record: Record, entry: entries.BatchEntry, index: int, part:
         message=message,
         recipients=not_suppressed if part.recipients is None else part.recipients,
         message_id_header=own or f"{name}@{message.sender.domain}",
-        attempt=part.attempt,
+        attempt=part_history.latest_number(part),
         attempt_id=part_history.latest_attempt_id(name, part),
         date=ids.created_at(record.batch),
         has_link=unsubscribe is not None,

@@ -100,7 +100,7 @@ class Sending:
         for attempt in reversed(askable):
             found = await self._ask_about(part, request, attempt)
             if isinstance(found, Sent):
-                return part, msgspec.structs.replace(found, verified=attempt.number)
+                return part, msgspec.structs.replace(found, verified=attempt.accepted_number)
             if isinstance(found, Deferred | Rejected):
                 part = part_history.mark_not_sent(part, attempt)
             elif isinstance(found, AskLater) or (isinstance(found, Unknown) and not isinstance(unknown, AskLater)):
@@ -109,7 +109,7 @@ class Sending:
 
     async def _ask_about(self, part: Part, request: SendRequest, attempt: Attempt) -> Outcome | PerRecipient | AskLater:
         previous = msgspec.structs.replace(
-            request, attempt=attempt.number, attempt_id=part_history.attempt_id(request.id, attempt)
+            request, attempt=attempt.accepted_number, attempt_id=part_history.attempt_id(request.id, attempt)
         )
         found = await self._calls.ask(part.route, previous, attempt.provider_id, seconds=self._seconds_for(part))
         if not isinstance(found, Unknown) or self._lost_responses is None:

@@ -119,6 +119,8 @@ def _settle_one(
 
 
 def _attempt(part: Part, result: AttemptResult, outcome: Outcome, first: int) -> Attempt:
+    verified = _verified(part, result, outcome)
+    asked = next((each for each in uncertain_attempts(part) if each.accepted_number == verified), None)
     return Attempt(
         number=part.attempt,
         route=part.route,
@@ -129,15 +131,15 @@ def _attempt(part: Part, result: AttemptResult, outcome: Outcome, first: int) ->
         reply=outcomes.reply_text(outcome.reply),
         provider_id=outcome.provider_id if isinstance(outcome, Sent | Unknown) else None,
         seconds=round((result.now - result.at).total_seconds(), 3),
-        verified=_verified(part, result, outcome),
-        first=first,
+        verified=verified,
+        first=first if asked is None else asked.first,
     )
 
 
 def _verified(part: Part, result: AttemptResult, outcome: Outcome) -> int:
     """Return the number of the attempt that this one only asked about, the latest of several; 0 if it sent."""
     if isinstance(outcome, Unknown) and result.is_final_check:
-        return max((each.number for each in uncertain_attempts(part)), default=0)
+        return max((each.accepted_number for each in uncertain_attempts(part)), default=0)
     return outcome.verified if isinstance(outcome, Sent) else 0
 
 

@@ -76,26 +76,32 @@ def first_recipient(part: Part) -> int:
     return part.recipients[0] if part.recipients else 0
 
 
+def latest_number(part: Part) -> int:
+    """Return the number of the part's latest attempt, or of the one that this one found to be sent."""
+    is_recorded = part.state is not State.SENDING and part.attempts
+    return part.attempts[-1].accepted_number if is_recorded else part.attempt
+
+
 def latest_attempt_id(message_id: str, part: Part) -> str:
     """Return the UUID of the part's latest attempt, recorded or under way. It is always the same for the same attempt."""
-    if part.attempts and part.attempts[-1].number == part.attempt:
-        return attempt_id(message_id, part.attempts[-1])
-    return _attempt_id(message_id, first_recipient(part), part.attempt)
+    if part.state is State.SENDING or not part.attempts:
+        return _attempt_id(message_id, first_recipient(part), part.attempt)
+    return attempt_id(message_id, part.attempts[-1])
 
 
 def attempt_id(message_id: str, attempt: Attempt) -> str:
-    """Return the UUID that a recorded attempt had when it was made."""
-    return _attempt_id(message_id, attempt.first, attempt.number)
+    """Return the UUID that a recorded attempt had when it was made: if it only asked about another, that of the other."""
+    return _attempt_id(message_id, attempt.first, attempt.accepted_number)
 
 
 def attempt_of_id(message_id: str, parts: Iterable[Part], named: str) -> int:
     """Return the number of the attempt that has this id; 0 if none of these parts made it."""
     for part in parts:
-        if latest_attempt_id(message_id, part) == named:
+        if part.state is State.SENDING and latest_attempt_id(message_id, part) == named:
             return part.attempt
         for attempt in part.attempts:
             if attempt_id(message_id, attempt) == named:
-                return attempt.number
+                return attempt.accepted_number
     return 0
 
 

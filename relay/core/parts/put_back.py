@@ -9,7 +9,6 @@ from relay.core import outcomes
 from relay.core.model import DEAD, WAITING, Attempt, Part, State
 from relay.core.parts.part_history import (
     ROUTE_FAULT,
-    first_recipient,
     is_uncertain,
     mark_not_sent,
     uncertain_attempts,
@@ -195,7 +194,7 @@ def _accepted_before(part: Part, refusal: LaterRefusal, all_recipients: tuple[in
         outcome="sent",
         provider_id=unknown.provider_id,
         verified=unknown.number,
-        first=first_recipient(part),
+        first=unknown.first,
     )
     sent = _replace(part, attempts=with_attempt(part.attempts, accepted), provider_id=unknown.provider_id)
     return end(sent, State.SENT, "")

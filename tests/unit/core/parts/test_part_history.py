@@ -7,7 +7,7 @@ import pytest
 from relay.core.model import FINAL, Attempt, Part, State
 from relay.core.outcomes import Deferred, PerRecipient, Sent, Unknown
 from relay.core.parts import attempt_results, part_history, part_states
-from relay.core.parts.part_history import attempt_id, attempt_of_id, latest_attempt_id, was_put_back
+from relay.core.parts.part_history import attempt_id, attempt_of_id, latest_attempt_id, latest_number, was_put_back
 from tests.doubles import START, changed
 from tests.unit.core.parts.kit import LATER, SENDING, SUBMISSION, result, settled
 
@@ -26,6 +26,16 @@ def test_id_names_its_attempt_also_after_the_part_was_split() -> None:
     assert [attempt_of_id(NAME, (kept, sent), each) for each in named] == [1, 2, 0, 0]
     assert [attempt_id(NAME, attempt) for attempt in sent.attempts] == [first, second]
     assert (latest_attempt_id(NAME, kept), latest_attempt_id(NAME, sent)) == (first, second)
+
+
+def test_mail_that_was_found_has_the_number_and_the_id_of_its_own_attempt() -> None:
+    """Its check asks for them, also after the part was split."""
+    lost = settled(Unknown(code="response_lost"))
+    asking = part_states.begin(changed(lost, recipients=(2,)), "main", LATER)
+    found = settled(Sent(verified=1), asking)
+    assert (latest_number(asking), latest_number(found)) == (2, 1)
+    assert latest_attempt_id(NAME, found) == latest_attempt_id(NAME, SENDING) != latest_attempt_id(NAME, asking)
+    assert attempt_of_id(NAME, (found,), latest_attempt_id(NAME, found)) == 1
 
 
 SENT, WAITS, FAILED = State.SENT, State.DEFERRED, State.FAILED
