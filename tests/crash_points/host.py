@@ -277,7 +277,8 @@ def _next_of_night(now: datetime) -> datetime:
     return next(at for at in hours if at > now and at.hour in _NIGHT)
 
 
-_IDLE_SKIPS = 0 if depth.IS_DEEP else 4
+_IDLE_SKIPS = 0 if depth.IS_DEEP else 1
+"""Not more: recovery must still come between the end of an attempt's lease and that of its entry, two minutes later."""
 
 RECOVERY = (Trigger(run=lambda relay: relay.recovery.run(), following=_next_half_minute, idle_skips=_IDLE_SKIPS),)
 """What the minute timer does for mail that waits, and nothing else: most scenarios need no more."""

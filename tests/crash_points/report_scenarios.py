@@ -29,7 +29,7 @@ TENANT_BUDGET_AND_BACKUP = settings_of(
 )
 BUDGET = settings_of({"main": {**GRAPH, "external_recipients": {"per_tenant": 1}}})
 """A tenant that may have one external recipient in 24 hours."""
-RECOVERED = 400
+RECOVERED = 210
 """Longer than the recovery needs to find what has no entry."""
 REPAIRED = 1_000
 """Longer than a lease and the repetition of a lost entry."""
