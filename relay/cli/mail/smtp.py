@@ -4,10 +4,10 @@ import asyncio
 import ipaddress
 import re
 import socket
-from typing import Annotated
 
 import typer
 
+from relay.cli.mail import smtp_options as options
 from relay.cli.mail.stopping import stopped_by_signals
 from relay.cli.output import reports_errors
 from relay.cli.remote import RemoteError, find_key, find_url
@@ -17,119 +17,31 @@ from relay.submission.settings import LOOPBACK, Endpoint, Limits, Network, Setti
 _LIMITS = Limits()
 _ENDPOINT = re.compile(r"(?:(\[[^\]]+\]|[^:\[\]]*):)?(\d{1,5})")
 
-_Listen = Annotated[
-    list[str],
-    typer.Option(
-        envvar="RELAY_SMTP_LISTEN", help="Address and port; STARTTLS with a certificate. Repeat it for several."
-    ),
-]
-_ListenTls = Annotated[
-    list[str], typer.Option(envvar="RELAY_SMTP_LISTEN_TLS", help="Address and port with TLS from the first byte (465).")
-]
-_Certificate = Annotated[
-    str,
-    typer.Option(
-        envvar="RELAY_SMTP_CERTIFICATE",
-        help="The certificate with its chain: the path of a PEM or PKCS #12 file, or vault:NAME. Renewed without a restart.",
-    ),
-]
-_CertificateKey = Annotated[
-    str,
-    typer.Option(
-        envvar="RELAY_SMTP_CERTIFICATE_KEY", help="The path of the certificate's key, if it is in a file of its own."
-    ),
-]
-_VaultUrl = Annotated[str, typer.Option(envvar="RELAY_KEY_VAULT_URL", help="The Key Vault of vault:NAME.")]
-_Networks = Annotated[
-    list[str],
-    typer.Option(
-        "--network",
-        envvar="RELAY_SMTP_NETWORKS",
-        help="A network (CIDR) whose hosts send without AUTH, with RELAY_KEY: for printers. Repeat it for several.",
-    ),
-]
-_Proxies = Annotated[
-    list[str],
-    typer.Option(
-        "--proxy",
-        envvar="RELAY_SMTP_PROXIES",
-        help="A network (CIDR) of load balancers whose connections begin with a PROXY header, version 1 or 2.",
-    ),
-]
-_PlainAuth = Annotated[bool, typer.Option("--plain-auth", help="Allow AUTH without TLS; on loopback addresses only.")]
-_Hostname = Annotated[
-    str, typer.Option(envvar="RELAY_SMTP_HOSTNAME", help="The name in the greeting; default: this host's name.")
-]
-_Health = Annotated[
-    str, typer.Option(envvar="RELAY_SMTP_HEALTH", help="Address and port that reply 200 to HTTP probes.")
-]
-_IgnoreMailFrom = Annotated[
-    bool,
-    typer.Option(
-        "--ignore-mail-from",
-        envvar="RELAY_SMTP_IGNORE_MAIL_FROM",
-        help="Ignore MAIL FROM: bounces go to From. For routes without a return path.",
-    ),
-]
-_Domain = Annotated[
-    str,
-    typer.Option("--domain", envvar="RELAY_MAIL_DOMAIN", help="The domain to add to addresses and hosts without one."),
-]
-_Keys = Annotated[
-    bool,
-    typer.Option(
-        "--idempotency-keys/--no-idempotency-keys",
-        envvar="RELAY_SMTP_IDEMPOTENCY_KEYS",
-        help="A message that is sent again after a lost reply is one message, by its Message-ID. Without: faster.",
-    ),
-]
-
 
 @reports_errors
 def smtp(
     context: typer.Context,
-    listen: _Listen = ["127.0.0.1:2525"],  # noqa: B006 (typer copies it)
-    listen_tls: _ListenTls = [],  # noqa: B006 (as above)
-    certificate: _Certificate = "",
-    certificate_key: _CertificateKey = "",
-    vault_url: _VaultUrl = "",
-    networks: _Networks = [],  # noqa: B006 (as above)
-    proxies: _Proxies = [],  # noqa: B006 (as above)
-    plain_auth: _PlainAuth = False,
-    hostname: _Hostname = "",
-    health: _Health = "",
-    ignore_mail_from: _IgnoreMailFrom = False,
-    domain: _Domain = "",
-    idempotency_keys: _Keys = True,
-    max_bytes: Annotated[
-        int, typer.Option(envvar="RELAY_SMTP_MAX_BYTES", help="The maximum size of a message, in bytes.", min=1_000)
-    ] = _LIMITS.message_bytes,
-    max_memory: Annotated[
-        int, typer.Option(envvar="RELAY_SMTP_MAX_MEMORY", help="Bytes of all messages in transfer.", min=1_000_000)
-    ] = _LIMITS.held_bytes,
-    max_connections: Annotated[
-        int, typer.Option(envvar="RELAY_SMTP_MAX_CONNECTIONS", help="Connections at the same time.", min=1)
-    ] = _LIMITS.connections,
-    max_per_address: Annotated[
-        int, typer.Option(envvar="RELAY_SMTP_MAX_PER_ADDRESS", help="Connections of one address.", min=1)
-    ] = _LIMITS.connections_per_address,
-    max_recipients: Annotated[
-        int, typer.Option(envvar="RELAY_SMTP_MAX_RECIPIENTS", help="Recipients of one message.", min=1, max=1_000)
-    ] = _LIMITS.recipients,
-    max_errors: Annotated[
-        int, typer.Option(envvar="RELAY_SMTP_MAX_ERRORS", help="Errors that end a session.", min=1)
-    ] = _LIMITS.errors,
-    idle_seconds: Annotated[
-        float, typer.Option(envvar="RELAY_SMTP_IDLE_SECONDS", help="How long a client may be silent.", min=1)
-    ] = _LIMITS.idle_seconds,
-    min_rate: Annotated[
-        int,
-        typer.Option(
-            envvar="RELAY_SMTP_MIN_RATE",
-            help="Bytes a second at which a message must arrive, after the idle seconds.",
-            min=1,
-        ),
-    ] = _LIMITS.min_rate,
+    listen: options.Listen = ["127.0.0.1:2525"],  # noqa: B006 (typer copies it)
+    listen_tls: options.ListenTls = [],  # noqa: B006 (as above)
+    certificate: options.Certificate = "",
+    certificate_key: options.CertificateKey = "",
+    vault_url: options.VaultUrl = "",
+    networks: options.Networks = [],  # noqa: B006 (as above)
+    proxies: options.Proxies = [],  # noqa: B006 (as above)
+    plain_auth: options.PlainAuth = False,
+    hostname: options.Hostname = "",
+    health: options.Health = "",
+    ignore_mail_from: options.IgnoreMailFrom = False,
+    domain: options.Domain = "",
+    idempotency_keys: options.Keys = True,
+    max_bytes: options.MaxBytes = _LIMITS.message_bytes,
+    max_memory: options.MaxMemory = _LIMITS.held_bytes,
+    max_connections: options.MaxConnections = _LIMITS.connections,
+    max_per_address: options.MaxPerAddress = _LIMITS.connections_per_address,
+    max_recipients: options.MaxRecipients = _LIMITS.recipients,
+    max_errors: options.MaxErrors = _LIMITS.errors,
+    idle_seconds: options.IdleSeconds = _LIMITS.idle_seconds,
+    min_rate: options.MinRate = _LIMITS.min_rate,
 ) -> None:
     """Accept mail by SMTP, and post each message to the relay.
 
@@ -150,6 +62,16 @@ def smtp(
     is_local = all(each.is_loopback for each in endpoints)
     key = find_key(chosen["key"])
     local = LOOPBACK if is_local and key and not (networks or plain_auth or certificate) else ()
+    limits = Limits(
+        message_bytes=max_bytes,
+        held_bytes=max_memory,
+        connections=max_connections,
+        connections_per_address=max_per_address,
+        idle_seconds=idle_seconds,
+        errors=max_errors,
+        min_rate=min_rate,
+        recipients=max_recipients,
+    )
     settings = Settings(
         url=find_url(chosen["url"]),
         key=key,
@@ -165,17 +87,13 @@ def smtp(
         passes_sender=not ignore_mail_from,
         has_keys=idempotency_keys,
         domain=domain,
-        limits=Limits(
-            message_bytes=max_bytes,
-            held_bytes=max_memory,
-            connections=max_connections,
-            connections_per_address=max_per_address,
-            idle_seconds=idle_seconds,
-            errors=max_errors,
-            min_rate=min_rate,
-            recipients=max_recipients,
-        ),
+        limits=limits,
     )
+    _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    """Serve until a signal. Raises `RemoteError`."""
     try:
         asyncio.run(_serve(settings))
     except SettingsError as error:
