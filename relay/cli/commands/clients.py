@@ -11,9 +11,16 @@ from relay.core.settings import BrakePolicy
 
 app = typer.Typer(no_args_is_help=True, help="Manage clients and their keys.")
 Name = Annotated[str, typer.Argument(help="The client's name.")]
-Senders = Annotated[list[str] | None, typer.Option("--sender", help="An allowed From address or *@domain.")]
-Recipients = Annotated[list[str] | None, typer.Option("--recipient", help="An allowed recipient or *@domain.")]
-Sees = Annotated[list[str] | None, typer.Option("--sees", help="A client whose messages a viewer or support sees.")]
+Senders = Annotated[
+    list[str] | None, typer.Option("--sender", help="An allowed From address or *@domain; repeat it for several.")
+]
+Recipients = Annotated[
+    list[str] | None, typer.Option("--recipient", help="An allowed recipient or *@domain; repeat it for several.")
+]
+Sees = Annotated[
+    list[str] | None,
+    typer.Option("--sees", help="A client whose messages a viewer or support sees; repeat it for several."),
+]
 Rate = Annotated[int | None, typer.Option(help="The rate limit, in messages per minute.", min=1)]
 Quota = Annotated[int | None, typer.Option(help="The quota, in messages per day.", min=1)]
 Brake = Annotated[
@@ -62,8 +69,11 @@ def add(
 ) -> None:
     """Create a client and print its key. The key is shown only once.
 
-    Example: relay clients add shop --sender "*@shop.example" --rate 600 --quota 50000
-    Example: relay clients add helpdesk --role support --sees shop
+    Examples:
+
+      relay clients add shop --sender "*@shop.example" --rate 600 --quota 50000
+
+      relay clients add helpdesk --role support --sees shop
     """
     policy = _policy(senders, recipients, rate, quota, sees, brake)
     body = {"name": name, "role": str(role), **({"policy": policy} if policy else {})}
@@ -84,7 +94,7 @@ def limit(
     brake: Brake = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change the limits of a client. Limits that are not given stay."""
+    """Change the limits of a client. Limits that you do not give stay."""
     changed = remote_of(context).call(
         "PATCH", f"/v1/clients/{name}", json={"policy": _policy(senders, recipients, rate, quota, sees, brake)}
     )
@@ -102,10 +112,15 @@ def rotate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create another key for a client and print it. Deploy it, then delete the old key with remove-key.
+    """Create another key for a client and print it.
 
-    Example: relay clients rotate shop
-    Example: relay clients rotate shop --role viewer
+    Deploy it, then delete the old key with remove-key.
+
+    Examples:
+
+      relay clients rotate shop
+
+      relay clients rotate shop --role viewer
     """
     body = {"role": role, "expires_in_seconds": expires_in_seconds}
     created = remote_of(context).call("POST", f"/v1/clients/{name}/keys", json=body)

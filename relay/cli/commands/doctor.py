@@ -31,7 +31,10 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, storage, providers and DNS; explain each problem and its fix. Exits 4 on a failure."""
+    """Check settings, storage, providers and DNS; explain each problem and its fix.
+
+    Exits 4 on a failure.
+    """
     if mail is not None:
         _check_mail(mail.read_bytes())
         return

@@ -32,19 +32,25 @@ def send(
     to: Annotated[list[str], typer.Option(help="A recipient; repeat it for several.")],
     sender: Annotated[str, typer.Option("--from", help="The From address.")],
     subject: Annotated[str, typer.Option(help="The subject.")],
-    text: Annotated[str | None, typer.Option(help="The text; `-` reads stdin.")] = None,
-    html: Annotated[str | None, typer.Option(help="The HTML; `@file` reads a file.")] = None,
-    cc: Annotated[list[str] | None, typer.Option(help="A Cc recipient.")] = None,
-    bcc: Annotated[list[str] | None, typer.Option(help="A Bcc recipient.")] = None,
-    reply_to: Annotated[list[str] | None, typer.Option(help="A Reply-To address.")] = None,
-    header: Annotated[list[str] | None, typer.Option(help="A header: `Name: value`.")] = None,
-    attach: Annotated[list[Path] | None, typer.Option(help="A file to attach.", exists=True, dir_okay=False)] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag.")] = None,
+    text: Annotated[str | None, typer.Option(help="The text; `-` reads stdin, `@file` a file.")] = None,
+    html: Annotated[str | None, typer.Option(help="The HTML; `-` reads stdin, `@file` a file.")] = None,
+    cc: Annotated[list[str] | None, typer.Option(help="A Cc recipient; repeat it for several.")] = None,
+    bcc: Annotated[list[str] | None, typer.Option(help="A Bcc recipient; repeat it for several.")] = None,
+    reply_to: Annotated[list[str] | None, typer.Option(help="A Reply-To address; repeat it for several.")] = None,
+    header: Annotated[list[str] | None, typer.Option(help="A header, as `Name: value`; repeat it for several.")] = None,
+    attach: Annotated[
+        list[Path] | None, typer.Option(help="A file to attach; repeat it for several.", exists=True, dir_okay=False)
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; repeat it for several.")] = None,
     lane: Annotated[str | None, typer.Option(help="The lane.")] = None,
     route: Annotated[str | None, typer.Option(help="The route; overrides the routing rules.")] = None,
     send_at: Annotated[str | None, typer.Option(help="When to send: ISO 8601 with an offset.")] = None,
-    idempotency_key: Annotated[str | None, typer.Option(help="Makes retries safe (default: a new key).")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the message and explain; send nothing.")] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="With the same key, a repeated command does not send again (default: a new key).")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the message and show how it would be sent; send nothing.")
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Wait until the message has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -91,7 +97,10 @@ def status(
     follow: Annotated[bool, typer.Option("--follow", help="Wait until the message has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the status of a message. With --follow, exits 0 if it was sent and 4 if it ended in another state."""
+    """Show the state of a message, its recipients and its attempts.
+
+    With --follow, exits 0 if it was sent and 4 if it ended in another state.
+    """
     remote = remote_of(context)
     if follow:
         _follow(remote, message, as_json=as_json)
@@ -115,7 +124,7 @@ def messages(
     ] = None,
     subject: Annotated[str | None, typer.Option(help="Only with all these words in the subject.")] = None,
     metadata: Annotated[str | None, typer.Option(help="Only with this metadata: name=value.")] = None,
-    client: Annotated[str | None, typer.Option(help="Only of this client (operators).")] = None,
+    client: Annotated[str | None, typer.Option(help="Only of this client (operators only).")] = None,
     since: Annotated[str | None, typer.Option(help="Accepted at or after: ISO 8601 with an offset.")] = None,
     before: Annotated[str | None, typer.Option(help="Accepted before: ISO 8601 with an offset.")] = None,
     limit: Annotated[int, typer.Option("--limit", help="The maximum number of rows.", min=1)] = 50,
@@ -155,7 +164,7 @@ def _arrival(row: dict[str, Any]) -> str:
 @reports_errors
 def arrivals(
     context: typer.Context,
-    by: Annotated[str, typer.Option(help="client, tag, route, domain, hour or day.")] = "client",
+    by: Annotated[str, typer.Option(help="Group by client, tag, route, domain, hour or day.")] = "client",
     since: Annotated[str | None, typer.Option(help="Accepted at or after: ISO 8601 with an offset.")] = None,
     before: Annotated[str | None, typer.Option(help="Accepted before: ISO 8601 with an offset.")] = None,
     as_json: AsJson = False,

@@ -25,9 +25,7 @@ def pause(
 
     Exits 4 if attempts still run: repeat the command.
 
-    Examples:
-
-      relay pause && azd up; relay resume
+    Example: relay pause && azd up; relay resume
     """
     state = _pause(remote_of(context), {"reason": reason, "until": end_of(until)}, wait)
     is_quiet = state["is_quiet"]

@@ -13,7 +13,7 @@ from relay.cli.remote import UNAVAILABLE, Remote, RemoteError
 def resend(
     context: typer.Context,
     message: Annotated[str, typer.Argument(help="The message's id.")],
-    route: Annotated[str | None, typer.Option(help="Send it by this route (operators).")] = None,
+    route: Annotated[str | None, typer.Option(help="Send it by this route (operators only).")] = None,
     reason: Annotated[str | None, typer.Option(help="The reason, for the audit log.")] = None,
     sent_until: Annotated[
         str | None,
@@ -21,7 +21,9 @@ def resend(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a message again that was sent. Each recipient that is not suppressed gets a second copy.
+    """Send a message again that was sent.
+
+    Each recipient that is not suppressed gets a second copy.
 
     Examples:
 
@@ -67,7 +69,9 @@ def redrive(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Resend mail that a provider accepted and never reported as delivered. It is safe to repeat: nothing is sent twice.
+    """Resend mail that a provider accepted and never reported as delivered.
+
+    It is safe to repeat: nothing is resent twice.
 
     Example: relay redrive --route sendgrid --sent-between 2026-03-01T00:00:00Z 2026-03-02T00:00:00Z --without-delivered
     """

@@ -53,9 +53,7 @@ def hold(
 ) -> None:
     """Hold a route until you release it, or until a time. Its messages wait, and lose neither attempts nor time.
 
-    Examples:
-
-      relay routes hold exchange --reason "maintenance" --until 18:00
+    Example: relay routes hold exchange --reason "maintenance" --until 18:00
     """
     body = {"reason": reason, "until": end_of(until)}
     response = remote_of(context).call("POST", f"/v1/routes/{name}/hold", json=body)

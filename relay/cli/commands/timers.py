@@ -30,9 +30,7 @@ def run(
 ) -> None:
     """Run a step now, for at most 25 seconds. Exits 4 if it failed or left work: repeat the command.
 
-    Examples:
-
-      relay timers run recovery
+    Example: relay timers run recovery
     """
     report = remote_of(context).call("POST", f"/v1/timers/{name}/run")
     print_result(report, f"{name}: {report['done']} done, {_result(report)}.", as_json=as_json)

@@ -40,6 +40,7 @@ def import_all(
     """Import templates with their active versions, each under its id: then `template_id` works on every route.
 
     A repeated import writes only changed templates. Exits 4 if Relay refused a template.
+
     Example: SENDGRID_API_KEY=SG.… relay templates import --from-sendgrid --dry-run
     """
     if not from_sendgrid or not sendgrid_key:
