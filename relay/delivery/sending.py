@@ -100,7 +100,7 @@ class Sending:
         for attempt in reversed(askable):
             found = await self._ask_about(part, request, attempt)
             if isinstance(found, Sent):
-                return part, msgspec.structs.replace(found, verified=attempt.accepted_number)
+                return part, msgspec.structs.replace(found, verified=found.verified or attempt.accepted_number)
             if isinstance(found, Deferred | Rejected):
                 part = part_history.mark_not_sent(part, attempt)
             elif isinstance(found, AskLater) or (isinstance(found, Unknown) and not isinstance(unknown, AskLater)):
@@ -116,7 +116,7 @@ class Sending:
             return found
         try:
             async with asyncio.timeout(self._seconds_for(part)):
-                traced = await self._lost_responses.ask(part.route, previous, attempt)
+                traced = await self._lost_responses.ask(part, previous, attempt)
         except (StorageError, TimeoutError) as error:
             log_event("lost_response_not_traced", level=logging.WARNING, route=part.route, error=type(error).__name__)
             return AskLater(seconds=ASK_AGAIN_SECONDS)

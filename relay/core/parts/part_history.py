@@ -1,7 +1,7 @@
 """Read a part's history of attempts, and shorten it to the space that its row has."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -12,13 +12,15 @@ MAX_INTERRUPTIONS = 5
 """Interrupted attempts in a row that make a crash loop: as many as the host allows an entry (host.json, maxDequeueCount)."""
 MAX_ATTEMPTS_KEPT = 20
 MAX_WHOLE_PARTS = 3
-"""If a message has more parts, ended ones keep only their last attempt, `unknown` ones up to three: a status holds 64 KiB."""
+"""If a message has more parts, ended ones keep only their last attempt, `unknown` ones up to four: a status holds 64 KiB."""
 WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of each older reply: a batch's record holds 1 MiB."""
 
 ROUTE_FAULT = "route_fault"
 _UNCERTAIN = ("unknown", "interrupted")
+_ACCEPTED = ("sent", "not_sent")
+"""Outcomes of attempts whose mail the provider may have, although it did not reach the recipients in the end."""
 _replace = msgspec.structs.replace
 _ATTEMPTS = "8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e"
 
@@ -33,6 +35,22 @@ def may_have_accepted(part: Part, number: int) -> set[str]:
     tried = (each for each in part.attempts if number in (each.number, each.verified))
     routes = {each.route for each in tried if each.outcome in ("sent", *_UNCERTAIN)}
     return {*routes, part.route} if part.state is State.SENDING and part.attempt == number else routes
+
+
+def accepted_periods(part: Part) -> Sequence[tuple[datetime, datetime]]:
+    """Return when the attempts were made that the provider accepted, or may have before it disproved them.
+
+    A period begins with the attempt and ends with its last record: its answer, or a later report about it.
+    """
+    accepted = (
+        each for each in part.attempts if each.outcome == "sent" or (each.outcome == "not_sent" and not each.verified)
+    )
+    numbers = {each.accepted_number for each in accepted}
+    records = [[each for each in part.attempts if number in (each.number, each.verified)] for number in numbers]
+    return [
+        (min(each.at for each in some), max(each.at + timedelta(seconds=each.seconds) for each in some))
+        for some in records
+    ]
 
 
 def is_uncertain(part: Part) -> bool:
@@ -128,9 +146,10 @@ def with_attempt(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attemp
 
 
 def _truncated(part: Part) -> Part:
-    # An unknown part may be redriven, and then the provider is asked about its latest uncertain attempts.
-    uncertain = (
-        [known for known in part.attempts[:-1] if known.outcome in _UNCERTAIN] if part.state is State.UNKNOWN else []
-    )
-    kept = (*uncertain[-2:], *part.attempts[-1:])
+    # An unknown part may be redriven. Then the provider is asked about its latest uncertain attempts, and the mail of an accepted
+    # one must not be taken for theirs.
+    older = part.attempts[:-1] if part.state is State.UNKNOWN else ()
+    uncertain = [known for known in older if known.outcome in _UNCERTAIN][-2:]
+    accepted = [known for known in older if known.outcome in _ACCEPTED][-1:]
+    kept = (*(known for known in older if known in uncertain or known in accepted), *part.attempts[-1:])
     return _replace(part, attempts=tuple(_replace(known, reply=known.reply[:SHORT_REPLY]) for known in kept))

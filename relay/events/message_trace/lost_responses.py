@@ -1,7 +1,8 @@
 """Find out from the message trace whether an attempt whose response was lost was sent.
 
-A row with the attempt's Message-ID and one of its recipients proves that Exchange has the mail. The absence of rows proves the
-opposite only if all of this holds; else the attempt stays uncertain:
+A row with the attempt's Message-ID and one of its recipients proves that Exchange has the mail. But the Message-ID is the same in
+all attempts, and mail that Exchange refused later has rows too. A row from the time of another accepted attempt proves nothing.
+The absence of rows proves the opposite only if all of this holds; else the attempt stays uncertain:
 
 - `SURE_AFTER` has passed since the attempt. Mail appears after 5 to 10 minutes (learn.microsoft.com/exchange/monitoring/
   trace-an-email-message/message-trace-faq), which is no promise, and the attempt itself may have lasted eight.
@@ -11,18 +12,19 @@ opposite only if all of this holds; else the attempt stays uncertain:
 - The trace was read up to a time after the attempt.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from relay.core import ids
-from relay.core.model import Attempt
+from relay.core.model import Attempt, Part
 from relay.core.outcomes import AskLater, Deferred, Sent, Unknown
+from relay.core.parts import part_history
 from relay.core.send_request import SendRequest
 from relay.events.message_trace.progress import TraceProgress
 from relay.events.message_trace.reader import MessageTraces, TraceReader
 from relay.events.provider_events import recipient_of
 from relay.mime import raw as raw_mail
-from relay.providers.graph.message_trace import LONGEST_WINDOW, TraceFault, TracePage
+from relay.providers.graph.message_trace import LONGEST_WINDOW, TraceFault, TracePage, TraceRow
 
 APPEARS_AFTER = timedelta(minutes=10)
 """Time after an attempt before the trace is asked: earlier, its mail does not appear yet."""
@@ -41,9 +43,9 @@ class LostResponses:
         self._traces = traces
         self._clock = clock
 
-    async def ask(self, route: str, request: SendRequest, attempt: Attempt) -> Sent | Deferred | Unknown | AskLater:
-        """Find out what became of an attempt. `Deferred`: it was certainly not sent. Raises `StorageError`."""
-        reader, now = self._traces.of(route), self._clock()
+    async def ask(self, part: Part, request: SendRequest, attempt: Attempt) -> Sent | Deferred | Unknown | AskLater:
+        """Find out what became of an attempt of a part. `Deferred`: it was certainly not sent. Raises `StorageError`."""
+        reader, now = self._traces.of(part.route), self._clock()
         age = now - attempt.at
         if reader is None or age > LONGEST_WINDOW - _CLOCK_SKEW:
             return Unknown(code=attempt.code, reply="no message trace covers this attempt")
@@ -54,8 +56,12 @@ class LostResponses:
         page = await reader.client.find(_message_id(request), attempt.at - _CLOCK_SKEW, now)
         if isinstance(page, TraceFault):
             return await self._after_fault(reader, page, attempt, age)
-        if _has_recipient(page, request):
-            return Sent(reply="found in the message trace")
+        found = _rows_of(page, request)
+        own = [row.received_date_time for row in found if not _may_be_of_another(row, part)]
+        if own:
+            return Sent(reply="found in the message trace", verified=_number_of(max(own), part, attempt))
+        if found:
+            return _later_or_unknown(attempt, age, "the message trace may have the mail of another attempt only")
         if page.rows or page.link:
             return Unknown(code=attempt.code, reply="the message trace has this Message-ID with other recipients only")
         if _is_proof(await reader.progress(), request, attempt, age):
@@ -85,10 +91,24 @@ def _is_proof(progress: TraceProgress | None, request: SendRequest, attempt: Att
     return progress.matched_at > attempt.at and progress.sure_until > attempt.at
 
 
-def _has_recipient(page: TracePage, request: SendRequest) -> bool:
+def _rows_of(page: TracePage, request: SendRequest) -> Sequence[TraceRow]:
     people = request.message.recipients
     wanted = {people[number].email.lower() for number in request.recipients}
-    return any(recipient_of(row.recipient_address).lower() in wanted for row in page.rows)
+    return [row for row in page.rows if recipient_of(row.recipient_address).lower() in wanted]
+
+
+def _number_of(received_at: datetime, part: Part, attempt: Attempt) -> int:
+    """Return the number of the last uncertain attempt before a row, which reports will name."""
+    uncertain = (each for each in part_history.uncertain_attempts(part) if each.at <= received_at)
+    return max((each.accepted_number for each in uncertain), default=attempt.accepted_number)
+
+
+def _may_be_of_another(row: TraceRow, part: Part) -> bool:
+    """Return whether a row may be that of an attempt that was accepted, and did not reach the recipients after all."""
+    return any(
+        since - _CLOCK_SKEW <= row.received_date_time <= until + _CLOCK_SKEW
+        for since, until in part_history.accepted_periods(part)
+    )
 
 
 def _message_id(request: SendRequest) -> str:

@@ -143,3 +143,14 @@ def test_history_is_truncated_only_in_final_parts() -> None:
     kept = part_history.truncate_history((*parts[1:], unknown))[-1]
     assert [attempt.number for attempt in kept.attempts] == [0, 8]
     assert part_history.truncate_history(parts[:3]) == parts[:3]
+
+
+def test_unknown_part_keeps_its_last_uncertain_attempts_and_the_last_accepted_one() -> None:
+    outcomes = ("unknown", "sent", "unknown", "sent", "route_fault", "interrupted", "deferred", "rejected")
+    attempts = tuple(
+        Attempt(number=n, route="main", provider="graph", at=START, outcome=each) for n, each in enumerate(outcomes, 1)
+    )
+    part = Part(route="main", state=State.UNKNOWN, recipients=(0,), attempts=attempts)
+    truncated = part_history.truncate_history((part, part, part, part))[0]
+    assert [each.number for each in truncated.attempts] == [3, 4, 6, 8]
+    assert part_history.truncate_history((truncated,) * 4)[0] == truncated

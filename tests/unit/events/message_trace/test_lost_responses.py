@@ -7,11 +7,13 @@ import msgspec
 import pytest
 
 from relay.core.errors import Unavailable
+from relay.core.events import BounceClass, EventSource
 from relay.core.model import DeliveryGuarantee, Message, State
 from relay.core.outcomes import Sent, Unknown
 from relay.delivery.send_request import send_request_of
 from relay.events.message_trace.budget import LIMIT, TraceBudget
 from relay.events.message_trace.lost_responses import SPARE, SURE_AFTER
+from relay.events.provider_events import ProviderEvent
 from tests.doubles import Scripted, message_of, submission_of
 from tests.unit.events.message_trace.tenant import ROUTE, Tenant, tenant_of
 
@@ -136,8 +138,81 @@ async def test_row_of_an_earlier_attempt_proves_nothing_about_a_later_one(tenant
     assert message is not None
     request = send_request_of(record, entry, 0, part, message)
     tenant.clock.move(SURE_AFTER.total_seconds())
-    assert isinstance(await lost.ask(ROUTE, request, late), Unknown)
-    assert isinstance(await lost.ask(ROUTE, request, msgspec.structs.replace(late, at=attempt.at)), Sent)
+    unanswered = msgspec.structs.replace(part, attempts=())
+    assert isinstance(await lost.ask(unanswered, request, late), Unknown)
+    assert isinstance(await lost.ask(unanswered, request, msgspec.structs.replace(late, at=attempt.at)), Sent)
+
+
+async def refuse(tenant: Tenant, batch: str, name: str, attempt: int) -> None:
+    """Let Exchange report that it refuses the account's mail after all, and open the route again, an hour before it may be."""
+    event = ProviderEvent(
+        kind="bounced",
+        at=tenant.clock(),
+        key=f"refused-{attempt}",
+        provider="graph",
+        message=name,
+        recipient="ada@example.com",
+        attempt=attempt,
+        code="5.7.233",
+        bounce_class=BounceClass.ACCOUNT,
+        source=EventSource.PROVIDER,
+    )
+    await tenant.place.events.enqueue([event])
+    await tenant.events(batch)
+    await tenant.place.holds.release(ROUTE, "operator")
+
+
+async def test_row_of_a_refused_attempt_proves_nothing_about_the_one_after_it(tenant: Tenant) -> None:
+    batch, (name,) = await tenant.send(submission_of(delivery=ONCE))
+    tenant.add(name, "ada@example.com", "failed")
+    await refuse(tenant, batch, name, 1)
+    provider(tenant).answers.append(Unknown(code="response_lost"))
+    await pass_minutes(tenant, 1, reads=False)
+    assert await state(tenant, batch) == (State.DEFERRED, ["sent", "route_fault", "unknown"])
+    await pass_minutes(tenant, SURE_MINUTES + 20, reads=False)
+    assert await state(tenant, batch) == (State.UNKNOWN, ["sent", "route_fault", "unknown", "unknown"])
+
+
+async def test_row_of_a_refused_attempt_proves_nothing_about_the_one_before_it(tenant: Tenant) -> None:
+    batch, name = await lose(tenant, guarantee=DeliveryGuarantee.AT_LEAST_ONCE)
+    await pass_minutes(tenant, 2, reads=False)
+    assert await state(tenant, batch) == (State.SENT, ["unknown", "sent"])
+    tenant.add(name, "ada@example.com", "failed")
+    await refuse(tenant, batch, name, 2)
+    tenant.clock.move(20 * 60)
+    await tenant.place.recovery.run()
+    await tenant.place.work()
+    assert await state(tenant, batch) == (State.SENT, ["unknown", "sent", "route_fault", "sent"])
+    assert len(provider(tenant).sent) == 3
+
+
+async def test_row_is_that_of_the_last_attempt_before_it(tenant: Tenant) -> None:
+    """Exchange refuses the first attempt after all: the message goes back, although the second had been asked about."""
+    batch, name = await lose(tenant, guarantee=DeliveryGuarantee.AT_LEAST_ONCE)
+    tenant.add(name, "ada@example.com")
+    provider(tenant).answers.append(Unknown(code="response_lost"))
+    await pass_minutes(tenant, 2, reads=False)
+    assert await state(tenant, batch) == (State.DEFERRED, ["unknown", "unknown"])
+    tenant.clock.move(20 * 60)
+    await tenant.place.recovery.run()
+    await tenant.place.work()
+    assert await state(tenant, batch) == (State.SENT, ["unknown", "unknown", "sent"])
+    await refuse(tenant, batch, name, 1)
+    assert (await state(tenant, batch))[0] is State.DEFERRED
+
+
+@pytest.mark.parametrize("minutes", [3, 60])
+async def test_row_long_after_a_refusal_is_that_of_the_next_attempt(tenant: Tenant, minutes: int) -> None:
+    batch, (name,) = await tenant.send(submission_of(delivery=ONCE))
+    tenant.add(name, "ada@example.com", "failed")
+    await refuse(tenant, batch, name, 1)
+    provider(tenant).answers.append(Unknown(code="response_lost"))
+    await pass_minutes(tenant, 1, reads=False)
+    tenant.clock.move(minutes * 60)
+    tenant.add(name, "ada@example.com")
+    await pass_minutes(tenant, 15, reads=False)
+    assert await state(tenant, batch) == (State.SENT, ["sent", "route_fault", "unknown", "sent"])
+    assert len(provider(tenant).sent) == 2
 
 
 async def test_message_that_may_arrive_twice_does_not_wait_for_the_trace(tenant: Tenant) -> None:
