@@ -18,8 +18,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Url = Annotated[str | None, typer.Option(envvar="RELAY_URL", help="The relay's URL.", show_envvar=True)]
 Key = Annotated[str | None, typer.Option(envvar="RELAY_KEY", help="The client key.", show_envvar=True)]
 
-WIDTH_OF_IDS = 110
-"""Columns (COLUMNS) of output to a pipe or file from which an id in a table stays on one line."""
+_NO_LIMIT = 1_000_000
+"""The width of a pipe or file, in which each row of a table is one line, for programs such as grep."""
 
 console = Console()
 _STYLES = {
@@ -99,11 +99,10 @@ def print_table(
     if console.is_terminal:
         widths = fit(columns, values, console.width, ids=ids, first=first)
     for index, width in widths.items():
-        is_whole = columns[index] == "id" and console.width >= WIDTH_OF_IDS
-        table.add_column(columns[index], width=width, overflow="fold", no_wrap=is_whole)
+        table.add_column(columns[index], width=width, overflow="fold")
     for row in values:
         table.add_row(*(styled(row[index]) for index in widths if index < len(row)))
-    console.print(table, highlight=False)
+    _print(table)
     if hidden := [name for index, name in enumerate(columns) if name and index not in widths]:
         console.print(f"[dim]No room for: {', '.join(hidden)}. --json prints everything.[/dim]", highlight=False)
 
@@ -116,7 +115,18 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
     for name, value in pairs.items():
         if value is not None:
             table.add_row(name, styled(value))
-    console.print(table, highlight=False)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    if console.is_terminal:
+        console.print(table, highlight=False)
+        return
+    unlimited = Console(width=_NO_LIMIT)
+    with unlimited.capture() as printed:
+        unlimited.print(table, highlight=False)
+    for line in printed.get().removesuffix("\n").split("\n"):
+        typer.echo(line.rstrip(" "))
 
 
 def shown(value: Any) -> str:

@@ -149,8 +149,13 @@ class Remote:
             self._may_return = True
             if is_last or response.status_code not in (429, 503):
                 return response
-            self._sleep(min(10.0, float(response.headers.get("retry-after", "1"))))
+            self._sleep(_pause_seconds(response.headers.get("retry-after", "")))
         raise AssertionError("unreachable")
+
+
+def _pause_seconds(retry_after: str) -> float:
+    """Return how long to wait before the next try. Relay sends seconds; a proxy may send a date (RFC 9110 section 10.2.3)."""
+    return min(10.0, float(retry_after)) if retry_after.isdecimal() else 1.0
 
 
 def _root_of(error: BaseException) -> BaseException:

@@ -14,12 +14,9 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner
 
-from relay.cli import output
 from relay.cli.app import app
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import ROOT, RunningRelay, running_relay
-
-WIDTH = 160
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +48,6 @@ async def relay() -> AsyncIterator[RunningRelay]:
 
 async def run(relay: RunningRelay, *arguments: str, text: str = "", key: str | None = None) -> Ran:
     """Run `relay …` in this process, which is faster than `start`."""
-    # As wide as COLUMNS makes it for `start`: this console was made before.
-    output.console.width = WIDTH
     ran = await asyncio.to_thread(
         CliRunner().invoke, app, arguments, input=text, env={"RELAY_URL": relay.url, "RELAY_KEY": key or relay.key}
     )
@@ -66,7 +61,7 @@ async def start(relay: RunningRelay, *arguments: str, text: str = "", key: str |
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "relay.cli", *arguments),
         cwd=ROOT,
-        env={**relay.environment, "RELAY_URL": relay.url, "RELAY_KEY": key or relay.key, "COLUMNS": str(WIDTH)},
+        env={**relay.environment, "RELAY_URL": relay.url, "RELAY_KEY": key or relay.key},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from relay.cli.commands import audit, clients, dead_letters, messages, suppressions
-from relay.cli.output import console, print_table
+from relay.cli.output import console, print_pairs, print_table
 from relay.cli.remote import Remote
 
 MESSAGE = "msg_" + "0" * 40
@@ -97,12 +97,13 @@ def test_text_is_folded_in_the_room_beside_the_other_columns(capsys: pytest.Capt
     assert (name, at, "".join([text, *map(str.strip, rest)])) == (MESSAGE, "now", "請求書" * 20)
 
 
-@pytest.mark.parametrize(("columns", "is_whole"), [(80, False), (110, True)])
-def test_pipe_gets_all_columns(
-    columns: int, is_whole: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(console, "width", columns)
-    print_table(COLUMNS, [ROW], empty="")
-    output = capsys.readouterr().out
-    assert tuple(output.splitlines()[0].split()) == COLUMNS
-    assert (MESSAGE in output) is is_whole
+def test_pipe_gets_all_columns_and_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(COLUMNS, [(*ROW[:-1], LONG)] * 2, empty="")
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert tuple(head.split()) == COLUMNS
+    assert [MESSAGE in row and LONG in row for row in rows] == [True, True]
+
+
+def test_pipe_gets_a_line_for_each_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    print_pairs({"id": MESSAGE, "subject": LONG, "note": None})
+    assert capsys.readouterr().out == f"id       {MESSAGE}\nsubject  {LONG}\n"

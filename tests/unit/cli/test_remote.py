@@ -105,6 +105,16 @@ def test_slow_or_starting_relay_is_called_again(answers: Sequence[int | OSError]
     assert relay.calls == len(answers)
 
 
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("3", 3.0), ("900", 10.0), ("Sun, 29 Nov 2026 12:00:00 GMT", 1.0), ("", 1.0)]
+)
+def test_busy_relay_is_called_again_after_what_it_asks_for(header: str, seconds: float) -> None:
+    answers, pauses = [httpx2.Response(200), httpx2.Response(503, headers={"Retry-After": header})], list[float]()
+    remote = Remote("http://127.0.0.1:7071", "key", httpx2.MockTransport(lambda _: answers.pop()), sleep=pauses.append)
+    remote.call("GET", "/v1/me")
+    assert pauses == [seconds]
+
+
 def test_relay_that_restarts_during_a_command_is_called_again() -> None:
     relay = Answers(200, REFUSED, REFUSED, 200)
     relay.remote.call("GET", "/v1/me")
