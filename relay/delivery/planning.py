@@ -61,7 +61,7 @@ def plan(part: Part, context: PlanningContext) -> tuple[Part, ...]:
         if part_history.is_crash_looping(part):
             return (part_states.end(part, State.UNKNOWN, "poisoned"),)
     may_not_resend = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
-    uncertain = part_history.uncertain_attempts(part)
+    uncertain = part_history.attempts_to_ask_about(part)
     if may_not_resend and uncertain and not context.can_verify(part.route):
         return (part_states.end(part, State.UNKNOWN, uncertain[-1].code),)
     part = part_states.resume(_held_as_now(part, context), now)
@@ -154,7 +154,9 @@ def _in_order(part: Part, context: PlanningContext, routes: Sequence[str]) -> Se
 
 def _shortage(part: Part, context: PlanningContext, route: str, numbers: Sequence[int]) -> Shortage | None:
     """Return why a route has no room. A part that may have been sent needs none: the provider is asked about it first."""
-    is_asked_about = part_history.is_uncertain(part) and route == part.route and context.can_verify(route)
+    is_asked_about = (
+        bool(part_history.attempts_to_ask_about(part)) and route == part.route and context.can_verify(route)
+    )
     return None if is_asked_about else context.shortage(route, numbers)
 
 

@@ -62,7 +62,7 @@ class Sending:
         that may arrive twice does not wait for that: a late copy is worse than a second one. The answer is `NotYet` if the
         route's budget has no room for the recipients.
         """
-        uncertain = part_history.uncertain_attempts(part)
+        uncertain = part_history.attempts_to_ask_about(part)
         if uncertain:
             must_not = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
             is_over = part_states.expires_at(part, submission) <= self._clock()

@@ -12,7 +12,7 @@ MAX_INTERRUPTIONS = 5
 """Interrupted attempts in a row that make a crash loop: as many as the host allows an entry (host.json, maxDequeueCount)."""
 MAX_ATTEMPTS_KEPT = 20
 MAX_WHOLE_PARTS = 3
-"""If a message has more parts, ended ones keep only their last attempt, `unknown` ones up to four: a status holds 64 KiB."""
+"""If a message has more parts, ended ones keep only their last attempt, `unknown` ones up to five: a status holds 64 KiB."""
 WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of each older reply: a batch's record holds 1 MiB."""
@@ -28,6 +28,21 @@ _ATTEMPTS = "8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e"
 def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
     """Return the attempts that may have reached the recipients: their outcome was never learned."""
     return tuple(attempt for attempt in part.attempts if attempt.outcome in _UNCERTAIN)
+
+
+def attempts_to_ask_about(part: Part) -> tuple[Attempt, ...]:
+    """Return the uncertain attempts since the part was last sent, unless a later record refutes that.
+
+    A part that was sent and waits again was resent because its mail was lost: mail before that counts as lost too, and the
+    provider would say that it has it.
+    """
+    later = [each.number for each in part.attempts]
+    sent = (
+        at
+        for at, each in enumerate(part.attempts, 1)
+        if each.outcome == "sent" and each.accepted_number not in later[at:]
+    )
+    return uncertain_attempts(_replace(part, attempts=part.attempts[max(sent, default=0) :]))
 
 
 def may_have_accepted(part: Part, number: int) -> set[str]:
@@ -147,9 +162,10 @@ def with_attempt(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attemp
 
 def _truncated(part: Part) -> Part:
     # An unknown part may be redriven. Then the provider is asked about its latest uncertain attempts, and the mail of an accepted
-    # one must not be taken for theirs.
+    # one must not be taken for theirs. The record after that one may be the report that refused it.
     older = part.attempts[:-1] if part.state is State.UNKNOWN else ()
-    uncertain = [known for known in older if known.outcome in _UNCERTAIN][-2:]
-    accepted = [known for known in older if known.outcome in _ACCEPTED][-1:]
-    kept = (*(known for known in older if known in uncertain or known in accepted), *part.attempts[-1:])
+    uncertain = [at for at, known in enumerate(older) if known.outcome in _UNCERTAIN][-2:]
+    accepted = [at for at, known in enumerate(older) if known.outcome in _ACCEPTED][-1:]
+    wanted = {*uncertain, *accepted, *(at + 1 for at in accepted)}
+    kept = (*(known for at, known in enumerate(older) if at in wanted), *part.attempts[-1:])
     return _replace(part, attempts=tuple(_replace(known, reply=known.reply[:SHORT_REPLY]) for known in kept))

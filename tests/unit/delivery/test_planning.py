@@ -124,6 +124,14 @@ def test_expired_part_ends_by_its_last_outcome(part: Part, state: State, code: s
     assert (after.state, after.code) == (state, code)
 
 
+def test_resent_part_that_expires_is_not_begun() -> None:
+    """Nothing is left to ask: the attempt whose response was lost is from before the part was resent."""
+    unknown = tried("unknown", "spare", expires_at=START)
+    resent = changed(unknown, attempts=(*unknown.attempts, changed(unknown.attempts[0], number=2, outcome="sent")))
+    assert states(plan(resent, situation())) == [(State.UNKNOWN, "spare", "expired")]
+    assert states(plan(unknown, situation())) == [(State.SENDING, "spare", "")]
+
+
 def test_time_on_hold_does_not_expire_a_part() -> None:
     held = part_states.hold(FRESH, "main", "bad_credentials", START, UNTIL, scope="main")
     for days in (1, 2, 30):

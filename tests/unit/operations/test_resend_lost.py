@@ -8,6 +8,7 @@ import pytest
 from relay.core.errors import Unavailable
 from relay.core.events import RecordedEvent
 from relay.core.model import DeliveryGuarantee, State
+from relay.core.outcomes import Sent, Unknown
 from relay.core.settings import Route
 from relay.operations.resend_lost import LostMailQuery, ResendStep
 from tests.doubles import START, Place, message_of, place_of, settings_of, submission_of
@@ -51,6 +52,10 @@ def sent(place: Place, route: str = "main") -> list[tuple[str, ...]]:
         tuple(request.message.recipients[number].email for number in request.recipients)
         for request in place.script(route).sent
     ]
+
+
+async def state(place: Place, batch: str) -> State:
+    return (await place.journal.read(batch)).statuses[0].parts[0].state
 
 
 async def sent_in_an_hour(place: Place) -> list[tuple[str, ...]]:
@@ -191,6 +196,24 @@ async def test_crash_before_the_entry_is_recovered_by_the_timer(place: Place) ->
         await resend_all(place, query())
     assert await resend_all(place, query()) == ResendStep()
     assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_mail_with_a_lost_response_is_resent_without_asking_about_it_again(found: bool) -> None:
+    """The provider accepted the attempt, and would say so again; whether by that attempt or the next, the mail was lost."""
+    place = await place_of(settings_of(Route(name="main", provider="graph")))
+    provider = place.script()
+    provider.answers.append(Unknown(code="response_lost"))
+    if found:
+        provider.verdicts.append(Sent())
+    batch = await place.send(submission_of(message_of("ada@example.org")))
+    assert await sent_in_an_hour(place) == [("ada@example.org",)] * (1 if found else 2)
+    assert await state(place, batch) is State.SENT
+    place.time.move(2 * HOUR)
+    assert await resend_all(place, query(before=place.time())) == ResendStep(found=1, redriven=1)
+    provider.verdicts.append(Sent())
+    assert await sent_in_an_hour(place) == [("ada@example.org",)] * (2 if found else 3)
+    assert await state(place, batch) is State.SENT
 
 
 async def test_lost_response_resends_nothing_twice(place: Place) -> None:

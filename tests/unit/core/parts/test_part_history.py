@@ -119,6 +119,28 @@ def test_uncertain_attempts_are_kept_longest() -> None:
     assert [attempt.number for attempt in part.attempts] == [1, 2, 5, *range(34, 51)]
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "numbers", "asked"),
+    [
+        ("unknown", [1], [1]),
+        ("unknown sent", [1, 2], []),
+        ("unknown sent unknown", [1, 2, 3], [3]),
+        ("unknown sent route_fault", [1, 2, 2], [1]),
+        ("unknown sent rejected deferred", [1, 2, 2, 3], [1]),
+        ("unknown sent sent route_fault", [1, 2, 3, 3], []),
+    ],
+)
+def test_attempts_before_a_part_was_resent_are_not_asked_about(
+    outcomes: str, numbers: list[int], asked: list[int]
+) -> None:
+    made = tuple(
+        Attempt(number=number, route="main", provider="graph", at=START, outcome=outcome)
+        for number, outcome in zip(numbers, outcomes.split(), strict=True)
+    )
+    found = part_history.attempts_to_ask_about(changed(SENDING, attempts=made))
+    assert [attempt.number for attempt in found] == asked
+
+
 def test_history_is_truncated_only_in_final_parts() -> None:
     attempts = tuple(
         Attempt(number=n, route="main", provider="smtp", at=START, outcome="deferred", reply="x" * 900)
@@ -145,12 +167,12 @@ def test_history_is_truncated_only_in_final_parts() -> None:
     assert part_history.truncate_history(parts[:3]) == parts[:3]
 
 
-def test_unknown_part_keeps_its_last_uncertain_attempts_and_the_last_accepted_one() -> None:
+def test_unknown_part_keeps_its_last_uncertain_attempts_and_the_last_accepted_one_with_its_report() -> None:
     outcomes = ("unknown", "sent", "unknown", "sent", "route_fault", "interrupted", "deferred", "rejected")
     attempts = tuple(
         Attempt(number=n, route="main", provider="graph", at=START, outcome=each) for n, each in enumerate(outcomes, 1)
     )
     part = Part(route="main", state=State.UNKNOWN, recipients=(0,), attempts=attempts)
     truncated = part_history.truncate_history((part, part, part, part))[0]
-    assert [each.number for each in truncated.attempts] == [3, 4, 6, 8]
+    assert [each.number for each in truncated.attempts] == [3, 4, 5, 6, 8]
     assert part_history.truncate_history((truncated,) * 4)[0] == truncated
