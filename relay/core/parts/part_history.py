@@ -33,8 +33,8 @@ def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
 def attempts_to_ask_about(part: Part) -> tuple[Attempt, ...]:
     """Return the uncertain attempts since the part was last sent, unless a later record refutes that.
 
-    A part that was sent and waits again was resent because its mail was lost: mail before that counts as lost too, and the
-    provider would say that it has it.
+    An attempt that only asked is left out: the one that it asked about says more. A part that was sent and waits again was resent
+    because its mail was lost: mail before that counts as lost too, and the provider would say that it has it.
     """
     later = [each.number for each in part.attempts]
     sent = (
@@ -42,7 +42,9 @@ def attempts_to_ask_about(part: Part) -> tuple[Attempt, ...]:
         for at, each in enumerate(part.attempts, 1)
         if each.outcome == "sent" and each.accepted_number not in later[at:]
     )
-    return uncertain_attempts(_replace(part, attempts=part.attempts[max(sent, default=0) :]))
+    found = uncertain_attempts(_replace(part, attempts=part.attempts[max(sent, default=0) :]))
+    numbers = {each.number for each in found}
+    return tuple(each for each in found if each.verified not in numbers)
 
 
 def may_have_accepted(part: Part, number: int) -> set[str]:
@@ -99,8 +101,9 @@ def keeps_route(part: Part) -> bool:
 
 
 def mark_not_sent(part: Part, attempt: Attempt) -> Part:
-    """Record that an uncertain attempt reached no recipient, as its provider said."""
-    attempts = (_replace(known, outcome="not_sent") if known == attempt else known for known in part.attempts)
+    """Record that an uncertain attempt, and those that only asked about it, reached no recipient, as its provider said."""
+    refuted = [each for each in uncertain_attempts(part) if each.accepted_number == attempt.accepted_number]
+    attempts = (_replace(known, outcome="not_sent") if known in refuted else known for known in part.attempts)
     return _replace(part, attempts=tuple(attempts))
 
 

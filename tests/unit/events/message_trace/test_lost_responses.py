@@ -14,6 +14,7 @@ from relay.delivery.send_request import send_request_of
 from relay.events.message_trace.budget import LIMIT, TraceBudget
 from relay.events.message_trace.lost_responses import SPARE, SURE_AFTER
 from relay.events.provider_events import ProviderEvent
+from relay.operations.message_changes import Redrive
 from tests.doubles import Scripted, message_of, submission_of
 from tests.unit.events.message_trace.tenant import ROUTE, Tenant, tenant_of
 
@@ -213,6 +214,18 @@ async def test_row_long_after_a_refusal_is_that_of_the_next_attempt(tenant: Tena
     await pass_minutes(tenant, 15, reads=False)
     assert await state(tenant, batch) == (State.SENT, ["sent", "route_fault", "unknown", "sent"])
     assert len(provider(tenant).sent) == 2
+
+
+async def test_redrive_looks_for_the_attempt_itself_and_not_for_the_one_that_asked(tenant: Tenant) -> None:
+    batch, name = await lose(tenant)
+    sent_at = tenant.clock()
+    await pass_minutes(tenant, SURE_MINUTES + 20, reads=False)
+    assert await state(tenant, batch) == (State.UNKNOWN, ["unknown", "unknown"])
+    tenant.add(name, "ada@example.com", received_at=sent_at)
+    await tenant.place.message_changes.redrive(batch, 0, Redrive())
+    await tenant.place.work()
+    assert await state(tenant, batch) == (State.SENT, ["unknown", "unknown", "sent"])
+    assert len(provider(tenant).sent) == 1
 
 
 async def test_message_that_may_arrive_twice_does_not_wait_for_the_trace(tenant: Tenant) -> None:
