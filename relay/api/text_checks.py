@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 
 _MAX_DIGITS = 12
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAMES = {"\r": "a carriage return", "\n": "a line break", "\0": "a NUL", "\t": "a tab", "\u2028": "a line separator"}
 
@@ -29,9 +30,17 @@ def whole_number(text: str) -> int | None:
 
 
 def moment_of(text: str) -> datetime | None:
-    """Read ISO 8601 with an offset as a time in UTC; None for any other text."""
+    """Read ISO 8601 with an offset as a time in UTC; None for any other text.
+
+    Times before Relay's first or far after its last become `_EARLIEST` or `_LATEST`, so that any span can be added to them:
+    .NET's `DateTime.MinValue` and `MaxValue`, for example, are the first and the last moment that Python has.
+    """
     try:
         found = datetime.fromisoformat(text)
-        return None if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    return None if found.tzinfo is None else _within_range(found)
+
+
+def _within_range(moment: datetime) -> datetime:
+    return max(_EARLIEST, min(_LATEST, moment)).astimezone(UTC)

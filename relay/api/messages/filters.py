@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from relay.api.messages.access.checks import check_search, listed_client
 from relay.api.problems import Problems
@@ -16,7 +16,6 @@ from relay.journal.search.matches import MessageFilter
 from relay.journal.search.terms import MAX_METADATA, MAX_SUBJECT, ContentFilter, words
 
 DEFAULT_SPAN = timedelta(hours=24)
-_FIRST = datetime.min.replace(tzinfo=UTC)
 _METADATA = re.compile(r"[A-Za-z0-9_.-]+=.*", re.DOTALL)
 PARAMETERS = (
     *("since", "before", "state", "arrival", "recipient", "from", "subject", "tag", "metadata", "client"),
@@ -32,7 +31,7 @@ async def read_filter(call: Call, problems: Problems) -> MessageFilter:
     visible = visible_clients(call.client, await call.services.clients.all())
     now = call.services.clock()
     before = read_time(query, "before", problems) or now
-    since = read_time(query, "since", problems) or max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN
+    since = read_time(query, "since", problems) or before - DEFAULT_SPAN
     if since > before:
         problems.add("out_of_range", "since", "This must not be later than `before` (by default now).")
     content = ContentFilter(
