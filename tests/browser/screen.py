@@ -90,6 +90,11 @@ async def press_tab(page: Page, times: int) -> None:
             await key
 
 
+async def gone(locator: Locator) -> None:
+    """Wait until nothing matches: what an action removes may still be there when what it leaves is looked for."""
+    await locator.first.wait_for(state="hidden")
+
+
 class Screen:
     """One window. `log` holds the browser's errors and warnings, also of responses that are errors, `requested` the URLs of all
     requests, and `foreign` of those to other hosts.

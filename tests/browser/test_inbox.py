@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.screen import PHONE, Screen, Site
+from tests.browser.screen import PHONE, Screen, Site, gone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,7 +43,7 @@ async def test_new_mail_appears_without_reload_and_can_be_deleted(clock_screen: 
     link = clock_screen.page.get_by_role("link", name="New: Just now")
     await link.click()
     await clock_screen.heading("Just now").wait_for()
-    assert await clock_screen.page.get_by_role("link", name="New: Just now").count() == 0
+    await gone(clock_screen.page.get_by_role("link", name="New: Just now"))
     await clock_screen.press("Delete")
     await clock_screen.toast("Message deleted.")
     await clock_screen.page.get_by_role("link", name="Just now").wait_for(state="detached")

@@ -8,7 +8,7 @@ import pytest
 from relay.bootstrap import start
 from relay.core.settings import BrakePolicy
 from relay.routes.brakes import Figures
-from tests.browser.screen import EAST, Screen
+from tests.browser.screen import EAST, Screen, gone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -116,7 +116,7 @@ async def test_audit_page_shows_filters_and_exports_who_held_the_route_and_why(s
     await screen.page.get_by_label("Target").fill("vendor")
     await screen.press("Search")
     await screen.row("ReleaseRoute", "vendor").first.wait_for()
-    assert await screen.row("HoldRoute").count() == 0
+    await gone(screen.row("HoldRoute"))
     await screen.go("/console#/audit?operation=HoldRoute&target=vendor", "Audit")
     await screen.row("HoldRoute").first.wait_for()
     async with screen.page.expect_download() as download:
@@ -176,7 +176,7 @@ async def test_client_can_be_created_disabled_enabled_and_deleted(screen: Screen
     await screen.toast("web-shop was deleted.")
     await screen.heading("Clients").wait_for()
     await screen.row("shop").first.wait_for()
-    assert await screen.row("web-shop").count() == 0
+    await gone(screen.row("web-shop"))
     screen.log[:] = screen.unexpected_log("status of 400")
 
 
@@ -199,7 +199,7 @@ async def test_third_key_is_refused_and_a_removed_key_disappears(screen: Screen)
         await screen.press(f"Remove key {each.split('_')[1]}")
         await screen.press("Remove", within=screen.dialog())
         await screen.toast(f"Key {each.split('_')[1]} was removed.")
-        assert await screen.page.get_by_text(f"relay_{each.split('_')[1]}_…").count() == 0
+        await gone(screen.page.get_by_text(f"relay_{each.split('_')[1]}_…"))
     screen.log[:] = screen.unexpected_log("status of 409")
 
 
@@ -235,7 +235,7 @@ async def test_held_client_needs_attention_and_is_released_on_its_page(screen: S
     await screen.page.get_by_text("bounce rate").wait_for()
     await screen.press("Release")
     await screen.toast("mailing is released.")
-    assert await screen.page.get_by_role("button", name="Release").count() == 0
+    await gone(screen.page.get_by_role("button", name="Release"))
     await screen.go("/console#/clients", "Clients")
     await screen.row("mailing", "active").wait_for()
 
