@@ -80,7 +80,7 @@ async def _leave(page: Page, url: str) -> None:
     try:
         await page.goto(url)
     except Error as error:
-        if "ERR_ABORTED" not in error.message:
+        if "ERR_ABORTED" not in error.message and "interrupted by another navigation" not in error.message:
             raise
         await page.goto(url)
 
