@@ -41,10 +41,13 @@ class ArrivalRates:
         return await self._count(await self._hours.due(), deadline)
 
     async def run_now(self, deadline: Deadline = NEVER) -> Progress:
-        """Do the same, and count the running hour even if it was just counted: an operator wants to see the latest mail."""
+        """Do the same, and count the hours of the last minutes even if they were just counted: an operator wants to see the
+        latest mail.
+        """
         await self._brake.post_notices()
-        running, due = start_of_hour(self._clock()), await self._hours.due()
-        return await self._count(due if running in due else [running, *due], deadline)
+        now = self._clock()
+        latest = {start_of_hour(now), start_of_hour(now - SHORTEST)}
+        return await self._count(sorted(latest.union(await self._hours.due()), reverse=True), deadline)
 
     async def _count(self, due: Sequence[datetime], deadline: Deadline) -> Progress:
         now, done = self._clock(), 0

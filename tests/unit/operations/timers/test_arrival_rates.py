@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 
@@ -24,9 +25,9 @@ class Seen(Telemetry):
         self.seen.append(routes)
 
 
-async def sent(place: Place, client: str, *words: str, number: int = 0) -> None:
-    """Record messages of a client that were sent an hour ago, with a report of each."""
-    batch = f"{ids.batch_floor(START - HOUR)[:12]}7000a{number:014x}0"
+async def sent(place: Place, client: str, *words: str, number: int = 0, ago: timedelta = HOUR) -> None:
+    """Record messages of a client that were sent before `START`, with a report of each."""
+    batch = f"{ids.batch_floor(START - ago)[:12]}7000a{number:014x}0"
     submission = changed(submission_of(message_of("ada@one.example")), client=client)
     body = entry_of(*[submission] * len(words), batch=batch)
     parts = (Part(route="main", state=State.SENT, attempt=1),)
@@ -83,12 +84,25 @@ async def test_next_run_within_ten_minutes_counts_and_logs_nothing(
 
 async def test_operators_run_counts_the_running_hour_again(place: Place) -> None:
     rates = ArrivalRates(place.arrival_hours, place.client_brake, place.time)
+    place.time.move(1_200)
     await rates.run()
     assert (await rates.run()).done == 0
     assert (await rates.run_now()).done == 1
     place.time.move(600)
     # What is due is not counted twice.
     assert (await rates.run_now()).done == len(place.memory.tables.rows(TABLE))
+
+
+async def test_operators_run_counts_mail_of_the_minutes_before_the_hour(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.time.move(-20)
+    rates = ArrivalRates(place.arrival_hours, place.client_brake, place.time)
+    await rates.run()
+    await sent(place, "shop", "bounced", ago=timedelta(seconds=10))
+    place.time.move(25)
+    await rates.run_now()
+    assert [line["name"] for line in logged(caplog)] == ["shop", "main"]
 
 
 async def test_run_that_ends_early_leaves_the_older_hours(place: Place) -> None:
