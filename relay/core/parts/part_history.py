@@ -114,15 +114,18 @@ def first_recipient(part: Part) -> int:
 
 def latest_number(part: Part) -> int:
     """Return the number of the part's latest attempt, or of the one that this one found to be sent."""
-    is_recorded = part.state is not State.SENDING and part.attempts
-    return part.attempts[-1].accepted_number if is_recorded else part.attempt
+    return _latest(part)[1]
 
 
 def latest_attempt_id(message_id: str, part: Part) -> str:
     """Return the UUID of the part's latest attempt, recorded or under way. It is always the same for the same attempt."""
+    return _attempt_id(message_id, *_latest(part))
+
+
+def _latest(part: Part) -> tuple[int, int]:
     if part.state is State.SENDING or not part.attempts:
-        return _attempt_id(message_id, first_recipient(part), part.attempt)
-    return attempt_id(message_id, part.attempts[-1])
+        return first_recipient(part), part.attempt
+    return part.attempts[-1].first, part.attempts[-1].accepted_number
 
 
 def attempt_id(message_id: str, attempt: Attempt) -> str:

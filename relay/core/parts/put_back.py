@@ -86,17 +86,7 @@ def put_back_refused(
         if before.state is State.SENT and not _is_sent_by(before, refusal.attempt):
             kept, refused = _sent_by_another(before, refusal, all_recipients)
         else:
-            part = (
-                _accepted_before(before, refusal, all_recipients)
-                if before.state in WAITING or _ended_for_lost_response(before)
-                else _never_sent(before, refusal, all_recipients)
-            )
-            chosen = refusal.recipients if _is_sent_by(part, refusal.attempt) else frozenset[int]()
-            kept, refused = _split_sent(part, chosen, all_recipients)
-            if refused is not None:
-                refused = _refused(refused, refusal, now)
-                is_dead = before.state is State.UNKNOWN and not _is_certain(refused, before)
-                refused = end(refused, State.UNKNOWN, before.code) if is_dead else refused
+            kept, refused = _sent_by_this(before, refusal, all_recipients, now)
         if kept is not None:
             changed.append(kept)
         if refused is not None:
@@ -104,6 +94,24 @@ def put_back_refused(
     for each in split:
         changed = _joined(changed, each)
     return tuple(changed)
+
+
+def _sent_by_this(
+    before: Part, refusal: LaterRefusal, all_recipients: tuple[int, ...], now: datetime
+) -> tuple[Part | None, Part | None]:
+    """Split a part that the refused attempt sent, or may have sent, into the recipients that stay and the refused ones."""
+    part = (
+        _accepted_before(before, refusal, all_recipients)
+        if before.state in WAITING or _ended_for_lost_response(before)
+        else _never_sent(before, refusal, all_recipients)
+    )
+    chosen = refusal.recipients if _is_sent_by(part, refusal.attempt) else frozenset[int]()
+    kept, refused = _split_sent(part, chosen, all_recipients)
+    if refused is None:
+        return kept, None
+    back = _refused(refused, refusal, now)
+    is_dead = before.state is State.UNKNOWN and not _is_certain(back, before)
+    return kept, end(back, State.UNKNOWN, before.code) if is_dead else back
 
 
 def _sent_by_another(
