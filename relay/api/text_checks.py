@@ -39,8 +39,4 @@ def moment_of(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return None if found.tzinfo is None else _within_range(found)
-
-
-def _within_range(moment: datetime) -> datetime:
-    return max(_EARLIEST, min(_LATEST, moment)).astimezone(UTC)
+    return None if found.tzinfo is None else max(_EARLIEST, min(_LATEST, found)).astimezone(UTC)

@@ -6,7 +6,7 @@ is sent. Nothing else changes a record. Costs two writes a call; a page costs at
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -27,7 +27,6 @@ from relay.platform.storage.ports import Entity, Query, Tables, Value, delete_wh
 
 MAX_QUERIES = 4
 """Queries for a page whose filter matches few records: after them the page is short, and has a next one."""
-_FIRST = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 _AFTER = "~"
 """Makes a key an upper bound that includes it: it is greater than every digit."""
 
@@ -100,8 +99,8 @@ def _query(wanted: AuditFilter) -> Query:
         "target": target,
         "outcome": None if wanted.outcome is None else str(wanted.outcome),
     }
-    since = None if wanted.since is None else max(wanted.since, _FIRST)
-    last = None if wanted.before is None else max(wanted.before, _FIRST) - timedelta(milliseconds=1)
+    since = wanted.since
+    last = None if wanted.before is None else wanted.before - timedelta(milliseconds=1)
     return Query(
         partition_from=None if last is None else partition_of(last),
         partition_before=None if since is None else partition_of(since) + _AFTER,
